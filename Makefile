@@ -1,0 +1,143 @@
+# tidefs: `make help` lists the targets. Output goes to build/<variant>/, so that release and
+# sanitizer builds live beside each other and the source tree stays clean.
+
+VARIANT ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= gcc
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+
+B := build/$(VARIANT)
+
+PKGS := fuse3 libzstd sqlite3
+PKG_CFLAGS  := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+TEST_CFLAGS := $(shell pkg-config --cflags check 2>/dev/null)
+TEST_LIBS   := $(shell pkg-config --libs check 2>/dev/null)
+
+VERSION := 0.1.0
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	   -Wno-unused-parameter -Werror=implicit-function-declaration -Werror=vla
+CFLAGS_release := -O2 -g
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_debug   := -O0 -g
+
+ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DTIDE_VERSION='"$(VERSION)"' \
+	      $(WARN) $(CFLAGS_$(VARIANT)) -I. -I$(B) $(PKG_CFLAGS) $(CFLAGS)
+ALL_LIBS   := $(PKG_LIBS) -lm -lpthread
+
+LIB_SRC  := $(wildcard engine/base/*.c engine/parquet/*.c engine/*.c query/*.c)
+FS_SRC   := $(wildcard fs/*.c)
+GEN_SRC  := $(if $(wildcard query/sql.y),$(B)/query/sql.c)
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(GEN_SRC:.c=.o)
+FS_OBJ   := $(FS_SRC:%.c=$(B)/%.o)
+TESTS    := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all check check-unit check-sql check-mount tests-build asan tsan bench fuzz demo install help clean format
+
+## all: the daemon, build/tidefs
+all: build/tidefs
+
+build/tidefs: $(B)/tidefs
+	$(Q)cp $< $@
+
+$(B)/tidefs: $(FS_OBJ) $(B)/libtidefs.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(FS_OBJ) $(B)/libtidefs.a $(ALL_LIBS)
+
+$(B)/libtidefs.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The grammar: Lemon exits non-zero on any conflict, which fails the build.
+$(B)/query/sql.c $(B)/query/sql.h &: query/sql.y
+	@mkdir -p $(@D)
+	@echo "  LEMON query/sql.y"
+	$(Q)lemon -q -d$(@D) query/sql.y
+
+$(B)/query/sql.o: $(B)/query/sql.c
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-unused-variable -Wno-missing-prototypes -Wno-pedantic -MMD -MP -c -o $@ $<
+
+$(patsubst %.c,$(B)/%.o,$(wildcard query/*.c)): | $(if $(wildcard query/sql.y),$(B)/query/sql.h)
+
+$(B)/tests/unit/%: tests/unit/%.c $(B)/libtidefs.a
+	@mkdir -p $(@D)
+	@echo "  TEST  $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(TEST_LIBS) $(ALL_LIBS)
+
+$(B)/tests/tools/%: tests/tools/%.c $(B)/libtidefs.a
+	@mkdir -p $(@D)
+	@echo "  TOOL  $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
+
+## tests-build: compile every test program without running it
+tests-build: $(B)/tidefs $(TESTS) $(TOOLS)
+
+## check: every test that is quick enough for each save (unit, SQL, mount)
+check: all tests-build
+	$(Q)VARIANT=$(VARIANT) tests/run-all.sh
+
+## check-unit: the unit tests alone
+check-unit: tests-build
+	$(Q)VARIANT=$(VARIANT) tests/run-all.sh unit
+
+## check-sql: the SQL cases alone
+check-sql: tests-build
+	$(Q)VARIANT=$(VARIANT) tests/run-all.sh sql
+
+## check-mount: the mounted filesystem alone
+check-mount: all tests-build
+	$(Q)VARIANT=$(VARIANT) tests/run-all.sh mount
+
+## asan: all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan:
+	$(Q)$(MAKE) VARIANT=asan tests-build
+	$(Q)VARIANT=asan tests/run-all.sh
+
+## tsan: all tests under ThreadSanitizer
+tsan:
+	$(Q)$(MAKE) VARIANT=tsan tests-build
+	$(Q)VARIANT=tsan tests/run-all.sh
+
+## bench: load and query figures, printed as ratios in one run
+bench: all $(TOOLS)
+	$(Q)tests/bench/run.sh
+
+## fuzz: one program per untrusted input, SECONDS=60 each (clang)
+fuzz:
+	$(Q)tests/fuzz/run.sh
+
+## demo: mount, feed, query, age into tiles, unmount
+demo: all
+	$(Q)mount-scripts/quickstart.sh --seconds 5 --no-wait
+
+## install: the program, its manual page and the mount helper under PREFIX
+install: all
+	install -D -m 755 build/tidefs $(DESTDIR)$(PREFIX)/bin/tidefs
+	install -D -m 644 docs/tidefs.1 $(DESTDIR)$(PREFIX)/share/man/man1/tidefs.1
+	install -D -m 755 mount-scripts/mount.tidefs $(DESTDIR)$(PREFIX)/sbin/mount.tidefs
+
+## format: apply .clang-format to every C file
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+## clean: remove build/
+clean:
+	$(Q)rm -rf build
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
+
+-include $(LIB_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)

@@ -1,0 +1,15 @@
+/*
+ * clock: nanoseconds since 1970 UTC, and nanoseconds that never jump.
+ */
+#ifndef TIDE_CLOCK_H
+#define TIDE_CLOCK_H
+
+#include "engine/base/base.h"
+
+int64_t clock_now_ns(void);  /* wall time; tests may pin it with clock_pin() */
+int64_t clock_mono_ns(void); /* CLOCK_MONOTONIC */
+
+/* Tests only: wall time is `ns` from now on (0 = the real clock again). Any thread. */
+void clock_pin(int64_t ns);
+
+#endif

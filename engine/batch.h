@@ -1,0 +1,56 @@
+/*
+ * batch: rows of one table on their way in, in columns, in order of arrival.
+ *
+ * The parser fills a batch, the WAL stores its encoding, the memtable copies its columns. A batch is
+ * reused: clear keeps the memory, so nothing is allocated per row once it has grown.
+ */
+#ifndef TIDE_BATCH_H
+#define TIDE_BATCH_H
+
+#include "engine/column.h"
+
+#define BATCH_ROWS_MAX 16384
+
+struct batch_col {
+	uint32_t col_id;
+	struct col col;  /* capacity = batch->cap rows; valid is never NULL here */
+	bool has_values; /* some row since clear has a value */
+};
+
+struct batch {
+	uint32_t n;   /* rows */
+	uint32_t cap; /* rows there is room for */
+	uint32_t *series;
+	int64_t *time_ns;
+	int64_t *version;       /* only meaningful when has_version */
+	bool has_version;       /* rows follow the version rules; a batch never mixes both kinds */
+	struct batch_col *cols; /* in order of first use since init; survive clear */
+	uint32_t col_count;
+	uint32_t col_cap;
+	struct arena strings;   /* VARCHAR bytes; reset by clear */
+};
+
+void batch_init(struct batch *b);
+void batch_release(struct batch *b);
+void batch_clear(struct batch *b);
+
+/* Room for one more row (grows up to BATCH_ROWS_MAX). -ENOBUFS: full, hand it over first. */
+int batch_reserve(struct batch *b) must_check;
+
+/* The slot of a column, added where new (NULL for earlier rows). <0: -ENOMEM. */
+int batch_col(struct batch *b, uint32_t col_id, enum coltype type) must_check;
+
+/*
+ * Encode rows [from, to) as the payload of a WAL_ROWS record, appended to `out`; columns without
+ * any value in them are left out. Layout in docs/format-wal.md: integers and times as base + narrow
+ * offsets, series likewise, validity only where some value is missing.
+ */
+int batch_encode(const struct batch *b, uint32_t from, uint32_t to, struct buf *out) must_check;
+
+/*
+ * The other way; b is cleared first. VARCHAR values point into the payload (lent). More rows than
+ * BATCH_ROWS_MAX, unknown types, overlong widths, bytes left over: -EBADMSG.
+ */
+int batch_decode(struct batch *b, struct str payload, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,219 @@
+/*
+ * engine: the front door. Databases, tables, rows in, rows out; nothing here knows FUSE or SQL.
+ *
+ *	struct engine   one DATA_DIR, locked by one process
+ *	struct db       one database = one cell: directory, catalogue, WAL, failures of its own
+ *	struct table    series, memtable, runs, tiles, settings
+ *
+ * Handles are reference counted: *_get() and the finders give one, *_put() gives it back (NULL is
+ * fine). A handle outlives a drop: calls on what was dropped answer -ESTALE.
+ *
+ * Errors: negative errno and a sentence. -EBADMSG stored bytes are damaged (file and offset named);
+ * -EROFS the cell refuses writes (e says why); -ENOSPC nothing of it was stored.
+ *
+ * Threads: any, unless said otherwise.
+ */
+#ifndef TIDE_ENGINE_H
+#define TIDE_ENGINE_H
+
+#include "engine/batch.h"
+#include "engine/column.h"
+#include "engine/io.h"
+#include "engine/series.h"
+
+struct engine;
+struct db;
+struct table;
+
+#define NAME_LEN_MAX 255
+
+/* ---- the data directory --------------------------------------------------------------------- */
+
+struct engine_options {
+	const struct io *io;       /* NULL: io_posix() */
+	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 1 GiB */
+	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
+	bool no_background;        /* tests drive engine_maintain() themselves */
+	bool read_only;            /* `tidefs sql`, fsck: nothing is written, no lock is taken for writing */
+	/* Names that databases and tables may not have (control files); NULL-terminated, or NULL. */
+	const char *const *reserved_names;
+};
+
+/*
+ * Opens DATA_DIR, made where it does not exist. Refuses, with a sentence: a directory that holds
+ * something else (-ENOTEMPTY), a newer format (-EMEDIUMTYPE), one that another process has open
+ * (-EBUSY). Databases that fail to open are listed as failed, and the rest works.
+ */
+int engine_open(const char *data_dir, const struct engine_options *opt, struct engine **ret,
+		struct err *e) must_check;
+void engine_close(struct engine *en); /* finishes background work, syncs; handles must be gone */
+
+/* One round of background work in the caller's thread: seal, migrate, expire, merge, trim. */
+int engine_maintain(struct engine *en, struct err *e) must_check;
+
+/* Owner and mode of nodes at the root and (for db paths "name/...") below; see catalog.h. */
+struct node_attr {
+	uint32_t mode, uid, gid; /* UINT32_MAX: not set */
+};
+bool engine_attr(struct engine *en, struct db *db, const char *path, struct node_attr *ret);
+int engine_attr_set(struct engine *en, struct db *db, const char *path, const struct node_attr *a,
+		    struct err *e) must_check; /* db NULL: the root's */
+
+/* ---- databases -------------------------------------------------------------------------------- */
+
+int engine_db_create(struct engine *en, struct str name, struct db **ret, struct err *e) must_check;
+/* -ENOTEMPTY while it has tables. */
+int engine_db_drop(struct engine *en, struct str name, struct err *e) must_check;
+struct db *engine_db(struct engine *en, struct str name); /* or NULL */
+/* All databases by name, one reference each: given; free the array after putting each. */
+int engine_dbs(struct engine *en, struct db ***ret, uint32_t *ret_n) must_check;
+struct db *db_get(struct db *db);
+void db_put(struct db *db);
+const char *db_name(const struct db *db);
+int64_t db_created_ns(const struct db *db);
+bool db_dropped(const struct db *db);
+
+struct db_status {
+	bool failed;    /* could not be opened: nothing works but status */
+	bool read_only; /* reads go on, writes are refused */
+	char reason[512];
+	uint32_t tables;
+	uint64_t wal_bytes;
+	uint32_t wal_segments;
+	uint64_t last_lsn, durable_lsn;
+	uint64_t memtable_bytes;
+	uint64_t batches, rows_in, rows_rejected; /* since start */
+	char clock_note[256]; /* expiry paused, and how to confirm; "" normally */
+};
+void db_status(struct db *db, struct db_status *ret);
+
+/* ---- tables ----------------------------------------------------------------------------------- */
+
+/* Why a database or table name is not allowed (-EINVAL, -ENAMETOOLONG), or 0. */
+int engine_check_name(const struct engine *en, struct str name, struct err *e);
+
+int db_table_create(struct db *db, struct str name, struct table **ret, struct err *e) must_check;
+/* Drops the table and all its rows. only_if_empty: -ENOTEMPTY while it has rows (rmdir). */
+int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err *e) must_check;
+struct table *db_table(struct db *db, struct str name); /* or NULL */
+int db_tables(struct db *db, struct table ***ret, uint32_t *ret_n) must_check; /* as engine_dbs() */
+struct table *table_get(struct table *t);
+void table_put(struct table *t);
+const char *table_name(const struct table *t);
+struct db *table_db(const struct table *t); /* lent */
+int64_t table_created_ns(const struct table *t);
+bool table_dropped(const struct table *t);
+struct series_set *table_series(const struct table *t); /* lent, lives as long as the table */
+
+/* Grows with every change a query could see (rows, schema, settings, expiry); for sharing results. */
+uint64_t table_data_version(const struct table *t);
+
+/* ---- settings --------------------------------------------------------------------------------- */
+
+enum setting {
+	SET_RETENTION_MEMORY,
+	SET_RETENTION_MAGNETIC,
+	SET_DURABILITY,   /* buffered | sync */
+	SET_PRECISION,    /* ns | us | ms | s: unit of line protocol's timestamps */
+	SET_FUTURE_LIMIT, /* duration */
+	SET_LATE_DATA,    /* magnetic | reject */
+	SETTINGS
+};
+
+struct setting_def {
+	const char *name;    /* as a path below the table: "retention/memory", "settings/precision" */
+	const char *dflt;
+	const char *allowed; /* for messages: "a duration such as 90s, 12h, 7d or 10y, at least 1s" */
+	const char *help;
+};
+extern const struct setting_def setting_defs[SETTINGS];
+
+/* Text as shown (canonical, no newline), into a buffer of 64. */
+void table_setting(struct table *t, enum setting s, char *to);
+/*
+ * Check and store a value (blanks and a newline around it are ignored). -EINVAL keeps the old one
+ * and says what is allowed. Takes effect at once, the background work included.
+ */
+int table_set(struct table *t, enum setting s, struct str value, struct err *e) must_check;
+
+/* ---- rows in ------------------------------------------------------------------------------------ */
+
+/* What time window a row must be in now, and how its timestamp is scaled. */
+struct table_window {
+	int64_t lo_ns; /* rows before this are refused: older than both retentions, or late_data=reject */
+	int64_t hi_ns; /* rows at or past this are refused: future_limit */
+	int64_t precision_ns;
+	bool lo_is_memory; /* lo is the memory store's edge (late_data = reject) */
+};
+void table_window(struct table *t, struct table_window *ret);
+
+/*
+ * Store rows: definitions that are new go to the log in front of them; all of it or nothing. On
+ * return they are visible and survive kill -9; with durability = sync, power loss too. Blocks while
+ * memory is short. Batches may be of several tables of the same database.
+ */
+struct table_batch {
+	struct table *table;
+	const struct batch *batch; /* borrowed */
+};
+int db_append(struct db *db, const struct table_batch *batches, uint32_t n, struct err *e) must_check;
+
+/* fsync(2): everything acknowledged so far survives power loss. */
+int db_sync(struct db *db, struct err *e) must_check;
+
+/* Count of rejected lines, for status and stats. */
+void table_count_rejected(struct table *t, uint64_t lines);
+
+/* Append to / read / truncate the table's rejected log (JSON lines, bounded; oldest go first). */
+int table_rejected_add(struct table *t, struct str json_line, struct err *e) must_check;
+int64_t table_rejected_size(struct table *t);
+int64_t table_rejected_read(struct table *t, void *to, size_t n, int64_t off, struct err *e);
+int table_rejected_clear(struct table *t, struct err *e) must_check;
+
+/* ---- maintenance by hand (tests, shutdown) -------------------------------------------------------- */
+
+/* Memory rows to a run. */
+int table_seal(struct table *t, struct err *e) must_check;
+/* Runs older than the window to tiles, merge small tiles, drop expired files; until nothing is due. */
+int table_maintain(struct table *t, struct err *e) must_check;
+
+/* ---- what there is ---------------------------------------------------------------------------------- */
+
+struct tier_stats {
+	uint64_t rows; /* stored; duplicates across files count until they are merged */
+	uint64_t bytes;
+	uint64_t values;
+	uint32_t files;
+	int64_t t_min_ns, t_max_ns; /* t_min > t_max: empty */
+};
+struct table_stats {
+	struct tier_stats memtable, runs, tiles;
+	uint32_t series, columns;
+	uint64_t series_bytes;
+	uint64_t rows_in, lines_rejected; /* since start */
+	uint64_t pending_rows;            /* due to move to tiles */
+	int64_t expired_before_ns;
+	uint64_t memtable_bytes;
+};
+void table_stats(struct table *t, struct table_stats *ret);
+bool table_has_rows(struct table *t);
+
+/* ---- tiles as files --------------------------------------------------------------------------------- */
+
+/* One published tile; path is below magnetic/: "ts_date=2014-02-14/ts_part=00/<name>.parquet". */
+struct tile_entry {
+	uint64_t id; /* stable: inode number material */
+	char path[256];
+	uint64_t bytes;
+	int64_t mtime_ns;
+};
+int table_tiles(struct table *t, struct tile_entry **ret, uint32_t *ret_n) must_check; /* by path; free() */
+/* An O_RDONLY descriptor, given; the file may be dropped meanwhile and stays readable. */
+int table_tile_fd(struct table *t, const char *path, int *ret_fd, struct err *e) must_check;
+/* Delete that file's rows. */
+int table_tile_remove(struct table *t, const char *path, struct err *e) must_check;
+
+/* For statfs: a descriptor on the data directory, lent. */
+int engine_dirfd(const struct engine *en);
+
+#endif

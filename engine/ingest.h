@@ -1,0 +1,53 @@
+/*
+ * ingest: bytes written to an `ingest` file -> rows in the engine, rejected lines aside.
+ *
+ * One handle per open file. It carries a partial line between writes, remembers the last line's
+ * shape as a template and the series it has seen, so a line costs one pass and no allocation.
+ * One thread at a time per handle (the file system serialises them).
+ */
+#ifndef TIDE_INGEST_H
+#define TIDE_INGEST_H
+
+#include "engine/engine.h"
+
+#define INGEST_LINE_MAX (1 << 20)
+
+struct ingest;
+
+struct ingest_source {
+	const char *file; /* "iot/weather/ingest", for `rejected` */
+	uint32_t uid;
+};
+
+/*
+ * table NULL: database level, the measurement names the table (made on first use). Either is
+ * referenced until close.
+ */
+int ingest_open(struct db *db, struct table *table, const struct ingest_source *src,
+		struct ingest **ret, struct err *e) must_check;
+
+/*
+ * Take n bytes. Complete lines are stored before it returns; an unterminated rest is kept.
+ * Returns n, or a negative errno; then nothing of these n bytes was consumed, and the same call may
+ * be made again:
+ *
+ *   -EINVAL  the bytes completed at least one line and all of those were bad (they are in `rejected`,
+ *            each once, however often the same bytes are tried again)
+ *   -ENOSPC, -EROFS, -EIO, -ESTALE  nothing of it was stored, as db_append()
+ *   -EMSGSIZE is never returned: a line over INGEST_LINE_MAX is a bad line
+ */
+int64_t ingest_write(struct ingest *in, const char *data, size_t n, struct err *e) must_check;
+
+/* An unterminated rest counts as a line now (fsync, some time after the last close). */
+int ingest_finish(struct ingest *in, struct err *e) must_check;
+
+/* Bytes of an unterminated line held back. */
+size_t ingest_pending(const struct ingest *in);
+
+/* Whether lines were rejected since this was last asked (FLUSH answers EINVAL once). */
+bool ingest_take_rejected(struct ingest *in);
+
+/* Drops a held-back rest; call ingest_finish() first to keep it. NULL is fine. */
+void ingest_close(struct ingest *in);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * scan: all tiers of a table as one stream of rows, newest write winning field by field.
+ *
+ * A scan pins a version (memtable length, runs, tiles) at open: later writes, seals and merges do
+ * not show. Rows come series by series in file order (series_cmp), ascending by time within a
+ * series, one row per identity. Batches hold whole stretches of series as runs.
+ */
+#ifndef TIDE_SCAN_H
+#define TIDE_SCAN_H
+
+#include "engine/engine.h"
+
+#define SCAN_ROWS 2048
+
+struct scan_spec {
+	int64_t t_lo, t_hi;        /* inclusive both */
+	const uint32_t *cols;      /* measure column ids wanted */
+	uint32_t col_count;
+	const uint64_t *series;    /* bit set of wanted series ids (bit i of word i/64), or NULL = all */
+	uint32_t series_count;     /* bits in it; ids beyond are not wanted */
+	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
+};
+
+struct scan_run {
+	uint32_t series_id;
+	uint32_t start, count; /* rows of the batch */
+};
+
+struct scan_batch {
+	uint32_t n;
+	const int64_t *time_ns;
+	const struct col *cols; /* spec->col_count, in spec order */
+	const struct scan_run *runs;
+	uint32_t run_count;
+};
+
+struct scan_stats {
+	uint32_t tiles, tiles_pruned; /* tiles and runs considered; left out whole */
+	uint64_t pages_read, pages_pruned;
+	uint64_t rows; /* delivered */
+	uint64_t bytes_read;
+};
+
+struct scan;
+
+/* spec is copied. All memory comes from `budget`. */
+int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budget,
+	      struct scan **ret, struct err *e) must_check;
+/* 1: *ret is the next batch, lent until the next call; 0: no more; <0: error. */
+int scan_next(struct scan *s, struct scan_batch *ret, struct err *e) must_check;
+void scan_stats(const struct scan *s, struct scan_stats *ret);
+void scan_close(struct scan *s); /* NULL is fine */
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * wal: the write-ahead log of one database (docs/format-wal.md).
+ *
+ * A log is a row of segment files. Every record carries a log sequence number (LSN: 1, 2, 3, ... per
+ * database, never reused), a type, a table id and a payload that the log does not look into.
+ * wal_append() takes several records and makes them one checksummed batch: all or none of it.
+ */
+#ifndef TIDE_WAL_H
+#define TIDE_WAL_H
+
+#include "engine/io.h"
+
+#define WAL_SEGMENT_BYTES   (64 << 20) /* a new segment is begun at the first batch past this */
+#define WAL_BATCH_BYTES_MAX (64 << 20) /* payload of one batch */
+
+enum wal_type {
+	WAL_COLUMN = 1, /* a column's definition */
+	WAL_SERIES = 2, /* definitions of series */
+	WAL_ROWS = 3,   /* rows of one table, columnar */
+};
+
+struct wal_record {
+	uint64_t lsn; /* set by wal_append() */
+	uint32_t table_id;
+	uint8_t type;
+	struct str payload;
+};
+
+struct wal;
+
+struct wal_options {
+	int64_t sync_interval_ns; /* background fdatasync when dirty; 0 = none (tests) */
+	uint64_t next_lsn_min;    /* LSNs start at least here (catalogue's highest + 1) */
+};
+
+/* Called once per record in LSN order; the payload is lent for the call. <0 stops the replay. */
+typedef int wal_replay_fn(void *ctx, const struct wal_record *rec, struct err *e);
+
+/* What the state of the log is; rendered into `status`. */
+struct wal_status {
+	uint64_t next_lsn;
+	uint64_t durable_lsn; /* every record up to here survives power loss */
+	uint64_t bytes;       /* in all segments */
+	uint32_t segments;
+	bool read_only;       /* corruption in the middle, or a failed fsync not yet made good */
+	char reason[256];     /* why read_only */
+	uint64_t replayed_bytes;
+};
+
+/*
+ * Opens or creates the log in directory `dir` below dirfd, and replays every record to fn.
+ * Keeps the longest valid prefix where nothing valid follows (a torn tail is cut); where a valid
+ * batch follows a damaged one the log opens read-only (appends: -EROFS with the reason) and leaves
+ * the files as they are.
+ */
+int wal_open(const struct io *io, int dirfd, const char *dir, const struct wal_options *opt,
+	     wal_replay_fn *fn, void *ctx, struct wal **ret, struct err *e) must_check;
+
+/* Syncs what is dirty, stops the background thread, closes. NULL is fine. */
+void wal_close(struct wal *w);
+
+/*
+ * Append records as one batch, after everything appended before it. On return they survive a crash
+ * of the daemon; wal_sync() adds power loss. recs[i].lsn is set, consecutive.
+ *
+ *   -EMSGSIZE  more than WAL_BATCH_BYTES_MAX; nothing was written
+ *   -ENOSPC    disk full; what was written of it was cut off, and the log stays usable
+ *   -EROFS     the log is read-only; e says why
+ *   -EIO       could not be written or cut off
+ *
+ * Any thread. One pwritev.
+ */
+int wal_append(struct wal *w, struct wal_record *recs, int n, struct err *e) must_check;
+
+/* Returns when every record up to lsn is on stable storage; callers share one fdatasync. */
+int wal_sync(struct wal *w, uint64_t lsn, struct err *e) must_check;
+
+/* Every record up to and including lsn is stored elsewhere: drop segments that hold only such. */
+int wal_trim(struct wal *w, uint64_t lsn, struct err *e) must_check;
+
+uint64_t wal_last_lsn(const struct wal *w);
+void wal_status(struct wal *w, struct wal_status *ret);
+
+#endif
