@@ -1,0 +1,167 @@
+/*
+ * plan: what the binder hands to the executor. Read-only once bound; EXPLAIN prints it. The
+ * executor's state is a parallel tree (op.h), so that a plan could run on several threads.
+ */
+#ifndef TIDE_PLAN_H
+#define TIDE_PLAN_H
+
+#include "engine/engine.h"
+#include "query/ast.h"
+#include "query/func.h"
+
+/* ---- bound expressions ------------------------------------------------------------------------ */
+
+enum bx_kind {
+	BX_CONST,    /* .value: a CONST vector */
+	BX_COLUMN,   /* .index into the input's columns */
+	BX_PARAM,    /* .index into the enclosing lambda's parameters */
+	BX_CALL,     /* .func, .args (already cast to its parameter types) */
+	BX_CAST,     /* .args[0] to .type; .is_try */
+	BX_AND,      /* .args, n >= 2; three-valued; the right is not evaluated where the left decides */
+	BX_OR,
+	BX_CASE,     /* .args: cond, value, cond, value, ..., [else]; only the branch taken is evaluated */
+	BX_COALESCE, /* .args; lazily */
+	BX_TRY,      /* .args[0]; rows that fail are NULL */
+	BX_IN,       /* .args[0] IN .args[1..]; all constants -> one hash set; three-valued */
+	BX_ROW,      /* .args -> LAYOUT_ROW */
+	BX_ARRAY,    /* .args -> LAYOUT_LIST */
+	BX_FIELD,    /* .args[0] is a row: its field .index */
+	BX_LAMBDA,   /* only as an argument of BX_CALL: .args[0] the body, .param_types */
+};
+
+struct bx {
+	enum bx_kind kind;
+	const struct type *type;
+	struct pos pos;
+	struct bx **args;
+	uint32_t argc;
+	uint32_t index;
+	struct vec value;
+	const struct func *func;
+	void *prepared; /* func->prepare()'s, or the executor's own (IN's hash set) */
+	bool is_try;
+	const struct type *const *param_types; /* LAMBDA */
+	uint32_t param_count;
+	uint32_t depth; /* PARAM: 0 = the innermost lambda */
+};
+
+/* ---- plan nodes ---------------------------------------------------------------------------------- */
+
+enum plan_kind {
+	PLAN_SCAN,    /* a table */
+	PLAN_VALUES,  /* constant rows; also SHOW, DESCRIBE and EXPLAIN, whose rows the binder knows */
+	PLAN_FILTER,
+	PLAN_PROJECT,
+	PLAN_AGG,     /* groups and aggregates; DISTINCT is one without aggregates */
+	PLAN_SORT,    /* with a limit: top-N */
+	PLAN_LIMIT,
+	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
+};
+
+struct plan_col {
+	struct str name; /* output name */
+	const struct type *type;
+};
+
+enum scan_col_kind { SCAN_TIME, SCAN_MEASURE_NAME, SCAN_DIMENSION, SCAN_FIELD };
+struct plan_scan_col {
+	enum scan_col_kind kind;
+	uint32_t col_id; /* DIMENSION, FIELD */
+};
+
+struct plan_agg {
+	const struct func *func;
+	struct bx **args; /* over the child's columns, cast to the parameter types */
+	const struct type *const *arg_types;
+	uint32_t argc;
+	const struct vec *const *const_args; /* argc entries, NULL where not constant */
+	bool distinct;
+	struct bx *filter; /* or NULL */
+	const struct type *type;
+	struct pos pos;
+};
+
+struct plan_key {
+	uint32_t col; /* of the child */
+	bool desc, nulls_first;
+};
+
+struct plan {
+	enum plan_kind kind;
+	struct plan_col *cols; /* what comes out */
+	uint32_t col_count;
+	struct plan **children;
+	uint32_t child_count;
+
+	/* SCAN: column i is scan_cols[i]; rows outside [t_lo, t_hi] or whose series fail series_where
+	 * are not produced. Both are exact: the binder removes what it has pushed from the filter. */
+	struct table *table; /* referenced by the query */
+	const char *db_name, *table_name;
+	struct plan_scan_col *scan_cols;
+	int64_t t_lo, t_hi;
+	struct bx *series_where; /* over the scan's own columns; uses only dimensions and measure_name */
+
+	/* VALUES */
+	struct vec *values; /* a FLAT vector a column */
+	uint32_t row_count;
+
+	/* FILTER: where. PROJECT: exprs, one a column. */
+	struct bx *where;
+	struct bx **exprs;
+
+	/* AGG: columns are the groups, then the aggregates. is_global: exactly one row (no groups). */
+	struct bx **groups;
+	uint32_t group_count;
+	bool is_global;
+	struct plan_agg *aggs;
+	uint32_t agg_count;
+
+	/* SORT, LIMIT */
+	struct plan_key *keys;
+	uint32_t key_count;
+	uint64_t limit; /* UINT64_MAX: none */
+	uint64_t offset;
+	bool with_ties;
+};
+
+/* ---- binding --------------------------------------------------------------------------------------- */
+
+struct query_env; /* query.h */
+
+struct bound {
+	struct plan *plan;
+	enum stmt_kind stmt;
+	const struct ast_stmt *ast;
+	bool is_volatile;      /* now(), random(): results are not shared */
+	struct table **tables; /* referenced; bound_release() */
+	uint32_t table_count;
+};
+
+/*
+ * Names, types, plan. Constants are folded; time, dimension and measure_name conditions are pushed
+ * into scans; unused scan columns are left out.
+ *   -EINVAL  "line 1:8: column 'tmep' does not exist (did you mean 'temp'?)" and its kind
+ *   -EACCES  the caller may not read a table
+ */
+int bind_stmt(struct arena *a, const struct query_env *env, const struct ast_stmt *stmt,
+	      const struct exec_ctx *exec, struct bound *ret, struct err *e) must_check;
+void bound_release(struct bound *b);
+
+/* The plan as text lines, for EXPLAIN. */
+void plan_format(const struct plan *p, struct buf *out);
+void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out);
+
+/* ---- evaluation (eval.c) ------------------------------------------------------------------------------ */
+
+/*
+ * x over the batch's rows. Results live in `arena`. Errors carry "line L:C: ".
+ * A constant expression is evaluated over a batch of one row and no columns.
+ */
+int bx_eval(const struct exec_ctx *exec, const struct bx *x, const struct vbatch *in, struct arena *arena,
+	    struct vec *ret, struct err *e) must_check;
+
+/* Rows where a boolean expression is TRUE: indexes into sel (room for in->n); returns how many, or <0. */
+int64_t bx_select(const struct exec_ctx *exec, const struct bx *x, const struct vbatch *in,
+		  struct arena *arena, uint32_t *sel, struct err *e) must_check;
+
+#endif
