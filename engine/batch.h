@@ -27,6 +27,7 @@ struct batch {
 	struct batch_col *cols; /* in order of first use since init; survive clear */
 	uint32_t col_count;
 	uint32_t col_cap;
+	uint32_t col_hint;      /* where batch_col() looks first */
 	struct arena strings;   /* VARCHAR bytes; reset by clear */
 };
 
@@ -37,7 +38,21 @@ void batch_clear(struct batch *b);
 /* Room for one more row (grows up to BATCH_ROWS_MAX). -ENOBUFS: full, hand it over first. */
 int batch_reserve(struct batch *b) must_check;
 
-/* The slot of a column, added where new (NULL for earlier rows). <0: -ENOMEM. */
+/* Room for `rows` rows in all. -ENOBUFS: more than BATCH_ROWS_MAX. */
+int batch_reserve_rows(struct batch *b, uint32_t rows) must_check;
+
+/*
+ * To add a row: batch_reserve(), fill series, time_ns and (with has_version) version at index n, and
+ * for each value data, valid = 1 at index n and has_values = true; then n++. Missing values need
+ * nothing. Whoever gives up a row half-way calls this instead of n++: its values are forgotten.
+ */
+void batch_drop_row(struct batch *b);
+
+/*
+ * The slot of a column (an index of cols), added where new (NULL for earlier rows). A column that has
+ * no value since clear may change its type. <0: -ENOMEM; -EINVAL: has values of another type.
+ * Adding may move cols.
+ */
 int batch_col(struct batch *b, uint32_t col_id, enum coltype type) must_check;
 
 /*
@@ -48,7 +63,8 @@ int batch_col(struct batch *b, uint32_t col_id, enum coltype type) must_check;
 int batch_encode(const struct batch *b, uint32_t from, uint32_t to, struct buf *out) must_check;
 
 /*
- * The other way; b is cleared first. VARCHAR values point into the payload (lent). More rows than
+ * The other way; b is cleared first, and its columns that the payload lacks have has_values false.
+ * VARCHAR values point into the payload (lent). More rows than
  * BATCH_ROWS_MAX, unknown types, overlong widths, bytes left over: -EBADMSG.
  */
 int batch_decode(struct batch *b, struct str payload, struct err *e) must_check;

@@ -16,8 +16,12 @@
 
 struct catalog;
 
-/* Creates the schema where the file is new. A newer format or a foreign file: -EMEDIUMTYPE. */
-int catalog_open(const char *path, struct catalog **ret, struct err *e) must_check;
+/*
+ * Creates the schema where the file is new. A newer format or another program's database:
+ * -EMEDIUMTYPE; a damaged file: -EBADMSG. read_only: nothing is created or changed (-ENOENT where
+ * there is none; writing calls answer -EROFS), and another process may have it open for writing.
+ */
+int catalog_open(const char *path, bool read_only, struct catalog **ret, struct err *e) must_check;
 void catalog_close(struct catalog *c);
 
 int catalog_begin(struct catalog *c, struct err *e) must_check;
