@@ -127,6 +127,18 @@ bool func_is_aggregate(struct str name);
 int func_resolve(struct arena *a, struct str name, const struct type *const *types,
 		 const bool *is_literal, uint32_t argc, struct func_match *ret, struct err *e) must_check;
 
+/*
+ * Evaluate f over c->n rows: the one way to call a kernel. Fill c with exec, arena, n, argc, args (of
+ * f's parameter types, any form), ret_type, prepared, lambdas, lambda_eval and executor; it is not
+ * changed. Here is done what every function needs alike: NULL arguments, allocation, constants (all
+ * arguments constant: one evaluation, a CONST result), dictionaries (one DICT argument beside
+ * constants: the dictionary is evaluated, the result is DICT; but row by row where the function
+ * failed on an entry, which no row may use).
+ *
+ * ret: lives in c->arena, may share memory with the arguments. Errors as of scalar_fn.
+ */
+int func_call(const struct func *f, const struct fn_call *c, struct vec *ret, struct err *e) must_check;
+
 /* ---- casts --------------------------------------------------------------------------------- */
 
 bool cast_exists(const struct type *from, const struct type *to);

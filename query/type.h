@@ -6,6 +6,9 @@
 
 #include "engine/column.h"
 
+/* Sums and products of int64 before they are checked. */
+__extension__ typedef __int128 i128;
+
 enum type_kind {
 	TY_UNKNOWN, /* a bare NULL */
 	TY_BOOLEAN,
@@ -57,6 +60,12 @@ enum type_layout type_layout(const struct type *t);
 static inline bool type_is_number(const struct type *t)
 {
 	return t->kind == TY_INTEGER || t->kind == TY_BIGINT || t->kind == TY_DOUBLE;
+}
+
+/* What the child vector of a LIST holds: an array's elements, a timeseries' rows. */
+static inline const struct type *type_list_elem(const struct type *t)
+{
+	return t->kind == TY_TIMESERIES ? t->list_row : t->elem;
 }
 
 const struct type *type_of_column(enum coltype t); /* lent, static */
