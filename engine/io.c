@@ -9,17 +9,17 @@
  * The table that calls the system.
  *
  * A signal must not look like a disk error, so calls that may be repeated are repeated on EINTR.
- * rename, unlink, mkdir and link are not: on a network filesystem the interrupted call may have been
- * carried out, and a repetition would then report ENOENT or EEXIST for what succeeded. close is
- * not either: Linux has freed the descriptor by then, and another thread may own the number.
+ * rename, unlink, mkdir and link are not: on a network filesystem the interrupted call may have
+ * been carried out, and a repetition would then report ENOENT or EEXIST for what succeeded. close
+ * is not either: Linux has freed the descriptor by then, and another thread may own the number.
  */
-#define RETRY(expr)                                                                                \
-	__extension__({                                                                            \
-		__typeof__(expr) r_;                                                               \
-		do                                                                                 \
-			r_ = (expr);                                                               \
-		while (r_ < 0 && errno == EINTR);                                                  \
-		r_;                                                                                \
+#define RETRY(expr)                               \
+	__extension__({                           \
+		__typeof__(expr) r_;              \
+		do                                \
+			r_ = (expr);              \
+		while (r_ < 0 && errno == EINTR); \
+		r_;                               \
 	})
 
 static int posix_openat(const struct io *io, int dirfd, const char *path, int flags, mode_t mode)

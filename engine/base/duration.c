@@ -98,7 +98,8 @@ int duration_parse(struct str s, struct duration *ret, struct err *e)
 	size_t i = whole.len;
 
 	if (!whole.len)
-		return wrong(e, -EINVAL, s, "must begin with a digit; write a number, then a unit: 90s, 12h, 7d");
+		return wrong(e, -EINVAL, s,
+			     "must begin with a digit; write a number, then a unit: 90s, 12h, 7d");
 	if (i < s.len && s.ptr[i] == '.') {
 		frac = (struct str){s.ptr + i + 1, digit_run(s, i + 1)};
 		if (!frac.len)
@@ -120,8 +121,9 @@ int duration_parse(struct str s, struct duration *ret, struct err *e)
 		return wrong(e, -EINVAL, s, "is not a whole number of months");
 	if (!whole_part(whole, u->size, &v) || __builtin_add_overflow(v, rest, &v))
 		return wrong(e, -ERANGE, s,
-			     u->is_months ? "is longer than 9223372036854775807 months"
-					  : "is longer than 9223372036854775807ns (about 292 years)");
+			     u->is_months
+				     ? "is longer than 9223372036854775807 months"
+				     : "is longer than 9223372036854775807ns (about 292 years)");
 	*ret = (struct duration){
 		.is_months = u->is_months,
 		.ns = u->is_months ? 0 : v,
