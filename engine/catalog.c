@@ -1,0 +1,435 @@
+/*
+ * catalog: opening, errors, transactions and integers by name. Tables, settings and attributes are
+ * in catalog_tables.c, files in catalog_files.c.
+ *
+ * SQLite does its own file I/O; it does not go through struct io, so faults are injected into it by
+ * other means (a full disk, a damaged file). Its journal is the WAL with synchronous=FULL: a commit
+ * is on stable storage when COMMIT returns.
+ *
+ * One connection, one recursive mutex: a call inside begin..commit comes from the thread that holds
+ * it already. The connection is opened without SQLite's own mutexes.
+ */
+#include "engine/catalog_sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define APPLICATION_ID 0x54494445 /* "TIDE" */
+#define BUSY_MS        10000
+
+/* Integers that mean uint64_t are stored as the int64_t of the same bits. */
+static const char schema[] =
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE tables("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  name TEXT NOT NULL UNIQUE,"
+	"  uuid BLOB NOT NULL,"
+	"  flushed_lsn INTEGER NOT NULL,"
+	"  expired_before_ns INTEGER NOT NULL,"
+	"  created_ns INTEGER NOT NULL);"
+	"CREATE TABLE settings("
+	"  table_id INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+	"  PRIMARY KEY(table_id, name)) WITHOUT ROWID;"
+	"CREATE TABLE files("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  table_id INTEGER NOT NULL, kind INTEGER NOT NULL, path TEXT NOT NULL,"
+	"  seq_lo INTEGER NOT NULL, seq_hi INTEGER NOT NULL,"
+	"  t_min_ns INTEGER NOT NULL, t_max_ns INTEGER NOT NULL,"
+	"  \"rows\" INTEGER NOT NULL, bytes INTEGER NOT NULL, \"values\" INTEGER NOT NULL,"
+	"  date INTEGER NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL,"
+	"  generation INTEGER NOT NULL, created_ns INTEGER NOT NULL,"
+	"  UNIQUE(table_id, path));"
+	"CREATE TABLE moved("
+	"  file_id INTEGER NOT NULL, date INTEGER NOT NULL, upto_ns INTEGER NOT NULL,"
+	"  PRIMARY KEY(file_id, date)) WITHOUT ROWID;"
+	"CREATE TABLE attrs("
+	"  path TEXT PRIMARY KEY, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL"
+	") WITHOUT ROWID;";
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+static int errno_of(int sqlite_rc)
+{
+	switch (sqlite_rc & 0xFF) {
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+		return -EROFS;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	case SQLITE_TOOBIG:
+		return -E2BIG;
+	default:
+		return -EIO;
+	}
+}
+
+int catalog_fail(struct catalog *c, int sqlite_rc, const char *what, struct err *e)
+{
+	int rc = errno_of(sqlite_rc);
+	int os = c->db ? sqlite3_system_errno(c->db) : 0;
+
+	/* Some ways of a full disk reach SQLite as an I/O error (-shm and -wal files being made). */
+	if (rc == -EIO && (os == ENOSPC || os == EDQUOT))
+		rc = -ENOSPC;
+	return err_set(e, rc, "catalogue '%s': %s: %s", c->path, what,
+		       c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(sqlite_rc));
+}
+
+/* ---- statements -------------------------------------------------------------------------------- */
+
+#define CATALOG_SQL(name, sql) [STMT_##name] = sql,
+static const char *const statements[STMTS] = {CATALOG_STATEMENTS(CATALOG_SQL)};
+
+sqlite3_stmt *catalog_stmt(struct catalog *c, enum catalog_stmt which, int *ret_rc, struct err *e)
+{
+	pthread_mutex_lock(&c->mu);
+	sqlite3_stmt *st = c->stmts[which];
+	if (!st) {
+		int rc = sqlite3_prepare_v3(c->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, &st, NULL);
+		if (rc != SQLITE_OK) {
+			*ret_rc = catalog_fail(c, rc, "cannot prepare a statement", e);
+			pthread_mutex_unlock(&c->mu);
+			return NULL;
+		}
+		c->stmts[which] = st;
+	}
+	return st;
+}
+
+void catalog_done(struct catalog *c, sqlite3_stmt *st)
+{
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	pthread_mutex_unlock(&c->mu);
+}
+
+int catalog_exec(struct catalog *c, sqlite3_stmt *st, const char *what, struct err *e)
+{
+	int rc = sqlite3_step(st);
+
+	rc = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : catalog_fail(c, rc, what, e);
+	catalog_done(c, st);
+	return rc;
+}
+
+int catalog_exec_id(struct catalog *c, enum catalog_stmt which, uint64_t id, const char *what,
+		    struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, which, &rc, e);
+
+	if (!st)
+		return rc;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+	return catalog_exec(c, st, what, e);
+}
+
+int catalog_text(struct catalog *c, sqlite3_stmt *st, int i, char *to, size_t cap, struct err *e)
+{
+	const unsigned char *p = sqlite3_column_text(st, i);
+	int n = sqlite3_column_bytes(st, i);
+
+	if (!p)
+		return catalog_fail(c, SQLITE_NOMEM, "cannot read a text", e);
+	if (n < 0 || (size_t)n >= cap || memchr(p, 0, (size_t)n))
+		return err_set(e, -EBADMSG, "catalogue '%s': a %s of %d bytes, at most %zu are possible",
+			       c->path, sqlite3_column_name(st, i), n, cap - 1);
+	memcpy(to, p, (size_t)n);
+	to[n] = '\0';
+	return 0;
+}
+
+/* ---- transactions -------------------------------------------------------------------------------- */
+
+static int run(struct catalog *c, enum catalog_stmt which, const char *what, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, which, &rc, e);
+
+	return st ? catalog_exec(c, st, what, e) : rc;
+}
+
+int catalog_begin(struct catalog *c, struct err *e)
+{
+	if (c->read_only)
+		return err_set(e, -EROFS, "catalogue '%s' was opened for reading only", c->path);
+	pthread_mutex_lock(&c->mu);
+	int rc = c->in_begin ? err_set(e, -EDEADLK, "catalogue '%s': a transaction is open already", c->path)
+			     : run(c, STMT_BEGIN, "cannot begin a transaction", e);
+	if (rc < 0) {
+		pthread_mutex_unlock(&c->mu);
+		return rc;
+	}
+	c->in_begin = true;
+	return 0;
+}
+
+static void rollback(struct catalog *c)
+{
+	/* SQLite may have rolled back by itself (full disk, I/O error). */
+	if (!sqlite3_get_autocommit(c->db))
+		(void)run(c, STMT_ROLLBACK, "cannot roll back", NULL);
+}
+
+int catalog_commit(struct catalog *c, struct err *e)
+{
+	int rc = 0;
+
+	/* Rolled back behind our back by a failure inside: committing "nothing" must not look good. */
+	if (sqlite3_get_autocommit(c->db))
+		rc = err_set(e, -EIO, "catalogue '%s': the transaction was rolled back after an error",
+			     c->path);
+	else
+		rc = run(c, STMT_COMMIT, "cannot commit", e);
+	if (rc < 0)
+		rollback(c);
+	c->in_begin = false;
+	pthread_mutex_unlock(&c->mu);
+	return rc;
+}
+
+void catalog_abort(struct catalog *c)
+{
+	rollback(c);
+	c->in_begin = false;
+	pthread_mutex_unlock(&c->mu);
+}
+
+int catalog_group_begin(struct catalog *c, bool *ret_own, struct err *e)
+{
+	pthread_mutex_lock(&c->mu); /* recursive; whether this thread is inside begin is then certain */
+	bool own = !c->in_begin;
+	int rc = own ? catalog_begin(c, e) : 0;
+	pthread_mutex_unlock(&c->mu);
+	if (rc == 0)
+		*ret_own = own;
+	return rc;
+}
+
+int catalog_group_end(struct catalog *c, bool own, int rc, struct err *e)
+{
+	if (!own)
+		return rc;
+	if (rc < 0) {
+		catalog_abort(c);
+		return rc;
+	}
+	return catalog_commit(c, e);
+}
+
+/* ---- open and close -------------------------------------------------------------------------------- */
+
+static int pragma_int(struct catalog *c, const char *sql, int64_t *ret, struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = sqlite3_column_int64(st, 0);
+	int out = rc == SQLITE_ROW ? 0 : catalog_fail(c, rc, "cannot be read", e);
+	sqlite3_finalize(st);
+	return out;
+}
+
+static int run_text(struct catalog *c, const char *sql, const char *what, struct err *e)
+{
+	int rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : catalog_fail(c, rc, what, e);
+}
+
+static int create_schema(struct catalog *c, struct err *e)
+{
+	char marks[128];
+
+	snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+		 APPLICATION_ID, CATALOG_FORMAT);
+	int rc = run_text(c, "BEGIN IMMEDIATE", "cannot be created", e);
+	if (rc == 0)
+		rc = run_text(c, schema, "cannot be created", e);
+	if (rc == 0)
+		rc = run_text(c, marks, "cannot be created", e);
+	if (rc == 0)
+		rc = run_text(c, "COMMIT", "cannot be created", e);
+	if (rc < 0 && !sqlite3_get_autocommit(c->db))
+		sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
+static int check_format(struct catalog *c, struct err *e)
+{
+	int64_t application, version, objects;
+	int rc = pragma_int(c, "PRAGMA application_id", &application, e);
+
+	if (rc == 0)
+		rc = pragma_int(c, "PRAGMA user_version", &version, e);
+	if (rc == 0)
+		rc = pragma_int(c, "SELECT count(*) FROM sqlite_master", &objects, e);
+	if (rc < 0)
+		return rc;
+	if (application == 0 && version == 0 && objects == 0)
+		return c->read_only ? err_set(e, -EMEDIUMTYPE, "catalogue '%s' is empty", c->path)
+				    : create_schema(c, e);
+	if (application != APPLICATION_ID)
+		return err_set(e, -EMEDIUMTYPE, "'%s' is a database of another program, not a tidefs catalogue",
+			       c->path);
+	if (version != CATALOG_FORMAT)
+		return err_set(e, -EMEDIUMTYPE,
+			       "catalogue '%s' has format %lld; this program knows format %d: use the "
+			       "version of tidefs that wrote it, or a newer one",
+			       c->path, (long long)version, CATALOG_FORMAT);
+	return 0;
+}
+
+/* "file:<path>?immutable=1", the path escaped as a URI; NULL without memory. */
+static char *immutable_uri(const char *path)
+{
+	char *uri = sqlite3_malloc64(strlen(path) * 3 + 32);
+	char *to = uri;
+
+	if (!uri)
+		return NULL;
+	to += sprintf(to, "file:");
+	for (; *path; path++) {
+		if (strchr("%?#", *path))
+			to += sprintf(to, "%%%02X", (unsigned char)*path);
+		else
+			*to++ = *path;
+	}
+	sprintf(to, "?immutable=1");
+	return uri;
+}
+
+/*
+ * A reader in WAL mode needs the -shm file, and must make it where no writer has. In a directory that
+ * cannot be written to that fails; then nobody can be writing either and, if no -wal is left over, the
+ * file alone is the whole truth.
+ */
+static int open_read_only(struct catalog *c)
+{
+	const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+	int rc = sqlite3_open_v2(c->path, &c->db, flags & ~SQLITE_OPEN_URI, NULL);
+	char wal[sizeof c->path + 8];
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(c->db, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
+	snprintf(wal, sizeof wal, "%s-wal", c->path);
+	if ((rc & 0xFF) != SQLITE_CANTOPEN || access(c->path, R_OK) != 0 || access(wal, F_OK) == 0)
+		return rc;
+	char *uri = immutable_uri(c->path);
+	sqlite3_close(c->db);
+	c->db = NULL;
+	rc = uri ? sqlite3_open_v2(uri, &c->db, flags, NULL) : SQLITE_NOMEM;
+	sqlite3_free(uri);
+	return rc;
+}
+
+static int open_db(struct catalog *c, struct err *e)
+{
+	int rc;
+
+	if (c->read_only) {
+		if (access(c->path, F_OK) != 0)
+			return err_set(e, -errno, "catalogue '%s': %s", c->path, strerror(errno));
+		rc = open_read_only(c);
+	} else {
+		rc = sqlite3_open_v2(c->path, &c->db,
+				     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+				     NULL);
+	}
+	if (rc != SQLITE_OK)
+		return catalog_fail(c, rc, "cannot be opened", e);
+	sqlite3_extended_result_codes(c->db, 1);
+	sqlite3_busy_timeout(c->db, BUSY_MS);
+	/* What the file says is data: no functions or tricks out of a doctored schema. */
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+
+	int ret = check_format(c, e);
+	/* After the check: a foreign file is left as it was. */
+	if (ret == 0 && !c->read_only)
+		ret = run_text(c, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
+			       "cannot be put into WAL mode", e);
+	return ret;
+}
+
+int catalog_open(const char *path, bool read_only, struct catalog **ret, struct err *e)
+{
+	pthread_mutexattr_t attr;
+	struct catalog *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return err_set(e, -ENOMEM, "catalogue '%s': out of memory", path);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&c->mu, &attr);
+	pthread_mutexattr_destroy(&attr);
+	c->read_only = read_only;
+
+	int rc;
+	if ((size_t)snprintf(c->path, sizeof c->path, "%s", path) >= sizeof c->path)
+		rc = err_set(e, -ENAMETOOLONG, "catalogue '%s': the path is too long", path);
+	else
+		rc = open_db(c, e);
+	if (rc < 0) {
+		catalog_close(c);
+		return rc;
+	}
+	*ret = c;
+	return 0;
+}
+
+void catalog_close(struct catalog *c)
+{
+	if (!c)
+		return;
+	for (int i = 0; i < STMTS; i++)
+		sqlite3_finalize(c->stmts[i]);
+	sqlite3_close(c->db);
+	pthread_mutex_destroy(&c->mu);
+	free(c);
+}
+
+/* ---- integers by name -------------------------------------------------------------------------------- */
+
+int catalog_get_int(struct catalog *c, const char *key, int64_t dflt, int64_t *ret, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, STMT_META_GET, &rc, e);
+
+	if (!st)
+		return rc;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = sqlite3_column_int64(st, 0);
+	else if (rc == SQLITE_DONE)
+		*ret = dflt;
+	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : catalog_fail(c, rc, "cannot read a number", e);
+	catalog_done(c, st);
+	return rc;
+}
+
+int catalog_set_int(struct catalog *c, const char *key, int64_t v, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, STMT_META_SET, &rc, e);
+
+	if (!st)
+		return rc;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, v);
+	return catalog_exec(c, st, "cannot store a number", e);
+}
