@@ -43,5 +43,6 @@
 #include "engine/base/num.h"
 #include "engine/base/duration.h"
 #include "engine/base/fault.h"
+#include "engine/base/log.h"
 
 #endif
