@@ -13,24 +13,36 @@
  * been carried out, and a repetition would then report ENOENT or EEXIST for what succeeded. close
  * is not either: Linux has freed the descriptor by then, and another thread may own the number.
  */
-#define RETRY(expr)                               \
-	__extension__({                           \
-		__typeof__(expr) r_;              \
-		do                                \
-			r_ = (expr);              \
-		while (r_ < 0 && errno == EINTR); \
-		r_;                               \
+/* The result of a system call, or its negative errno; errno itself is put back. */
+#define ONCE(expr)                            \
+	__extension__({                       \
+		int saved_ = errno;           \
+		__typeof__(expr) r_ = (expr); \
+		if (r_ < 0) {                 \
+			r_ = -errno;          \
+			errno = saved_;       \
+		}                             \
+		r_;                           \
+	})
+
+#define RETRY(expr)                      \
+	__extension__({                  \
+		__typeof__(expr) t_;     \
+		do                       \
+			t_ = ONCE(expr); \
+		while (t_ == -EINTR);    \
+		t_;                      \
 	})
 
 static int posix_openat(const struct io *io, int dirfd, const char *path, int flags, mode_t mode)
 {
-	int fd = RETRY(openat(dirfd, path, flags | O_CLOEXEC, mode));
-	return fd < 0 ? -errno : fd;
+	return RETRY(openat(dirfd, path, flags | O_CLOEXEC, mode));
 }
 
 static int posix_close(const struct io *io, int fd)
 {
-	return close(fd) < 0 && errno != EINTR ? -errno : 0;
+	int rc = ONCE(close(fd));
+	return rc == -EINTR ? 0 : rc;
 }
 
 static int64_t posix_pread(const struct io *io, int fd, void *to, size_t n, int64_t off)
@@ -40,7 +52,7 @@ static int64_t posix_pread(const struct io *io, int fd, void *to, size_t n, int6
 	while (done < n) {
 		ssize_t r = RETRY(pread(fd, (char *)to + done, n - done, off + (int64_t)done));
 		if (r < 0)
-			return -errno;
+			return r;
 		if (r == 0)
 			break;
 		done += (size_t)r;
@@ -72,7 +84,7 @@ static int64_t write_batch(int fd, struct iovec *v, int count, int64_t off)
 	while (count > 0) {
 		ssize_t r = RETRY(pwritev(fd, v, count, off + done));
 		if (r < 0)
-			return -errno;
+			return r;
 		if (r == 0)
 			return -EIO;
 		done += r;
@@ -100,49 +112,49 @@ static int64_t posix_pwritev(const struct io *io, int fd, const struct iovec *io
 
 static int posix_ftruncate(const struct io *io, int fd, int64_t size)
 {
-	return RETRY(ftruncate(fd, size)) < 0 ? -errno : 0;
+	return RETRY(ftruncate(fd, size));
 }
 
 static int posix_fdatasync(const struct io *io, int fd)
 {
-	return RETRY(fdatasync(fd)) < 0 ? -errno : 0;
+	return RETRY(fdatasync(fd));
 }
 
 static int posix_fsync(const struct io *io, int fd)
 {
-	return RETRY(fsync(fd)) < 0 ? -errno : 0;
+	return RETRY(fsync(fd));
 }
 
 static int posix_fstat(const struct io *io, int fd, struct stat *ret)
 {
 	struct stat st;
+	int rc = RETRY(fstat(fd, &st));
 
-	if (RETRY(fstat(fd, &st)) < 0)
-		return -errno;
-	*ret = st;
-	return 0;
+	if (rc == 0)
+		*ret = st;
+	return rc;
 }
 
 static int posix_renameat(const struct io *io, int from_dir, const char *from, int to_dir,
 			  const char *to)
 {
-	return renameat(from_dir, from, to_dir, to) < 0 ? -errno : 0;
+	return ONCE(renameat(from_dir, from, to_dir, to));
 }
 
 static int posix_unlinkat(const struct io *io, int dirfd, const char *path, int flags)
 {
-	return unlinkat(dirfd, path, flags) < 0 ? -errno : 0;
+	return ONCE(unlinkat(dirfd, path, flags));
 }
 
 static int posix_mkdirat(const struct io *io, int dirfd, const char *path, mode_t mode)
 {
-	return mkdirat(dirfd, path, mode) < 0 ? -errno : 0;
+	return ONCE(mkdirat(dirfd, path, mode));
 }
 
 static int posix_linkat(const struct io *io, int from_dir, const char *from, int to_dir,
 			const char *to)
 {
-	return linkat(from_dir, from, to_dir, to, 0) < 0 ? -errno : 0;
+	return ONCE(linkat(from_dir, from, to_dir, to, 0));
 }
 
 const struct io *io_posix(void)

@@ -88,9 +88,11 @@ static void join(const struct fault_io *f, char to[PATH_MAX], int dirfd, const c
 static void nap(int64_t ms)
 {
 	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * NS_PER_MS};
+	int saved = errno;
 
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
+	errno = saved;
 }
 
 /* Caller holds mu. b may be NULL: the call has one path. */
