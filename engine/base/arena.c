@@ -78,9 +78,13 @@ static void *alloc_slow(struct arena *a, size_t n)
 {
 	size_t cap = a->chunk ? MIN(a->chunk->cap * 2, (size_t)CHUNK_MAX) : CHUNK_MIN;
 	cap = MAX(cap, n);
+	/* Near the limit a smaller chunk may still fit: only what is asked for decides. */
+	while (a->budget && !budget_take(a->budget, sizeof(struct arena_chunk) + cap)) {
+		if (cap == n)
+			return NULL;
+		cap = MAX(cap / 2 & ~(size_t)15, n);
+	}
 	size_t bytes = sizeof(struct arena_chunk) + cap;
-	if (a->budget && !budget_take(a->budget, bytes))
-		return NULL;
 	struct arena_chunk *c = malloc(bytes);
 	if (!c) {
 		if (a->budget)

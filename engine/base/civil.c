@@ -34,11 +34,17 @@ int civil_days_in_month(int64_t y, int m)
 	return m == 2 && leap ? 29 : days[m - 1];
 }
 
+/* Unsigned, because the first day of int64 begins before int64 does. */
+static int64_t ns_in_day(int64_t ns, int64_t days)
+{
+	return (int64_t)((uint64_t)ns - (uint64_t)days * (uint64_t)NS_PER_DAY);
+}
+
 struct civil civil_from_ns(int64_t ns)
 {
 	struct civil c;
 	int64_t days = floor_div(ns, NS_PER_DAY);
-	int64_t rest = ns - days * NS_PER_DAY;
+	int64_t rest = ns_in_day(ns, days);
 
 	civil_from_days(days, &c.year, &c.month, &c.day);
 	c.nanos = (int)(rest % NS_PER_S);
@@ -88,7 +94,7 @@ size_t date_format_days(char *to, int64_t days)
 size_t timestamp_format(char *to, int64_t ns)
 {
 	int64_t days = floor_div(ns, NS_PER_DAY);
-	int64_t rest = ns - days * NS_PER_DAY;
+	int64_t rest = ns_in_day(ns, days);
 	int nanos = (int)(rest % NS_PER_S);
 	int s = (int)(rest / NS_PER_S);
 

@@ -32,13 +32,13 @@ struct str str_trim(struct str s)
 bool str_starts(struct str s, const char *prefix)
 {
 	size_t n = strlen(prefix);
-	return s.len >= n && memcmp(s.ptr, prefix, n) == 0;
+	return s.len >= n && (n == 0 || memcmp(s.ptr, prefix, n) == 0);
 }
 
 bool str_ends(struct str s, const char *suffix)
 {
 	size_t n = strlen(suffix);
-	return s.len >= n && memcmp(s.ptr + s.len - n, suffix, n) == 0;
+	return s.len >= n && (n == 0 || memcmp(s.ptr + s.len - n, suffix, n) == 0);
 }
 
 size_t utf8_valid_len(struct str s)

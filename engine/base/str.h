@@ -27,7 +27,7 @@ static inline bool str_eq(struct str a, struct str b)
 
 static inline bool str_is(struct str a, const char *z)
 {
-	return a.len == strlen(z) && memcmp(a.ptr, z, a.len) == 0;
+	return a.len == strlen(z) && (a.len == 0 || memcmp(a.ptr, z, a.len) == 0);
 }
 
 /* Byte order, as memcmp; a proper prefix sorts first. This is also SQL's order of varchar. */
