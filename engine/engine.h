@@ -34,7 +34,7 @@ struct engine_options {
 	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 1 GiB */
 	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
 	bool no_background;        /* tests drive engine_maintain() themselves */
-	bool read_only;            /* `tidefs sql`, fsck: nothing is written, no lock is taken for writing */
+	bool read_only;            /* `tidefs sql`: no background work, rows are not accepted */
 	/* Names that databases and tables may not have (control files); NULL-terminated, or NULL. */
 	const char *const *reserved_names;
 };

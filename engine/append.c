@@ -1,0 +1,183 @@
+/*
+ * append: rows into the log and the memtable.
+ *
+ * The order is what makes a reply a promise: room in the memtable is made first (it may fail, and
+ * nothing has happened yet), then definitions and rows go to the log as one batch (all or nothing),
+ * then the rows are published. Nothing after the log can fail.
+ *
+ * A table's append lock is held from encoding to publishing, so the memtable has rows in the order
+ * of the log. Several tables are locked in the order of their ids.
+ */
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/internal.h"
+
+#define FEW 16
+
+/*
+ * Memory is short: have the background thread seal, and wait. When sealing fails there is no point
+ * in waiting: the writer gets the reason.
+ */
+static int wait_for_memory(struct db *db, struct err *e)
+{
+	struct engine *en = db->en;
+	int rc = 0;
+
+	while (atomic_load(&en->memtable_bytes) > en->memtable_limit && rc >= 0) {
+		if (!db->has_thread) {
+			rc = db_maintain(db, e);
+			if (rc >= 0 && atomic_load(&en->memtable_bytes) > en->memtable_limit)
+				return 0; /* another database's; nobody else will seal it for us */
+			continue;
+		}
+		struct timespec ts;
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		ts.tv_sec++;
+		pthread_mutex_lock(&db->wake_mu);
+		uint64_t rounds = db->rounds;
+		db->is_woken = true;
+		pthread_cond_signal(&db->wake);
+		while (db->rounds == rounds && !db->is_stopping &&
+		       pthread_cond_timedwait(&db->round_done, &db->wake_mu, &ts) == 0)
+			;
+		if (db->rounds != rounds && db->last_failure_rc)
+			rc = err_set(e, db->last_failure_rc, "memory is full and sealing fails: %s", db->last_failure);
+		if (db->is_stopping)
+			rc = err_set(e, -ESTALE, "database '%s' is being closed", db->name);
+		pthread_mutex_unlock(&db->wake_mu);
+	}
+	return rc;
+}
+
+static int by_table_id(const void *x, const void *y)
+{
+	uint32_t a = (*(const struct table_batch *const *)x)->table->meta.id;
+	uint32_t b = (*(const struct table_batch *const *)y)->table->meta.id;
+	return (a > b) - (a < b);
+}
+
+/* Everything that can fail for one table: room, and the bytes for the log. Caller holds append_mu. */
+static int prepare(struct table *t, const struct batch *b, struct series_mark *ret_mark, struct err *e)
+{
+	if (table_dropped(t))
+		return err_set(e, -ESTALE, "table '%s' was dropped", table_name(t));
+	int rc = memtable_reserve(&t->mem, &t->mu, b, e);
+	if (rc < 0)
+		return rc;
+	buf_clear(&t->def_cols);
+	buf_clear(&t->def_series);
+	buf_clear(&t->rows_buf);
+	rc = series_encode_unlogged(t->series, &t->def_cols, &t->def_series, ret_mark);
+	if (rc >= 0)
+		rc = batch_encode(b, 0, b->n, &t->rows_buf);
+	return rc < 0 ? err_set(e, rc, "out of memory for a batch of table '%s'", table_name(t)) : 0;
+}
+
+static uint32_t add_record(struct wal_record *recs, uint32_t n, const struct table *t, uint8_t type,
+			   const struct buf *payload)
+{
+	if (!payload->len)
+		return n;
+	recs[n] = (struct wal_record){.table_id = t->meta.id, .type = type, .payload = buf_str(payload)};
+	return n + 1;
+}
+
+/* The locked part: batches[] are of different tables, by id. */
+static int append_locked(struct db *db, const struct table_batch *const *batches, uint32_t n,
+			 struct series_mark *marks, struct wal_record *recs, uint64_t *ret_lsn, struct err *e)
+{
+	uint32_t rec_n = 0, at = 0;
+	size_t grown = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && rc >= 0; i++) {
+		struct table *t = batches[i]->table;
+		size_t before = t->mem.bytes;
+		rc = prepare(t, batches[i]->batch, &marks[i], e);
+		grown += t->mem.bytes - before;
+		if (rc < 0)
+			break;
+		rec_n = add_record(recs, rec_n, t, WAL_COLUMN, &t->def_cols);
+		rec_n = add_record(recs, rec_n, t, WAL_SERIES, &t->def_series);
+		rec_n = add_record(recs, rec_n, t, WAL_ROWS, &t->rows_buf);
+	}
+	atomic_fetch_add(&db->en->memtable_bytes, grown);
+	if (rc >= 0)
+		rc = wal_append(db->wal, recs, (int)rec_n, e);
+	if (rc < 0)
+		return rc;
+	FAULT("append.logged");
+	for (uint32_t i = 0; i < n; i++) {
+		struct table *t = batches[i]->table;
+		uint64_t lo = recs[at].lsn;
+		while (at + 1 < rec_n && recs[at + 1].table_id == t->meta.id)
+			at++;
+		uint64_t hi = recs[at++].lsn;
+		series_set_logged(t->series, marks[i]);
+		memtable_append(&t->mem, &t->mu, batches[i]->batch, lo, hi);
+		t->applied_lsn = hi;
+		*ret_lsn = hi;
+		atomic_fetch_add(&t->rows_in, batches[i]->batch->n);
+		atomic_store(&t->last_append_mono_ns, clock_mono_ns());
+		table_note_change(t);
+	}
+	atomic_fetch_add(&db->batches, 1);
+	return 0;
+}
+
+static bool wants_sync(struct table *t)
+{
+	pthread_mutex_lock(&t->mu);
+	bool is = t->settings.is_sync;
+	pthread_mutex_unlock(&t->mu);
+	return is;
+}
+
+int db_append(struct db *db, const struct table_batch *batches, uint32_t n, struct err *e)
+{
+	const struct table_batch *few[FEW], **sorted = few;
+	struct series_mark few_marks[FEW], *marks = few_marks;
+	struct wal_record few_recs[3 * FEW], *recs = few_recs;
+	uint64_t lsn = 0;
+	uint32_t k = 0;
+	bool sync = false;
+	int rc = db_check_alive(db, e);
+
+	if (rc < 0)
+		return rc;
+	if (n > FEW) {
+		sorted = malloc(n * sizeof(void *));
+		marks = malloc(n * sizeof *marks);
+		recs = malloc(3 * n * sizeof *recs);
+	}
+	if (!sorted || !marks || !recs) {
+		rc = err_set(e, -ENOMEM, "out of memory");
+		goto out;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (batches[i].batch->n)
+			sorted[k++] = &batches[i];
+	if (!k)
+		goto out;
+	qsort(sorted, k, sizeof(void *), by_table_id);
+	rc = wait_for_memory(db, e);
+	if (rc < 0)
+		goto out;
+	for (uint32_t i = 0; i < k; i++)
+		pthread_mutex_lock(&sorted[i]->table->append_mu);
+	rc = append_locked(db, sorted, k, marks, recs, &lsn, e);
+	for (uint32_t i = k; i-- > 0;)
+		pthread_mutex_unlock(&sorted[i]->table->append_mu);
+	for (uint32_t i = 0; i < k && rc >= 0; i++)
+		sync |= wants_sync(sorted[i]->table);
+	if (rc >= 0 && sync)
+		rc = wal_sync(db->wal, lsn, e);
+out:
+	if (n > FEW) {
+		free(sorted);
+		free(marks);
+		free(recs);
+	}
+	return rc;
+}

@@ -1,0 +1,484 @@
+/*
+ * db: one database, one cell: its directory, catalogue, log and tables.
+ *
+ *	<cell>/catalog.sqlite        tables, settings, files, owners
+ *	<cell>/wal/                  the log
+ *	<cell>/tables/<id>/series    definitions, a checkpoint
+ *	<cell>/tables/<id>/runs/     sealed rows, internal
+ *	<cell>/tables/<id>/magnetic/ tiles
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/internal.h"
+
+/* ---- references ------------------------------------------------------------------------------------------- */
+
+struct db *db_get(struct db *db)
+{
+	atomic_fetch_add(&db->refs, 1);
+	return db;
+}
+
+static void db_free(struct db *db)
+{
+	wal_close(db->wal);
+	catalog_close(db->cat);
+	attrs_release(db);
+	if (db->dirfd >= 0)
+		close(db->dirfd);
+	pthread_mutex_destroy(&db->mu);
+	pthread_mutex_destroy(&db->wake_mu);
+	pthread_mutex_destroy(&db->attr_mu);
+	pthread_cond_destroy(&db->wake);
+	pthread_cond_destroy(&db->round_done);
+	free(db);
+}
+
+void db_put(struct db *db)
+{
+	if (db && atomic_fetch_sub(&db->refs, 1) == 1)
+		db_free(db);
+}
+
+const char *db_name(const struct db *db)
+{
+	return db->name;
+}
+
+int64_t db_created_ns(const struct db *db)
+{
+	return db->created_ns;
+}
+
+bool db_dropped(const struct db *db)
+{
+	return atomic_load(&db->is_dropped);
+}
+
+int db_check_alive(struct db *db, struct err *e)
+{
+	if (db_dropped(db))
+		return err_set(e, -ESTALE, "database '%s' was dropped", db->name);
+	if (db->is_failed)
+		return err_set(e, -EIO, "database '%s' is not available: %s", db->name, db->reason);
+	return 0;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------ */
+
+struct opening {
+	struct db *db;
+	struct err *e;
+	uint64_t lsn_max;
+};
+
+static int open_table(void *ctx, const struct catalog_table *meta)
+{
+	struct opening *o = ctx;
+	struct table *t;
+	int rc = table_open(o->db, meta, &t, o->e);
+
+	if (rc < 0)
+		return err_prefix(o->e, rc, "table '%s'", meta->name);
+	t->next = o->db->tables;
+	o->db->tables = t;
+	o->lsn_max = MAX(o->lsn_max, meta->flushed_lsn);
+	return 0;
+}
+
+static int replay(void *ctx, const struct wal_record *rec, struct err *e)
+{
+	struct opening *o = ctx;
+	struct db *db = o->db;
+	struct table *t = db->tables;
+
+	while (t && t->meta.id != rec->table_id)
+		t = t->next;
+	if (!t)
+		return 0; /* dropped since; ids are never reused */
+	size_t before = t->mem.bytes;
+	int rc = table_replay(t, rec, e);
+	atomic_fetch_add(&db->en->memtable_bytes, t->mem.bytes - before);
+	if (rc >= 0 && t->mem.bytes > db->en->memtable_limit / 4 && !db->en->opt.read_only)
+		rc = table_seal(t, e);
+	return rc;
+}
+
+/* A file that no transaction names: left by a crash between writing and committing. */
+static bool is_known(struct table *t, const char *path)
+{
+	for (uint32_t i = 0; i < t->files->n; i++)
+		if (strcmp(t->files->v[i]->meta.path, path) == 0)
+			return true;
+	return false;
+}
+
+static void sweep_dir(struct table *t, const char *path, int depth)
+{
+	char full[512], below[512];
+	struct dirent *d;
+
+	snprintf(full, sizeof full, "%s/%s", t->dir, path);
+	int fd = openat(t->db->dirfd, full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		if (snprintf(below, sizeof below, "%s/%s", path, d->d_name) >= (int)sizeof below)
+			continue;
+		snprintf(full, sizeof full, "%.60s/%.440s", t->dir, below);
+		if (d->d_type == DT_DIR && depth > 0) {
+			sweep_dir(t, below, depth - 1);
+			unlinkat(t->db->dirfd, full, AT_REMOVEDIR); /* fails unless empty */
+		} else if (d->d_type == DT_REG && !is_known(t, below)) {
+			t->db->en->io->unlinkat(t->db->en->io, t->db->dirfd, full, 0);
+		}
+	}
+	closedir(dir);
+}
+
+static int open_parts(struct db *db, struct err *e)
+{
+	struct opening o = {db, e, 0};
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/db/%s/catalog.sqlite", db->en->path, db->name);
+	int rc = catalog_open(path, &db->cat, e);
+	if (rc >= 0)
+		rc = attrs_load(db, e);
+	if (rc >= 0)
+		rc = catalog_get_int(db->cat, "created_ns", 0, &db->created_ns, e);
+	if (rc >= 0 && !db->created_ns && !db->en->opt.read_only) {
+		db->created_ns = clock_now_ns();
+		rc = catalog_set_int(db->cat, "created_ns", db->created_ns, e);
+	}
+	if (rc >= 0)
+		rc = catalog_tables(db->cat, open_table, &o, e);
+	if (rc < 0)
+		return rc;
+	if (!db->en->opt.read_only)
+		for (struct table *t = db->tables; t; t = t->next) {
+			sweep_dir(t, DIR_RUNS, 0);
+			sweep_dir(t, DIR_TILES, 2);
+		}
+	int64_t last_lsn;
+	rc = catalog_get_int(db->cat, "last_lsn", 0, &last_lsn, e);
+	if (rc < 0)
+		return rc;
+	struct wal_options wo = {.sync_interval_ns = db->en->opt.sync_interval_ns,
+				 .next_lsn_min = MAX(o.lsn_max, (uint64_t)last_lsn) + 1};
+	if (!wo.sync_interval_ns)
+		wo.sync_interval_ns = NS_PER_S;
+	if (wo.sync_interval_ns < 0)
+		wo.sync_interval_ns = 0;
+	rc = wal_open(db->en->io, db->dirfd, DIR_WAL, &wo, replay, &o, &db->wal, e);
+	if (rc < 0)
+		return rc;
+	/* What the log defined is logged. */
+	for (struct table *t = db->tables; t; t = t->next)
+		series_set_logged(t->series, (struct series_mark){series_column_count(t->series),
+								   series_count(t->series)});
+	return 0;
+}
+
+int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
+{
+	struct db *db = calloc(1, sizeof *db);
+	pthread_condattr_t mono;
+	char path[512];
+	int rc;
+
+	if (!db)
+		return err_set(e, -ENOMEM, "out of memory");
+	atomic_init(&db->refs, 1);
+	db->en = en;
+	db->dirfd = -1;
+	snprintf(db->name, sizeof db->name, "%s", name);
+	pthread_mutex_init(&db->mu, NULL);
+	pthread_mutex_init(&db->wake_mu, NULL);
+	pthread_mutex_init(&db->attr_mu, NULL);
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&db->wake, &mono);
+	pthread_cond_init(&db->round_done, &mono);
+	pthread_condattr_destroy(&mono);
+
+	snprintf(path, sizeof path, "db/%s", name);
+	rc = en->io->openat(en->io, en->dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+	if (rc < 0) {
+		err_set(e, rc, "cannot open the directory 'db/%s': %s", name, strerror(-rc));
+	} else {
+		db->dirfd = rc;
+		rc = open_parts(db, e);
+	}
+	if (rc >= 0 && !en->opt.no_background && !en->opt.read_only) {
+		rc = -pthread_create(&db->thread, NULL, db_maintain_thread, db);
+		db->has_thread = rc == 0;
+		if (rc < 0)
+			err_set(e, rc, "cannot start a thread: %s", strerror(-rc));
+	}
+	if (rc < 0) {
+		/* Listed with its reason, and harms no other. */
+		db->is_failed = true;
+		snprintf(db->reason, sizeof db->reason, "%s", err_text(e, rc));
+	}
+	*ret = db;
+	return rc;
+}
+
+void db_close(struct db *db)
+{
+	if (db->has_thread) {
+		pthread_mutex_lock(&db->wake_mu);
+		db->is_stopping = true;
+		pthread_cond_signal(&db->wake);
+		pthread_mutex_unlock(&db->wake_mu);
+		pthread_join(db->thread, NULL);
+		db->has_thread = false;
+	}
+	if (db->wal && !db->en->opt.read_only)
+		(void)!wal_sync(db->wal, wal_last_lsn(db->wal), NULL);
+	pthread_mutex_lock(&db->mu);
+	struct table *t = db->tables;
+	db->tables = NULL;
+	pthread_mutex_unlock(&db->mu);
+	while (t) {
+		struct table *next = t->next;
+		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
+		table_close(t);
+		t = next;
+	}
+	db_put(db);
+}
+
+/* ---- tables ---------------------------------------------------------------------------------------------------- */
+
+struct table *db_table(struct db *db, struct str name)
+{
+	pthread_mutex_lock(&db->mu);
+	struct table *t = db->tables;
+	while (t && !str_is(name, t->meta.name))
+		t = t->next;
+	if (t)
+		table_get(t);
+	pthread_mutex_unlock(&db->mu);
+	return t;
+}
+
+static int by_name(const void *x, const void *y)
+{
+	return strcmp((*(struct table *const *)x)->meta.name, (*(struct table *const *)y)->meta.name);
+}
+
+int db_tables(struct db *db, struct table ***ret, uint32_t *ret_n)
+{
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&db->mu);
+	for (struct table *t = db->tables; t; t = t->next)
+		n++;
+	struct table **v = malloc((n + 1) * sizeof *v);
+	n = 0;
+	for (struct table *t = db->tables; v && t; t = t->next)
+		v[n++] = table_get(t);
+	pthread_mutex_unlock(&db->mu);
+	if (!v)
+		return -ENOMEM;
+	qsort(v, n, sizeof *v, by_name);
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+int db_table_create(struct db *db, struct str name, struct table **ret, struct err *e)
+{
+	struct catalog_table meta;
+	struct table *t;
+	char z[NAME_LEN_MAX + 1];
+	int rc = db_check_alive(db, e);
+
+	if (rc >= 0)
+		rc = engine_check_name(db->en, name, e);
+	if (rc < 0)
+		return rc;
+	memcpy(z, name.ptr, name.len);
+	z[name.len] = '\0';
+	pthread_mutex_lock(&db->mu);
+	rc = catalog_table_create(db->cat, z, &meta, e);
+	if (rc >= 0) {
+		rc = table_open(db, &meta, &t, e);
+		if (rc < 0)
+			(void)!catalog_table_drop(db->cat, meta.id, NULL);
+	}
+	if (rc >= 0) {
+		t->next = db->tables;
+		db->tables = t;
+		if (ret)
+			*ret = table_get(t);
+	}
+	pthread_mutex_unlock(&db->mu);
+	return rc;
+}
+
+/* rm -r below dirfd; what cannot go stays and is swept with the next drop of the same name. */
+static void remove_tree(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, d->d_name, 0) < 0)
+			remove_tree(fd, d->d_name);
+	}
+	closedir(dir);
+	unlinkat(dirfd, path, AT_REMOVEDIR);
+}
+
+int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err *e)
+{
+	int rc = db_check_alive(db, e);
+	struct table *t;
+
+	if (rc < 0)
+		return rc;
+	t = db_table(db, name);
+	if (!t)
+		return err_set(e, -ENOENT, "there is no table '%.*s' in database '%s'", STR_FMT(name), db->name);
+	/* Writers and background work are kept out while it is decided. */
+	pthread_mutex_lock(&t->maint_mu);
+	pthread_mutex_lock(&t->append_mu);
+	if (table_dropped(t))
+		rc = err_set(e, -ENOENT, "there is no table '%s' in database '%s'", table_name(t), db->name);
+	else if (only_if_empty && table_has_rows(t))
+		rc = err_set(e, -ENOTEMPTY, "table '%s' has rows; DROP TABLE \"%s\".\"%s\"; deletes it with them",
+			     table_name(t), db->name, table_name(t));
+	if (rc >= 0)
+		rc = catalog_table_drop(db->cat, t->meta.id, e);
+	if (rc >= 0)
+		atomic_store(&t->is_dropped, true);
+	pthread_mutex_unlock(&t->append_mu);
+	pthread_mutex_unlock(&t->maint_mu);
+	if (rc >= 0) {
+		pthread_mutex_lock(&db->mu);
+		struct table **at = &db->tables;
+		while (*at && *at != t)
+			at = &(*at)->next;
+		if (*at)
+			*at = t->next;
+		pthread_mutex_unlock(&db->mu);
+		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
+		attrs_drop(db, table_name(t));
+		table_note_change(t);
+		remove_tree(db->dirfd, t->dir);
+		table_put(t); /* the list's */
+	}
+	table_put(t);
+	return rc;
+}
+
+void db_remove_dir(struct engine *en, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof path, "db/%s", name);
+	remove_tree(en->dirfd, path);
+}
+
+/* ---- the log ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Forget what runs hold. The log's end is read first: an append that comes later is not concerned,
+ * and one under way has its rows in the memtable once its append lock is free.
+ */
+int db_trim_log(struct db *db, struct err *e)
+{
+	struct table **tables;
+	uint32_t n;
+
+	if (!db->wal)
+		return 0; /* replaying */
+	uint64_t upto = wal_last_lsn(db->wal);
+	int rc = db_tables(db, &tables, &n);
+	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	for (uint32_t i = 0; i < n; i++) {
+		struct table *t = tables[i];
+		pthread_mutex_lock(&t->append_mu);
+		for (const struct block *b = t->mem.first; b; b = b->next)
+			if (b->n) {
+				upto = MIN(upto, b->seq_lo - 1);
+				break;
+			}
+		pthread_mutex_unlock(&t->append_mu);
+		table_put(t);
+	}
+	free(tables);
+	rc = catalog_set_int(db->cat, "last_lsn", (int64_t)wal_last_lsn(db->wal), e);
+	return rc < 0 ? rc : wal_trim(db->wal, upto, e);
+}
+
+int db_sync(struct db *db, struct err *e)
+{
+	int rc = db_check_alive(db, e);
+	return rc < 0 ? rc : wal_sync(db->wal, wal_last_lsn(db->wal), e);
+}
+
+/* ---- state ---------------------------------------------------------------------------------------------------------- */
+
+void db_status(struct db *db, struct db_status *ret)
+{
+	struct db_status s = {.failed = db->is_failed};
+	struct table **tables;
+	struct wal_status ws;
+	uint32_t n;
+
+	snprintf(s.reason, sizeof s.reason, "%s", db->reason);
+	if (!s.failed) {
+		wal_status(db->wal, &ws);
+		s.wal_bytes = ws.bytes;
+		s.wal_segments = ws.segments;
+		s.last_lsn = ws.next_lsn - 1;
+		s.durable_lsn = ws.durable_lsn;
+		s.read_only = ws.read_only;
+		if (ws.read_only)
+			snprintf(s.reason, sizeof s.reason, "%s", ws.reason);
+		pthread_mutex_lock(&db->wake_mu);
+		if (!s.reason[0] && db->last_failure_rc)
+			snprintf(s.reason, sizeof s.reason, "%s", db->last_failure);
+		if (db->is_clock_doubtful)
+			snprintf(s.clock_note, sizeof s.clock_note,
+				 "the clock jumped by more than an hour, so expiry is paused; if the time is right "
+				 "now, write a table's retention again to confirm it");
+		pthread_mutex_unlock(&db->wake_mu);
+	}
+	s.batches = atomic_load(&db->batches);
+	if (db_tables(db, &tables, &n) >= 0) {
+		s.tables = n;
+		for (uint32_t i = 0; i < n; i++) {
+			s.memtable_bytes += table_memtable_bytes(tables[i]);
+			s.rows_in += atomic_load(&tables[i]->rows_in);
+			s.rows_rejected += atomic_load(&tables[i]->lines_rejected);
+			table_put(tables[i]);
+		}
+		free(tables);
+	}
+	*ret = s;
+}

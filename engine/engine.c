@@ -1,0 +1,380 @@
+/*
+ * engine: the data directory and the list of databases.
+ *
+ *	DATA_DIR/tidefs.format   "tidefs data directory, format 1": whose directory this is
+ *	DATA_DIR/lock            locked (flock) by the one process that has it open; its pid as text
+ *	DATA_DIR/catalog.sqlite  owners and modes of the root's files
+ *	DATA_DIR/db/<name>/      one database each; may be a symbolic link to another disk
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "engine/internal.h"
+
+#define FORMAT_FILE    "tidefs.format"
+#define FORMAT_PREFIX  "tidefs data directory, format "
+#define FORMAT_VERSION 1
+
+/* ---- whose directory is this? ------------------------------------------------------------------------------- */
+
+static bool is_empty_dir(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool empty = true;
+	struct dirent *d;
+
+	if (!dir)
+		return false;
+	while (empty && (d = readdir(dir)))
+		empty = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
+			strcmp(d->d_name, "lost+found") == 0 || strcmp(d->d_name, "lock") == 0 ||
+			strcmp(d->d_name, FORMAT_FILE ".tmp") == 0;
+	closedir(dir);
+	return empty;
+}
+
+static int write_format(struct engine *en)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, FORMAT_PREFIX "%d\n", FORMAT_VERSION);
+	const struct io *io = en->io;
+
+	/* "db" comes first: a directory with a format file is complete. */
+	int rc = io_mkdirs(io, en->dirfd, "db");
+	if (rc < 0)
+		return rc;
+	int fd = io->openat(io, en->dirfd, FORMAT_FILE ".tmp", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0)
+		return fd;
+	int64_t wrote = io_pwrite(io, fd, text, (size_t)n, 0);
+	rc = wrote < 0 ? (int)wrote : io->fsync(io, fd);
+	io->close(io, fd);
+	if (rc >= 0)
+		rc = io->renameat(io, en->dirfd, FORMAT_FILE ".tmp", en->dirfd, FORMAT_FILE);
+	return rc < 0 ? rc : io_sync_parent(io, en->dirfd, FORMAT_FILE);
+}
+
+static int check_format(struct engine *en, struct err *e)
+{
+	const struct io *io = en->io;
+	char text[64] = "";
+	int fd = io->openat(io, en->dirfd, FORMAT_FILE, O_RDONLY, 0);
+
+	if (fd == -ENOENT) {
+		if (en->opt.read_only || !is_empty_dir(en->dirfd))
+			return err_set(e, -ENOTEMPTY,
+				       "'%s' is not a tidefs data directory and not empty; give an empty or a new one",
+				       en->path);
+		int rc = write_format(en);
+		return rc < 0 ? err_set(e, rc, "cannot set up '%s': %s", en->path, strerror(-rc)) : 0;
+	}
+	if (fd < 0)
+		return err_set(e, fd, "cannot read '%s/" FORMAT_FILE "': %s", en->path, strerror(-fd));
+	int64_t n = io->pread(io, fd, text, sizeof text - 1, 0);
+	io->close(io, fd);
+	if (n < 0 || strncmp(text, FORMAT_PREFIX, strlen(FORMAT_PREFIX)) != 0)
+		return err_set(e, -EMEDIUMTYPE, "'%s/" FORMAT_FILE "' is not what tidefs writes; this directory is not touched",
+			       en->path);
+	int version = atoi(text + strlen(FORMAT_PREFIX));
+	if (version != FORMAT_VERSION)
+		return err_set(e, -EMEDIUMTYPE,
+			       "'%s' has format %d, and this tidefs knows format %d; use a newer tidefs", en->path,
+			       version, FORMAT_VERSION);
+	return 0;
+}
+
+static int take_lock(struct engine *en, struct err *e)
+{
+	char text[32] = "";
+
+	en->lock_fd = openat(en->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (en->lock_fd < 0)
+		return err_set(e, -errno, "cannot open '%s/lock': %s", en->path, strerror(errno));
+	if (flock(en->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		ssize_t n = pread(en->lock_fd, text, sizeof text - 1, 0);
+		text[n > 0 ? n : 0] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		return err_set(e, -EBUSY, "'%s' is in use by another tidefs%s%s%s; unmount that one first", en->path,
+			       text[0] ? " (process " : "", text, text[0] ? ")" : "");
+	}
+	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	if (ftruncate(en->lock_fd, 0) == 0 && pwrite(en->lock_fd, text, (size_t)n, 0) < 0)
+		return err_set(e, -errno, "cannot write '%s/lock': %s", en->path, strerror(errno));
+	return 0;
+}
+
+/* ---- opening and closing ---------------------------------------------------------------------------------------- */
+
+static int open_root(struct engine *en, struct err *e)
+{
+	char path[4096];
+
+	en->root.en = en;
+	en->root.dirfd = -1;
+	pthread_mutex_init(&en->root.attr_mu, NULL);
+	snprintf(path, sizeof path, "%s/catalog.sqlite", en->path);
+	int rc = catalog_open(path, &en->root.cat, e);
+	return rc < 0 ? rc : attrs_load(&en->root, e);
+}
+
+static void add_db(struct engine *en, struct db *db)
+{
+	struct db **at = &en->dbs;
+
+	while (*at && strcmp((*at)->name, db->name) < 0)
+		at = &(*at)->next;
+	db->next = *at;
+	*at = db;
+}
+
+static int open_dbs(struct engine *en, struct err *e)
+{
+	int fd = openat(en->dirfd, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir)
+		return err_set(e, -errno, "cannot read '%s/db': %s", en->path, strerror(errno));
+	while ((d = readdir(dir))) {
+		struct err why = {0};
+		struct db *db;
+		if (engine_check_name(en, str_from(d->d_name), NULL) < 0)
+			continue; /* not ours: ".", "..", lost+found and the like */
+		int rc = db_open(en, d->d_name, &db, &why);
+		if (rc == -ENOMEM && !db) {
+			closedir(dir);
+			return err_set(e, rc, "out of memory");
+		}
+		add_db(en, db); /* failed ones too: status says why */
+	}
+	closedir(dir);
+	return 0;
+}
+
+static size_t default_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	size_t quarter = pages > 0 && size > 0 ? (size_t)pages * (size_t)size / 4 : (size_t)256 << 20;
+	return MIN(quarter, (size_t)512 << 20);
+}
+
+/* Every open tile holds a descriptor. */
+static void raise_file_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+int engine_open(const char *data_dir, const struct engine_options *opt, struct engine **ret, struct err *e)
+{
+	struct engine *en = calloc(1, sizeof *en);
+	int rc;
+
+	if (!en)
+		return err_set(e, -ENOMEM, "out of memory");
+	en->opt = opt ? *opt : (struct engine_options){0};
+	en->io = en->opt.io ? en->opt.io : io_posix();
+	en->lock_fd = en->dirfd = -1;
+	en->memtable_limit = en->opt.memory_bytes ? en->opt.memory_bytes : default_memory();
+	pthread_mutex_init(&en->mu, NULL);
+	raise_file_limit();
+	if (!en->opt.read_only && mkdir(data_dir, 0700) < 0 && errno != EEXIST) {
+		rc = err_set(e, -errno, "cannot make '%s': %s", data_dir, strerror(errno));
+		goto fail;
+	}
+	en->path = realpath(data_dir, NULL);
+	en->dirfd = en->path ? open(en->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (en->dirfd < 0) {
+		rc = err_set(e, -errno, "cannot open '%s': %s", data_dir, strerror(errno));
+		goto fail;
+	}
+	rc = check_format(en, e);
+	if (rc >= 0)
+		rc = take_lock(en, e);
+	if (rc >= 0)
+		rc = open_root(en, e);
+	if (rc >= 0)
+		rc = open_dbs(en, e);
+	if (rc < 0)
+		goto fail;
+	*ret = en;
+	return 0;
+fail:
+	engine_close(en);
+	return rc;
+}
+
+void engine_close(struct engine *en)
+{
+	if (!en)
+		return;
+	while (en->dbs) {
+		struct db *db = en->dbs;
+		en->dbs = db->next;
+		db_close(db);
+	}
+	if (en->root.en) {
+		catalog_close(en->root.cat);
+		attrs_release(&en->root);
+		pthread_mutex_destroy(&en->root.attr_mu);
+	}
+	if (en->lock_fd >= 0)
+		close(en->lock_fd);
+	if (en->dirfd >= 0)
+		close(en->dirfd);
+	pthread_mutex_destroy(&en->mu);
+	free(en->path);
+	free(en);
+}
+
+int engine_dirfd(const struct engine *en)
+{
+	return en->dirfd;
+}
+
+int engine_maintain(struct engine *en, struct err *e)
+{
+	struct db **dbs;
+	uint32_t n;
+	int rc = engine_dbs(en, &dbs, &n), first = 0;
+
+	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	for (uint32_t i = 0; i < n; i++) {
+		rc = dbs[i]->is_failed || db_dropped(dbs[i]) ? 0 : db_maintain(dbs[i], e);
+		if (rc < 0 && !first)
+			first = rc;
+		db_put(dbs[i]);
+	}
+	free(dbs);
+	return first;
+}
+
+/* ---- databases ---------------------------------------------------------------------------------------------------- */
+
+int engine_check_name(const struct engine *en, struct str name, struct err *e)
+{
+	if (!name.len)
+		return err_set(e, -EINVAL, "a name must not be empty");
+	if (name.len > NAME_LEN_MAX)
+		return err_set(e, -ENAMETOOLONG, "a name has at most %d bytes", NAME_LEN_MAX);
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+		bool is_ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			     c == '_' || c == '-' || c == '.';
+		if (!is_ok)
+			return err_set(e, -EINVAL, "'%.*s' is not a name: a-z A-Z 0-9 _ - . are allowed", STR_FMT(name));
+	}
+	if (name.ptr[0] == '.')
+		return err_set(e, -EINVAL, "'%.*s' is not a name: it must not begin with a dot", STR_FMT(name));
+	for (const char *const *r = en->opt.reserved_names; r && *r; r++)
+		if (str_is(name, *r))
+			return err_set(e, -EINVAL, "'%.*s' is the name of a control file", STR_FMT(name));
+	return 0;
+}
+
+int engine_db_create(struct engine *en, struct str name, struct db **ret, struct err *e)
+{
+	char path[NAME_LEN_MAX + 4];
+	struct db *db = NULL;
+	int rc = engine_check_name(en, name, e);
+
+	if (rc < 0)
+		return rc;
+	snprintf(path, sizeof path, "db/%.*s", STR_FMT(name));
+	pthread_mutex_lock(&en->mu);
+	rc = en->io->mkdirat(en->io, en->dirfd, path, 0700);
+	if (rc < 0)
+		err_set(e, rc, rc == -EEXIST ? "there is a database '%s' already" : "cannot make the directory '%s'",
+			path + (rc == -EEXIST ? 3 : 0));
+	if (rc >= 0) {
+		rc = io_sync_parent(en->io, en->dirfd, path);
+		if (rc >= 0)
+			rc = db_open(en, path + 3, &db, e);
+		if (rc < 0) {
+			if (db)
+				db_close(db);
+			db_remove_dir(en, path + 3);
+		}
+	}
+	if (rc >= 0) {
+		add_db(en, db);
+		if (ret)
+			*ret = db_get(db);
+	}
+	pthread_mutex_unlock(&en->mu);
+	return rc;
+}
+
+int engine_db_drop(struct engine *en, struct str name, struct err *e)
+{
+	struct db **at, *db;
+	int rc = 0;
+
+	pthread_mutex_lock(&en->mu);
+	for (at = &en->dbs; *at && !str_is(name, (*at)->name); at = &(*at)->next)
+		;
+	db = *at;
+	if (!db) {
+		rc = err_set(e, -ENOENT, "there is no database '%.*s'", STR_FMT(name));
+	} else if (db->is_failed) {
+		rc = err_set(e, -EIO, "database '%s' is not available: %s", db->name, db->reason);
+	} else {
+		pthread_mutex_lock(&db->mu);
+		if (db->tables)
+			rc = err_set(e, -ENOTEMPTY, "database '%s' has tables; drop them first", db->name);
+		else
+			atomic_store(&db->is_dropped, true);
+		pthread_mutex_unlock(&db->mu);
+	}
+	if (rc >= 0)
+		*at = db->next;
+	pthread_mutex_unlock(&en->mu);
+	if (rc < 0)
+		return rc;
+	attrs_drop(&en->root, db->name);
+	db_remove_dir(en, db->name);
+	db_close(db);
+	return 0;
+}
+
+struct db *engine_db(struct engine *en, struct str name)
+{
+	pthread_mutex_lock(&en->mu);
+	struct db *db = en->dbs;
+	while (db && !str_is(name, db->name))
+		db = db->next;
+	if (db)
+		db_get(db);
+	pthread_mutex_unlock(&en->mu);
+	return db;
+}
+
+int engine_dbs(struct engine *en, struct db ***ret, uint32_t *ret_n)
+{
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&en->mu);
+	for (struct db *db = en->dbs; db; db = db->next)
+		n++;
+	struct db **v = malloc((n + 1) * sizeof *v);
+	n = 0;
+	for (struct db *db = en->dbs; v && db; db = db->next)
+		v[n++] = db_get(db);
+	pthread_mutex_unlock(&en->mu);
+	if (!v)
+		return -ENOMEM;
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}

@@ -1,0 +1,246 @@
+/*
+ * internal: what the engine's own files share about databases and tables. Nobody else includes this.
+ *
+ * Locks, taken in this order (docs/locking.md):
+ *
+ *	engine.mu       the list of databases
+ *	db.mu           the list of tables, state flags
+ *	table.maint_mu  one seal, migration or merge of a table at a time
+ *	table.append_mu one append at a time: log, then memtable, in the same order
+ *	table.mu        what readers snapshot: memtable counts, the list of files, settings
+ *
+ * The WAL, the catalogue, the series set and blocks have locks of their own, taken last.
+ */
+#ifndef TIDE_ENGINE_INTERNAL_H
+#define TIDE_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/catalog.h"
+#include "engine/engine.h"
+#include "engine/memtable.h"
+#include "engine/tile.h"
+#include "engine/wal.h"
+
+#define DIR_TABLES  "tables"
+#define DIR_WAL     "wal"
+#define DIR_RUNS    "runs"
+#define DIR_TILES   "magnetic"
+#define FILE_SERIES "series"
+
+/* ---- files: runs and tiles -------------------------------------------------------------------------- */
+
+/* The rows of `date` before upto_ns have been moved from this run to tiles. */
+struct moved {
+	int32_t date;
+	int64_t upto_ns;
+};
+
+/*
+ * One run or tile. Immutable but for `tile`, which is opened at first use. What migration moves out
+ * of a run is seen by making a new `struct file` over the same tile.
+ */
+struct file {
+	_Atomic uint32_t refs;
+	struct catalog_file meta;
+	struct moved *moved; /* sorted by date */
+	uint32_t moved_count;
+	pthread_mutex_t open_mu;
+	struct tile *tile; /* guarded by open_mu; set once */
+};
+
+struct file *file_get(struct file *f);
+void file_put(struct file *f);
+/* The opened tile, lent while the file is referenced. */
+int file_tile(struct file *f, struct table *t, struct tile **ret, struct err *e) must_check;
+
+/* The files of a table at some moment: tiles first (oldest rows), then runs by sequence. */
+struct file_set {
+	_Atomic uint32_t refs;
+	uint32_t n;
+	struct file *v[];
+};
+
+struct file_set *file_set_get(struct file_set *s);
+void file_set_put(struct file_set *s);
+
+/* ---- tables -------------------------------------------------------------------------------------------- */
+
+struct settings {
+	int64_t retention_memory_ns;
+	int64_t retention_magnetic_ns;
+	int64_t future_limit_ns;
+	int64_t precision_ns;
+	bool is_sync;     /* durability = sync */
+	bool late_reject; /* late_data = reject */
+	char text[SETTINGS][64];
+};
+
+/* Series in file order: rank[id] of the first n series. Immutable; a new one replaces it. */
+struct series_order {
+	_Atomic uint32_t refs;
+	uint32_t n;
+	uint32_t *ids;  /* by rank */
+	uint32_t *rank; /* by id */
+};
+
+struct table {
+	_Atomic uint32_t refs;
+	struct db *db; /* referenced */
+	struct catalog_table meta; /* flushed_lsn, expired_before: guarded by mu */
+	char dir[64]; /* "tables/7", below the cell */
+	struct series_set *series;
+	_Atomic bool is_dropped;
+	_Atomic uint64_t data_version;
+	_Atomic uint64_t rows_in, lines_rejected;
+	_Atomic int64_t last_append_mono_ns;
+
+	pthread_mutex_t append_mu;
+	struct memtable mem;        /* see memtable.h */
+	uint64_t applied_lsn;       /* guarded by append_mu: last record of ours in the memtable */
+	struct buf def_cols, def_series, rows_buf; /* scratch of db_append(), guarded by append_mu */
+
+	pthread_mutex_t mu;
+	struct file_set *files;     /* guarded by mu; the set is immutable */
+	struct settings settings;   /* guarded by mu */
+	struct series_order *order; /* guarded by mu; may lag behind the series set */
+
+	pthread_mutex_t maint_mu;
+	_Atomic bool force_migrate; /* a retention changed: move what is due without waiting */
+	int64_t due_since_mono_ns;  /* guarded by maint_mu; 0 = nothing was due */
+	uint64_t generation;        /* guarded by maint_mu: of the next file */
+
+	pthread_mutex_t rejected_mu;
+	int rejected_fd; /* guarded by rejected_mu; -1 until used */
+	int64_t rejected_size;
+
+	struct table *next; /* db's list, guarded by db.mu */
+};
+
+/* ---- databases ------------------------------------------------------------------------------------------ */
+
+struct db {
+	_Atomic uint32_t refs;
+	struct engine *en;
+	char name[NAME_LEN_MAX + 1];
+	int dirfd; /* of the cell */
+	int64_t created_ns;
+	struct catalog *cat;
+	struct wal *wal;
+	_Atomic bool is_dropped;
+	_Atomic uint64_t batches;
+
+	pthread_mutex_t mu;
+	struct table *tables;
+	bool is_failed;
+	char reason[512];
+
+	pthread_t thread; /* background work of this cell */
+	bool has_thread;
+	pthread_mutex_t wake_mu;
+	pthread_cond_t wake, round_done;
+	bool is_stopping, is_woken;
+	uint64_t rounds; /* of maintenance, guarded by wake_mu */
+	char last_failure[512]; /* of maintenance; guarded by wake_mu */
+	int last_failure_rc;
+
+	/* The clock: expiry pauses when wall time jumps against monotonic time. Guarded by wake_mu. */
+	int64_t clock_wall_ns, clock_mono_ns;
+	bool is_clock_doubtful;
+
+	pthread_mutex_t attr_mu;
+	struct attr_entry *attrs; /* guarded by attr_mu */
+	uint32_t attr_count, attr_cap;
+
+	struct db *next; /* engine's list, guarded by engine.mu */
+};
+
+struct attr_entry {
+	char *path;
+	struct node_attr attr;
+};
+
+struct engine {
+	const struct io *io;
+	struct engine_options opt;
+	int dirfd;
+	int lock_fd;
+	char *path;
+	_Atomic size_t memtable_bytes; /* of all tables */
+	size_t memtable_limit;
+
+	struct db root; /* only its catalogue and attributes are used: the root's */
+
+	pthread_mutex_t mu;
+	struct db *dbs;
+};
+
+/* db.c */
+int db_open(struct engine *en, const char *name, struct db **ret, struct err *e);
+void db_close(struct db *db);      /* stops the thread, closes tables, log and catalogue */
+void db_wake(struct db *db);       /* have the background thread look now */
+void db_remove_dir(struct engine *en, const char *name);
+int db_check_alive(struct db *db, struct err *e);
+void db_note_clock(struct db *db); /* compare wall and monotonic time */
+bool db_clock_doubtful(struct db *db);
+void db_confirm_clock(struct db *db);
+int db_trim_log(struct db *db, struct err *e);
+int attrs_load(struct db *db, struct err *e);
+void attrs_drop(struct db *db, const char *path);
+void attrs_release(struct db *db);
+
+/* table.c */
+int table_open(struct db *db, const struct catalog_table *meta, struct table **ret, struct err *e);
+void table_close(struct table *t); /* what db_close does to the last reference */
+int table_replay(struct table *t, const struct wal_record *rec, struct err *e);
+int table_check_alive(struct table *t, struct err *e);
+void table_note_change(struct table *t);
+int table_order(struct table *t, struct series_order **ret); /* covers every series that exists now */
+void series_order_put(struct series_order *o);
+size_t table_memtable_bytes(struct table *t);
+
+/* files.c */
+struct file *file_create(const struct catalog_file *meta, struct tile *tile); /* tile: referenced, or NULL */
+int file_set_swap(struct table *t, struct file **add, uint32_t add_n, const uint64_t *drop_ids,
+		  uint32_t drop_n); /* caller holds mu; takes the references in add */
+int table_load_files(struct table *t, struct err *e);
+void file_unlink(struct table *t, struct file *f);
+struct file_set *table_pin_files(struct table *t);
+
+/* scan.c: a scan over chosen sources, oldest rows first; takes the references, also when it fails. */
+struct scan;
+struct scan_spec;
+int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file **files, uint32_t file_n,
+		      struct block_view *views, uint32_t view_n, struct budget *budget, struct scan **ret,
+		      struct err *e);
+/* Before the first scan_next(): of runs, only rows up to t_hi; of tiles, all the spec says. */
+void scan_limit_runs(struct scan *s, int64_t t_hi);
+
+/* rewrite.c: what a scan yields, written as one file. */
+struct rewrite {
+	struct table *table;
+	enum catalog_file_kind kind;
+	struct catalog_file meta; /* in: kind, seq, date, part(s); out: all but id */
+	const char *dir;          /* below the table's, made where missing */
+};
+int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids, uint32_t field_n,
+		 struct tile **ret_tile, struct err *e); /* *ret_tile NULL: no rows, no file */
+
+/* settings.c */
+void settings_init(struct settings *s);
+int settings_apply(struct settings *s, enum setting which, struct str value, struct err *e);
+int table_load_settings(struct table *t, struct err *e);
+int64_t settings_memory_edge(const struct settings *s, int64_t now_ns); /* rows before it belong to tiles */
+int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns); /* rows before it are expired */
+
+/* seal.c */
+int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measure columns; free() */
+
+/* migrate.c, maintain.c */
+int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e);
+uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due);
+int db_maintain(struct db *db, struct err *e);
+void *db_maintain_thread(void *arg);
+
+#endif

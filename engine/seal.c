@@ -1,0 +1,155 @@
+/*
+ * seal: the memtable's rows become a run, and the log may forget them.
+ *
+ * Order: series file (definitions) -> run file -> catalogue (run + flushed_lsn) -> readers see the
+ * run instead of the blocks -> log trimmed. A crash between any two leaves the rows in the log, and
+ * flushed_lsn says which of them a run holds already.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/internal.h"
+#include "engine/scan.h"
+
+/* All measure columns of the table as of now: a file carries the whole schema. */
+int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n)
+{
+	uint32_t n = series_column_count(t->series), k = 0;
+	uint32_t *ids = malloc((n + 1) * sizeof *ids);
+
+	if (!ids)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		if (series_column(t->series, i)->kind != COLKIND_DIMENSION)
+			ids[k++] = i;
+	*ret = ids;
+	*ret_n = k;
+	return 0;
+}
+
+/* Blocks that are there now, frozen, with the log number they reach. */
+static int take_blocks(struct table *t, struct block_view **ret, uint32_t *ret_n, struct block **ret_last,
+		       uint64_t *ret_lsn)
+{
+	pthread_mutex_lock(&t->append_mu);
+	memtable_freeze(&t->mem, &t->mu);
+	*ret_lsn = t->applied_lsn;
+	*ret_last = t->mem.last;
+	pthread_mutex_lock(&t->mu);
+	int rc = memtable_view(&t->mem, ret, ret_n);
+	pthread_mutex_unlock(&t->mu);
+	pthread_mutex_unlock(&t->append_mu);
+	return rc;
+}
+
+static int write_run(struct table *t, struct block_view *views, uint32_t view_n, uint64_t lsn,
+		     struct rewrite *r, struct tile **ret, struct err *e)
+{
+	uint32_t *fields, field_n;
+	struct scan *scan = NULL;
+	int rc = table_field_ids(t, &fields, &field_n);
+
+	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	*r = (struct rewrite){.table = t, .kind = CATALOG_RUN, .dir = DIR_RUNS};
+	r->meta.seq_lo = views[0].block->seq_lo;
+	r->meta.seq_hi = lsn;
+	r->meta.generation = t->generation++;
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = fields, .col_count = field_n,
+				 .times_wanted = true};
+	rc = scan_open_sources(t, &spec, NULL, 0, views, view_n, NULL, &scan, e); /* takes the views */
+	if (rc >= 0)
+		rc = rewrite_file(r, scan, fields, field_n, ret, e);
+	scan_close(scan);
+	free(fields);
+	return rc;
+}
+
+static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, struct err *e)
+{
+	struct catalog *cat = t->db->cat;
+	struct catalog_table next;
+
+	pthread_mutex_lock(&t->mu);
+	next = t->meta;
+	pthread_mutex_unlock(&t->mu);
+	next.flushed_lsn = lsn;
+	int rc = catalog_begin(cat, e);
+	if (rc < 0)
+		return rc;
+	rc = catalog_file_add(cat, meta, e);
+	if (rc >= 0)
+		rc = catalog_table_update(cat, &next, e);
+	if (rc < 0) {
+		catalog_abort(cat);
+		return rc;
+	}
+	return catalog_commit(cat, e);
+}
+
+/* Caller holds maint_mu. */
+static int seal_locked(struct table *t, struct err *e)
+{
+	struct block_view *views = NULL;
+	struct block *last;
+	uint32_t view_n = 0;
+	uint64_t lsn;
+	struct rewrite r;
+	struct tile *tile = NULL;
+	char path[128];
+
+	int rc = take_blocks(t, &views, &view_n, &last, &lsn);
+	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	if (!view_n) {
+		free(views);
+		return 0;
+	}
+	snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
+	rc = series_file_save(t->series, t->db->en->io, t->db->dirfd, path, e);
+	if (rc < 0) {
+		for (uint32_t i = 0; i < view_n; i++)
+			block_view_release(&views[i]);
+		free(views);
+		return rc;
+	}
+	FAULT("seal.write");
+	rc = write_run(t, views, view_n, lsn, &r, &tile, e);
+	free(views);
+	if (rc < 0)
+		return rc;
+	struct file *f = file_create(&r.meta, tile);
+	if (!f) {
+		tile_put(tile);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	FAULT("seal.commit");
+	rc = commit_run(t, &f->meta, lsn, e);
+	if (rc < 0) {
+		file_unlink(t, f);
+		file_put(f);
+		return rc;
+	}
+	FAULT("seal.swap");
+	pthread_mutex_lock(&t->append_mu);
+	pthread_mutex_lock(&t->mu);
+	size_t before = t->mem.bytes;
+	t->meta.flushed_lsn = lsn;
+	memtable_drop_through(&t->mem, last);
+	size_t freed = before - t->mem.bytes;
+	rc = file_set_swap(t, &f, 1, NULL, 0);
+	pthread_mutex_unlock(&t->mu);
+	pthread_mutex_unlock(&t->append_mu);
+	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
+	if (rc < 0)
+		file_put(f);
+	return rc < 0 ? err_set(e, rc, "out of memory") : 0;
+}
+
+int table_seal(struct table *t, struct err *e)
+{
+	pthread_mutex_lock(&t->maint_mu);
+	int rc = table_dropped(t) ? 0 : seal_locked(t, e);
+	pthread_mutex_unlock(&t->maint_mu);
+	return rc < 0 ? rc : db_trim_log(t->db, e);
+}

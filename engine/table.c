@@ -1,0 +1,339 @@
+/*
+ * table: life of one table, its place in the log, its statistics.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/internal.h"
+
+static void table_free(struct table *t)
+{
+	if (t->rejected_fd >= 0)
+		t->db->en->io->close(t->db->en->io, t->rejected_fd);
+	memtable_release(&t->mem);
+	file_set_put(t->files);
+	series_order_put(t->order);
+	series_set_destroy(t->series);
+	buf_release(&t->def_cols);
+	buf_release(&t->def_series);
+	buf_release(&t->rows_buf);
+	pthread_mutex_destroy(&t->append_mu);
+	pthread_mutex_destroy(&t->mu);
+	pthread_mutex_destroy(&t->maint_mu);
+	pthread_mutex_destroy(&t->rejected_mu);
+	free(t);
+}
+
+struct table *table_get(struct table *t)
+{
+	atomic_fetch_add(&t->refs, 1);
+	return t;
+}
+
+void table_put(struct table *t)
+{
+	if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
+		return;
+	struct db *db = t->db;
+	table_free(t);
+	db_put(db);
+}
+
+/* The database's own reference goes; its db stays referenced by whoever closes it. */
+void table_close(struct table *t)
+{
+	table_put(t);
+}
+
+int table_open(struct db *db, const struct catalog_table *meta, struct table **ret, struct err *e)
+{
+	const struct io *io = db->en->io;
+	struct table *t = calloc(1, sizeof *t);
+	char path[128];
+	int rc;
+
+	if (!t)
+		return err_set(e, -ENOMEM, "out of memory");
+	atomic_init(&t->refs, 1);
+	t->db = db_get(db);
+	t->meta = *meta;
+	t->rejected_fd = -1;
+	snprintf(t->dir, sizeof t->dir, DIR_TABLES "/%u", meta->id);
+	pthread_mutex_init(&t->append_mu, NULL);
+	pthread_mutex_init(&t->mu, NULL);
+	pthread_mutex_init(&t->maint_mu, NULL);
+	pthread_mutex_init(&t->rejected_mu, NULL);
+	memtable_init(&t->mem);
+	buf_init(&t->def_cols, WAL_BATCH_BYTES_MAX);
+	buf_init(&t->def_series, WAL_BATCH_BYTES_MAX);
+	buf_init(&t->rows_buf, WAL_BATCH_BYTES_MAX);
+	t->applied_lsn = meta->flushed_lsn;
+
+	t->files = calloc(1, sizeof *t->files);
+	if (!t->files) {
+		rc = err_set(e, -ENOMEM, "out of memory");
+		goto fail;
+	}
+	atomic_init(&t->files->refs, 1);
+	rc = series_set_create(&t->series);
+	if (rc < 0)
+		goto fail;
+	if (!db->en->opt.read_only) {
+		snprintf(path, sizeof path, "%s/" DIR_RUNS, t->dir);
+		rc = io_mkdirs(io, db->dirfd, path);
+		if (rc < 0) {
+			err_set(e, rc, "cannot make '%s': %s", path, strerror(-rc));
+			goto fail;
+		}
+	}
+	snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
+	rc = series_file_load(t->series, io, db->dirfd, path, e);
+	if (rc >= 0)
+		rc = table_load_settings(t, e);
+	if (rc >= 0)
+		rc = table_load_files(t, e);
+	if (rc < 0)
+		goto fail;
+	*ret = t;
+	return 0;
+fail:
+	table_put(t);
+	return rc;
+}
+
+const char *table_name(const struct table *t)
+{
+	return t->meta.name;
+}
+
+struct db *table_db(const struct table *t)
+{
+	return t->db;
+}
+
+int64_t table_created_ns(const struct table *t)
+{
+	return t->meta.created_ns;
+}
+
+bool table_dropped(const struct table *t)
+{
+	return atomic_load(&t->is_dropped);
+}
+
+struct series_set *table_series(const struct table *t)
+{
+	return t->series;
+}
+
+uint64_t table_data_version(const struct table *t)
+{
+	return atomic_load(&t->data_version);
+}
+
+void table_note_change(struct table *t)
+{
+	atomic_fetch_add(&t->data_version, 1);
+}
+
+int table_check_alive(struct table *t, struct err *e)
+{
+	int rc = db_check_alive(t->db, e);
+
+	if (rc >= 0 && table_dropped(t))
+		rc = err_set(e, -ESTALE, "table '%s' was dropped", table_name(t));
+	return rc;
+}
+
+/* ---- recovery -------------------------------------------------------------------------------------------- */
+
+/*
+ * One record of the log. What runs already hold is passed over by its number; no acceptance check is
+ * made again: it was acknowledged.
+ */
+int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
+{
+	struct batch b;
+	int rc;
+
+	switch (rec->type) {
+	case WAL_COLUMN:
+		return series_replay_columns(t->series, rec->payload, e);
+	case WAL_SERIES:
+		return series_replay_series(t->series, rec->payload, e);
+	case WAL_ROWS:
+		break;
+	default:
+		return err_set(e, -EBADMSG, "log record %llu has the unknown type %u",
+			       (unsigned long long)rec->lsn, rec->type);
+	}
+	if (rec->lsn <= t->applied_lsn)
+		return 0;
+	batch_init(&b);
+	rc = batch_decode(&b, rec->payload, e);
+	for (uint32_t i = 0; i < b.n && rc >= 0; i++)
+		if (b.series[i] >= series_count(t->series))
+			rc = err_set(e, -EBADMSG, "log record %llu names the undefined series %u",
+				     (unsigned long long)rec->lsn, b.series[i]);
+	for (uint32_t c = 0; c < b.col_count && rc >= 0; c++)
+		if (b.cols[c].col_id >= series_column_count(t->series) ||
+		    series_column(t->series, b.cols[c].col_id)->type != b.cols[c].col.type)
+			rc = err_set(e, -EBADMSG, "log record %llu names the undefined column %u",
+				     (unsigned long long)rec->lsn, b.cols[c].col_id);
+	if (rc >= 0)
+		rc = memtable_reserve(&t->mem, &t->mu, &b, e);
+	if (rc >= 0) {
+		memtable_append(&t->mem, &t->mu, &b, rec->lsn, rec->lsn);
+		t->applied_lsn = rec->lsn;
+		table_note_change(t);
+	}
+	batch_release(&b);
+	return rc;
+}
+
+/* ---- series in file order ------------------------------------------------------------------------------------ */
+
+void series_order_put(struct series_order *o)
+{
+	if (!o || atomic_fetch_sub(&o->refs, 1) != 1)
+		return;
+	free(o->ids);
+	free(o->rank);
+	free(o);
+}
+
+/* The old order with the ids old->n .. n-1 sorted and merged in: new series cost what they number. */
+static int order_extend(const struct series_set *set, const struct series_order *old, uint32_t n,
+			struct series_order **ret)
+{
+	uint32_t have = old ? old->n : 0, fresh_n = n - have;
+	struct series_order *o = calloc(1, sizeof *o);
+	uint32_t *fresh = malloc((fresh_n + 1) * sizeof *fresh);
+	int rc = -ENOMEM;
+
+	if (!o || !fresh)
+		goto fail;
+	atomic_init(&o->refs, 1);
+	o->n = n;
+	o->ids = malloc((n + 1) * sizeof *o->ids);
+	o->rank = malloc((n + 1) * sizeof *o->rank);
+	if (!o->ids || !o->rank)
+		goto fail;
+	for (uint32_t i = 0; i < fresh_n; i++)
+		fresh[i] = have + i;
+	rc = series_sort(set, fresh, fresh_n);
+	if (rc < 0)
+		goto fail;
+	for (uint32_t i = 0, a = 0, b = 0; i < n; i++)
+		o->ids[i] = b >= fresh_n || (a < have && series_cmp(set, old->ids[a], fresh[b]) <= 0)
+				    ? old->ids[a++]
+				    : fresh[b++];
+	for (uint32_t i = 0; i < n; i++)
+		o->rank[o->ids[i]] = i;
+	free(fresh);
+	*ret = o;
+	return 0;
+fail:
+	free(fresh);
+	series_order_put(o);
+	return rc;
+}
+
+int table_order(struct table *t, struct series_order **ret)
+{
+	uint32_t n = series_count(t->series);
+	struct series_order *o, *fresh;
+
+	pthread_mutex_lock(&t->mu);
+	o = t->order;
+	if (o)
+		atomic_fetch_add(&o->refs, 1);
+	pthread_mutex_unlock(&t->mu);
+	if (o && o->n >= n) {
+		*ret = o;
+		return 0;
+	}
+	int rc = order_extend(t->series, o, n, &fresh);
+	series_order_put(o);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&t->mu);
+	if (!t->order || t->order->n < fresh->n) {
+		series_order_put(t->order);
+		atomic_fetch_add(&fresh->refs, 1);
+		t->order = fresh;
+	}
+	pthread_mutex_unlock(&t->mu);
+	*ret = fresh;
+	return 0;
+}
+
+/* ---- statistics ------------------------------------------------------------------------------------------------ */
+
+size_t table_memtable_bytes(struct table *t)
+{
+	pthread_mutex_lock(&t->mu);
+	size_t n = t->mem.bytes;
+	pthread_mutex_unlock(&t->mu);
+	return n;
+}
+
+static void tier_add(struct tier_stats *to, const struct catalog_file *m)
+{
+	to->rows += m->rows;
+	to->bytes += m->bytes;
+	to->values += m->values;
+	to->files++;
+	to->t_min_ns = MIN(to->t_min_ns, m->t_min_ns);
+	to->t_max_ns = MAX(to->t_max_ns, m->t_max_ns);
+}
+
+void table_stats(struct table *t, struct table_stats *ret)
+{
+	uint64_t mem_due = 0;
+	struct table_stats st = {0};
+
+	st.memtable.t_min_ns = st.runs.t_min_ns = st.tiles.t_min_ns = INT64_MAX;
+	st.memtable.t_max_ns = st.runs.t_max_ns = st.tiles.t_max_ns = INT64_MIN;
+	st.pending_rows = table_due_rows(t, &mem_due);
+	st.pending_rows += mem_due;
+	pthread_mutex_lock(&t->mu);
+	st.memtable.rows = t->mem.rows;
+	st.memtable.bytes = st.memtable_bytes = t->mem.bytes;
+	for (const struct block *b = t->mem.first; b; b = b->next) {
+		if (!b->n)
+			continue;
+		st.memtable.files++;
+		st.memtable.t_min_ns = MIN(st.memtable.t_min_ns, b->t_min);
+		st.memtable.t_max_ns = MAX(st.memtable.t_max_ns, b->t_max);
+		for (uint32_t c = 0; c < b->col_count; c++)
+			st.memtable.values += b->n;
+	}
+	for (uint32_t i = 0; i < t->files->n; i++) {
+		const struct catalog_file *m = &t->files->v[i]->meta;
+		tier_add(m->kind == CATALOG_TILE ? &st.tiles : &st.runs, m);
+	}
+	st.expired_before_ns = t->meta.expired_before_ns;
+	pthread_mutex_unlock(&t->mu);
+	st.series = series_count(t->series);
+	st.columns = series_column_count(t->series);
+	st.series_bytes = series_bytes(t->series);
+	st.rows_in = atomic_load(&t->rows_in);
+	st.lines_rejected = atomic_load(&t->lines_rejected);
+	*ret = st;
+}
+
+bool table_has_rows(struct table *t)
+{
+	pthread_mutex_lock(&t->mu);
+	bool has = t->mem.rows > 0 || t->files->n > 0;
+	pthread_mutex_unlock(&t->mu);
+	return has;
+}
+
+void table_count_rejected(struct table *t, uint64_t lines)
+{
+	atomic_fetch_add(&t->lines_rejected, lines);
+}
