@@ -258,7 +258,7 @@ START_TEST(rules_count_matching_calls)
 	io_fault_add(io, &(struct io_rule){"pwritev", "wal/1", 1, -1, IO_FAIL, ENOSPC, 0});
 	ck_assert_int_eq(io_pwrite(io, wal, "x", 1, 0), -ENOSPC);
 	ck_assert_int_eq(io->close(io, wal), 0);
-	int again = create(io, "again");
+	int again = create(posix, "again");
 	ck_assert_int_eq(again, wal);
 	ck_assert_int_eq(io_pwrite(io, again, "x", 1, 0), 1);
 	io_fault_destroy(io);
