@@ -153,7 +153,7 @@ static int open_parts(struct db *db, struct err *e)
 	char path[4096];
 
 	snprintf(path, sizeof path, "%s/db/%s/catalog.sqlite", db->en->path, db->name);
-	int rc = catalog_open(path, &db->cat, e);
+	int rc = catalog_open(path, db->en->opt.read_only, &db->cat, e);
 	if (rc >= 0)
 		rc = attrs_load(db, e);
 	if (rc >= 0)

@@ -119,7 +119,7 @@ static int open_root(struct engine *en, struct err *e)
 	en->root.dirfd = -1;
 	pthread_mutex_init(&en->root.attr_mu, NULL);
 	snprintf(path, sizeof path, "%s/catalog.sqlite", en->path);
-	int rc = catalog_open(path, &en->root.cat, e);
+	int rc = catalog_open(path, en->opt.read_only, &en->root.cat, e);
 	return rc < 0 ? rc : attrs_load(&en->root, e);
 }
 
