@@ -1,0 +1,182 @@
+/*
+ * groups: open addressing with linear probing, at most half full. A slot is the 64-bit hash and the
+ * group's number; keys lie in a row_store. With one integer key (bin(time, ...), a code) the hash is
+ * a bijection of the key, and no key is ever compared.
+ */
+#include "query/groups.h"
+
+struct slot {
+	uint64_t hash;
+	uint64_t group; /* + 1; 0: free */
+};
+
+int groups_init(struct groups *g, const struct exec_ctx *exec, const struct type *const *types,
+		uint32_t key_count, struct err *e)
+{
+	*g = (struct groups){.null_group = UINT32_MAX};
+	g->is_exact = key_count == 1 && type_layout(types[0]) == LAYOUT_I64;
+	int rc = row_store_init(&g->keys, exec, types, key_count, e);
+	if (rc < 0)
+		return rc;
+	g->mask = 63;
+	return grow_to(&g->slots, exec->budget, (g->mask + 1) * sizeof(struct slot)) < 0
+		       ? exec_nomem(exec, e)
+		       : 0;
+}
+
+void groups_release(struct groups *g)
+{
+	if (!g->keys.exec)
+		return;
+	struct budget *b = g->keys.exec->budget;
+	grow_release(&g->slots, b);
+	grow_release(&g->hashes, b);
+	row_store_release(&g->keys);
+}
+
+/* Twice the slots. The old ones are put aside, so for a moment three times the memory is held. */
+static int rehash(struct groups *g, struct err *e)
+{
+	const struct exec_ctx *exec = g->keys.exec;
+	struct grow bigger = {0};
+	uint32_t mask = g->mask * 2 + 1;
+
+	if (mask >= UINT32_MAX / 2 || grow_to(&bigger, exec->budget, (mask + (size_t)1) * sizeof(struct slot)) < 0)
+		return exec_nomem(exec, e);
+	struct slot *to = bigger.data;
+	const struct slot *from = g->slots.data;
+	for (uint32_t i = 0; i <= g->mask; i++) {
+		if (!from[i].group)
+			continue;
+		uint32_t at = (uint32_t)from[i].hash & mask;
+		while (to[at].group)
+			at = (at + 1) & mask;
+		to[at] = from[i];
+	}
+	grow_release(&g->slots, exec->budget);
+	g->slots = bigger;
+	g->mask = mask;
+	return 0;
+}
+
+static void hash_rows(const struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n,
+		      uint64_t *h)
+{
+	if (g->is_exact) {
+		const struct vec *b = vec_base(&keys[0]);
+		for (uint32_t k = 0; k < n; k++)
+			h[k] = hash_u64((uint64_t)b->i64[vec_index(&keys[0], rows[k])]);
+		return;
+	}
+	memset(h, 0, n * sizeof *h);
+	for (uint32_t c = 0; c < g->keys.col_count; c++) {
+		for (uint32_t k = 0; k < n; k++)
+			h[k] = vec_hash(&keys[c], rows[k], h[k]);
+	}
+}
+
+static bool key_is(const struct groups *g, const struct vec *keys, uint32_t row, uint32_t group)
+{
+	for (uint32_t c = 0; c < g->keys.col_count; c++) {
+		if (!vec_same(&keys[c], row, row_store_vec(&g->keys, group, c), row_store_at(group)))
+			return false;
+	}
+	return true;
+}
+
+int groups_find(struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n,
+		uint32_t *ret, struct err *e)
+{
+	const struct exec_ctx *exec = g->keys.exec;
+
+	if (grow_to(&g->hashes, exec->budget, n * sizeof(uint64_t)) < 0)
+		return exec_nomem(exec, e);
+	uint64_t *h = g->hashes.data;
+	hash_rows(g, keys, rows, n, h);
+	for (uint32_t k = 0; k < n; k++) {
+		if (g->is_exact && vec_is_null(&keys[0], rows[k])) {
+			if (g->null_group == UINT32_MAX) {
+				int rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
+				if (rc < 0)
+					return rc;
+				g->null_group = g->keys.n - 1;
+			}
+			ret[k] = g->null_group;
+			continue;
+		}
+		if (unlikely(g->keys.n >= g->mask / 2)) {
+			int rc = rehash(g, e);
+			if (rc < 0)
+				return rc;
+		}
+		struct slot *slots = g->slots.data;
+		uint32_t at = (uint32_t)h[k] & g->mask;
+		for (; slots[at].group; at = (at + 1) & g->mask) {
+			if (slots[at].hash != h[k])
+				continue;
+			if (g->is_exact || key_is(g, keys, rows[k], (uint32_t)slots[at].group - 1))
+				break;
+		}
+		if (!slots[at].group) {
+			int rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
+			if (rc < 0)
+				return rc;
+			slots[at] = (struct slot){h[k], g->keys.n};
+		}
+		ret[k] = (uint32_t)slots[at].group - 1;
+	}
+	return 0;
+}
+
+/* ---- runs ---------------------------------------------------------------------------------------------- */
+
+/* differs[i] |= key i is not that of row i - 1. Claiming a difference too many does no harm. */
+static void mark_changes(const struct vec *v, uint32_t n, uint8_t *differs)
+{
+	if (v->form == VEC_CONST)
+		return;
+	if (v->form == VEC_DICT) {
+		for (uint32_t i = 1; i < n; i++)
+			differs[i] |= v->codes[i] != v->codes[i - 1];
+		return;
+	}
+	switch (type_layout(v->type)) {
+	case LAYOUT_I64:
+	case LAYOUT_F64: /* by bits: NaN is itself, and 0.0 is not -0.0, which only costs a look-up */
+		for (uint32_t i = 1; i < n; i++)
+			differs[i] |= v->i64[i] != v->i64[i - 1];
+		break;
+	case LAYOUT_BOOL:
+		for (uint32_t i = 1; i < n; i++)
+			differs[i] |= v->b8[i] != v->b8[i - 1];
+		break;
+	case LAYOUT_STR:
+		for (uint32_t i = 1; i < n; i++)
+			differs[i] |= !str_eq(v->str[i], v->str[i - 1]);
+		break;
+	case LAYOUT_LIST:
+	case LAYOUT_ROW:
+		for (uint32_t i = 1; i < n; i++)
+			differs[i] |= !vec_same(v, i, v, i - 1);
+		break;
+	}
+	if (!v->valid)
+		return;
+	for (uint32_t i = 1; i < n; i++)
+		differs[i] |= v->valid[i] != v->valid[i - 1];
+}
+
+uint32_t groups_runs(const struct vec *keys, uint32_t key_count, uint32_t n, uint32_t *starts)
+{
+	uint8_t differs[VEC_ROWS] = {0};
+	uint32_t r = 0;
+
+	for (uint32_t c = 0; c < key_count; c++)
+		mark_changes(&keys[c], n, differs);
+	differs[0] = 1;
+	for (uint32_t i = 0; i < n; i++) {
+		starts[r] = i;
+		r += differs[i];
+	}
+	return r;
+}

@@ -1,0 +1,160 @@
+/*
+ * op: opening, stepping and closing operators; what all of them share.
+ */
+#include "query/op.h"
+
+#include <stdlib.h>
+
+static const struct op_class *const classes[] = {
+	[PLAN_SCAN] = &op_scan_class,       [PLAN_VALUES] = &op_values_class,
+	[PLAN_FILTER] = &op_filter_class,   [PLAN_PROJECT] = &op_project_class,
+	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
+	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
+};
+
+int exec_cancelled(const struct exec *x, struct err *e)
+{
+	if (!x->ctx.cancelled || !atomic_load_explicit(x->ctx.cancelled, memory_order_relaxed))
+		return 0;
+	return err_set(e, -ECANCELED, "query cancelled");
+}
+
+static int prepare_list(struct arena *a, struct bx **v, uint32_t n, struct err *e)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && rc >= 0; i++)
+		rc = bx_prepare(a, v[i], e);
+	return rc;
+}
+
+static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
+{
+	int rc = 0;
+
+	if (p->series_where)
+		rc = bx_prepare(a, p->series_where, e);
+	if (rc >= 0 && p->where)
+		rc = bx_prepare(a, p->where, e);
+	if (rc >= 0 && p->exprs)
+		rc = prepare_list(a, p->exprs, p->col_count, e);
+	if (rc >= 0)
+		rc = prepare_list(a, p->groups, p->group_count, e);
+	for (uint32_t i = 0; i < p->agg_count && rc >= 0; i++) {
+		rc = prepare_list(a, p->aggs[i].args, p->aggs[i].argc, e);
+		if (rc >= 0 && p->aggs[i].filter)
+			rc = bx_prepare(a, p->aggs[i].filter, e);
+	}
+	return rc;
+}
+
+int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e)
+{
+	const struct op_class *cls = classes[p->kind];
+
+	int rc = prepare_plan(x->arena, p, e);
+	if (rc < 0)
+		return rc;
+	struct op *o = arena_zalloc(x->arena, cls->size);
+	if (!o)
+		return exec_nomem(&x->ctx, e);
+	o->cls = cls;
+	o->plan = p;
+	o->x = x;
+	arena_init(&o->batch, x->ctx.budget);
+	o->children = arena_zarray(x->arena, struct op *, p->child_count + 1);
+	if (!o->children)
+		return exec_nomem(&x->ctx, e);
+	for (; o->child_count < p->child_count; o->child_count++) {
+		rc = op_open(x, p->children[o->child_count], &o->children[o->child_count], e);
+		if (rc < 0)
+			goto fail;
+	}
+	if (cls->open)
+		rc = cls->open(o, e);
+	if (rc < 0)
+		goto fail;
+	*ret = o;
+	return 0;
+fail:
+	op_close(o);
+	return rc;
+}
+
+int op_next(struct op *o, struct vbatch *ret, struct err *e)
+{
+	int rc = exec_cancelled(o->x, e);
+	if (rc < 0)
+		return rc;
+	arena_reset(&o->batch);
+	return o->cls->next(o, ret, e);
+}
+
+void op_close(struct op *o)
+{
+	if (!o)
+		return;
+	if (o->cls->close)
+		o->cls->close(o);
+	for (uint32_t i = 0; i < o->child_count; i++)
+		op_close(o->children[i]);
+	arena_release(&o->batch);
+}
+
+int grow_to(struct grow *g, struct budget *b, size_t bytes)
+{
+	if (bytes <= g->bytes)
+		return 0;
+	size_t want = MAX(MAX(g->bytes * 2, bytes), (size_t)256);
+	/* Near the limit a smaller step may still do. */
+	if (b && !budget_take(b, want - g->bytes)) {
+		want = bytes;
+		if (!budget_take(b, want - g->bytes))
+			return -ENOMEM;
+	}
+	void *p = realloc(g->data, want);
+	if (!p) {
+		if (b)
+			budget_give(b, want - g->bytes);
+		return -ENOMEM;
+	}
+	memset((char *)p + g->bytes, 0, want - g->bytes);
+	g->data = p;
+	g->bytes = want;
+	return 0;
+}
+
+void grow_release(struct grow *g, struct budget *b)
+{
+	if (b)
+		budget_give(b, g->bytes);
+	free(g->data);
+	*g = (struct grow){0};
+}
+
+int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e)
+{
+	*ret = *v;
+	if (v->form == VEC_CONST || !from)
+		return 0;
+	if (v->form == VEC_DICT) {
+		ret->codes += from;
+		return 0;
+	}
+	if (v->valid)
+		ret->valid += from;
+	enum type_layout l = type_layout(v->type);
+	if (l != LAYOUT_ROW) {
+		ret->data = (char *)v->data + from * layout_size(l);
+		return 0;
+	}
+	ret->child = arena_array(a, struct vec, v->type->field_count + 1);
+	if (!ret->child)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < v->type->field_count; i++) {
+		int rc = vec_slice(&v->child[i], from, a, &ret->child[i], e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,75 @@
+/*
+ * op: the operators' common shape. A tree of operators stands beside the read-only plan and holds
+ * all state of one execution.
+ *
+ * Pull model: op_next() on the root asks its children. A batch belongs to the operator that gave it
+ * and lasts until the next call of that operator; so each operator has an arena for the batch at
+ * hand, which op_next() resets, and takes what must last longer from the query's arena or a heap of
+ * its own that is drawn on the budget.
+ *
+ * Cancelling: op_next() looks once a batch; loops inside an operator that run longer than a batch
+ * (sorting, merging, handing groups out) call exec_cancelled() themselves.
+ */
+#ifndef TIDE_OP_H
+#define TIDE_OP_H
+
+#include "query/plan.h"
+#include "query/eval.h"
+
+/* One execution of one plan; one thread at a time. */
+struct exec {
+	struct exec_ctx ctx;
+	struct arena *arena; /* the query's */
+	_Atomic uint64_t rows_read, bytes_read; /* progress; read from any thread */
+};
+
+struct op;
+
+struct op_class {
+	const char *name;
+	size_t size; /* of the operator's struct, which begins with struct op */
+	/* After the children are open. Nothing is read from tables yet. */
+	int (*open)(struct op *o, struct err *e);
+	/* 1: *ret is the next batch, never empty; 0: no more. */
+	int (*next)(struct op *o, struct vbatch *ret, struct err *e);
+	void (*close)(struct op *o); /* also after a failed open; may be NULL */
+};
+
+struct op {
+	const struct op_class *cls;
+	const struct plan *plan;
+	struct exec *x;
+	struct op **children;
+	uint32_t child_count;
+	struct arena batch; /* what the batch at hand consists of */
+};
+
+/* Operators for the plan and all below it. On failure nothing is left open. */
+int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e) must_check;
+int op_next(struct op *o, struct vbatch *ret, struct err *e) must_check;
+void op_close(struct op *o); /* NULL is fine */
+
+/* -ECANCELED with its sentence once the statement was cancelled, else 0. */
+int exec_cancelled(const struct exec *x, struct err *e) must_check;
+
+extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
+	op_agg_class, op_sort_class, op_limit_class, op_union_class;
+
+/* ---- memory that grows -------------------------------------------------------------------------- */
+
+/* An array that doubles, on the heap, drawn on a budget. Zero-initialised is empty. */
+struct grow {
+	void *data;
+	size_t bytes; /* held */
+};
+
+/* At least `bytes`; new memory is zeroed. -ENOMEM: over the budget, nothing changed. */
+int grow_to(struct grow *g, struct budget *b, size_t bytes) must_check;
+void grow_release(struct grow *g, struct budget *b);
+
+/* ---- small things about vectors ------------------------------------------------------------------- */
+
+/* Rows [from, from + n) of v without copying; the result shares v's memory. */
+int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * op_filter: the rows for which the condition is TRUE.
+ */
+#include "query/op.h"
+
+static int filter_next(struct op *o, struct vbatch *ret, struct err *e)
+{
+	struct vbatch in;
+	int rc;
+
+	while ((rc = op_next(o->children[0], &in, e)) > 0) {
+		arena_reset(&o->batch); /* of a batch that had no such row */
+		uint32_t *sel = arena_array(&o->batch, uint32_t, in.n);
+		if (!sel)
+			return exec_nomem(&o->x->ctx, e);
+		int64_t n = bx_select(&o->x->ctx, o->plan->where, &in, &o->batch, sel, e);
+		if (n < 0)
+			return (int)n;
+		if (!n)
+			continue;
+		*ret = in;
+		if (n == in.n)
+			return 1;
+		ret->n = (uint32_t)n;
+		ret->cols = arena_array(&o->batch, struct vec, in.col_count + 1);
+		if (!ret->cols)
+			return exec_nomem(&o->x->ctx, e);
+		for (uint32_t i = 0; i < in.col_count; i++) {
+			rc = vec_gather(&in.cols[i], sel, ret->n, &o->batch, &ret->cols[i], e);
+			if (rc < 0)
+				return rc;
+		}
+		return 1;
+	}
+	return rc;
+}
+
+const struct op_class op_filter_class = {
+	.name = "filter",
+	.size = sizeof(struct op),
+	.next = filter_next,
+};
