@@ -9,7 +9,8 @@
  * Parameter types are written as in SQL, comma separated: "bigint, bigint"; "T" and "U" are any type
  * (the same letter = the same type after coercion); "array(T)", "timeseries(T)", "interval" (day to
  * second); "..." after the last repeats it. "lambda(T, U)" names a lambda's parameters; its result type
- * binds the next free letter. Where that is not enough a row has a `resolve` callback.
+ * binds the next free letter, or is spelled out: "lambda(T) -> boolean". Where that is not enough a row
+ * has a `resolve` callback.
  */
 #ifndef TIDE_FUNC_H
 #define TIDE_FUNC_H
@@ -96,6 +97,7 @@ struct func_match {
 	const struct type *ret;
 };
 
+/* The cost of the match (0 or more; type_coercion()'s), or negative where f does not take these. */
 typedef int resolve_fn(struct arena *a, const struct func *f, const struct type *const *args,
 		       uint32_t argc, struct func_match *ret, struct err *e);
 
@@ -119,7 +121,9 @@ bool func_is_aggregate(struct str name);
 
 /*
  * Find the overload that takes these types with the least coercion. is_literal[i]: argument i is a
- * varchar literal. A TY_LAMBDA argument type stands for a lambda.
+ * varchar literal. A TY_LAMBDA argument type stands for a lambda; its `elem` is the type of the
+ * lambda's result where that is known already, else NULL. In the match its `fields` are the types of
+ * the parameters (bind the body with these and resolve again), its `elem` what the body is cast to.
  *
  *   -ENOENT   no such function (e has a suggestion where a name is near)
  *   -EINVAL   no overload takes these (e lists what there is)
