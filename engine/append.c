@@ -114,6 +114,8 @@ static int append_locked(struct db *db, const struct table_batch *const *batches
 		while (at + 1 < rec_n && recs[at + 1].table_id == t->meta.id)
 			at++;
 		uint64_t hi = recs[at++].lsn;
+		if (hi > lo && !t->unsaved_def_lsn)
+			t->unsaved_def_lsn = lo;
 		series_set_logged(t->series, marks[i]);
 		memtable_append(&t->mem, &t->mu, batches[i]->batch, lo, hi);
 		t->applied_lsn = hi;
@@ -144,6 +146,8 @@ int db_append(struct db *db, const struct table_batch *batches, uint32_t n, stru
 	bool sync = false;
 	int rc = db_check_alive(db, e);
 
+	if (rc >= 0 && db->en->opt.read_only)
+		rc = err_set(e, -EROFS, "the data directory is open for reading only");
 	if (rc < 0)
 		return rc;
 	if (n > FEW) {

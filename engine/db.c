@@ -422,6 +422,8 @@ int db_trim_log(struct db *db, struct err *e)
 	for (uint32_t i = 0; i < n; i++) {
 		struct table *t = tables[i];
 		pthread_mutex_lock(&t->append_mu);
+		if (t->unsaved_def_lsn)
+			upto = MIN(upto, t->unsaved_def_lsn - 1);
 		for (const struct block *b = t->mem.first; b; b = b->next)
 			if (b->n) {
 				upto = MIN(upto, b->seq_lo - 1);

@@ -99,6 +99,7 @@ struct table {
 	pthread_mutex_t append_mu;
 	struct memtable mem;        /* see memtable.h */
 	uint64_t applied_lsn;       /* guarded by append_mu: last record of ours in the memtable */
+	uint64_t unsaved_def_lsn;   /* guarded by append_mu: oldest definition that only the log may hold; 0 none */
 	struct buf def_cols, def_series, rows_buf; /* scratch of db_append(), guarded by append_mu */
 
 	pthread_mutex_t mu;

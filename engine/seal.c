@@ -27,19 +27,32 @@ int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n)
 	return 0;
 }
 
-/* Blocks that are there now, frozen, with the log number they reach. */
+/*
+ * Blocks that are there now, frozen, with the log number they reach. The definitions known by now are
+ * saved next: the log need not keep them, unless that fails (keep_definitions()).
+ */
 static int take_blocks(struct table *t, struct block_view **ret, uint32_t *ret_n, struct block **ret_last,
-		       uint64_t *ret_lsn)
+		       uint64_t *ret_lsn, uint64_t *ret_def_lsn)
 {
 	pthread_mutex_lock(&t->append_mu);
 	memtable_freeze(&t->mem, &t->mu);
 	*ret_lsn = t->applied_lsn;
+	*ret_def_lsn = t->unsaved_def_lsn;
+	t->unsaved_def_lsn = 0;
 	*ret_last = t->mem.last;
 	pthread_mutex_lock(&t->mu);
 	int rc = memtable_view(&t->mem, ret, ret_n);
 	pthread_mutex_unlock(&t->mu);
 	pthread_mutex_unlock(&t->append_mu);
 	return rc;
+}
+
+static void keep_definitions(struct table *t, uint64_t def_lsn)
+{
+	pthread_mutex_lock(&t->append_mu);
+	if (def_lsn)
+		t->unsaved_def_lsn = def_lsn; /* older than any that came since */
+	pthread_mutex_unlock(&t->append_mu);
 }
 
 static int write_run(struct table *t, struct block_view *views, uint32_t view_n, uint64_t lsn,
@@ -93,20 +106,24 @@ static int seal_locked(struct table *t, struct err *e)
 	struct block_view *views = NULL;
 	struct block *last;
 	uint32_t view_n = 0;
-	uint64_t lsn;
+	uint64_t lsn, def_lsn;
 	struct rewrite r;
 	struct tile *tile = NULL;
 	char path[128];
 
-	int rc = take_blocks(t, &views, &view_n, &last, &lsn);
-	if (rc < 0)
+	int rc = take_blocks(t, &views, &view_n, &last, &lsn, &def_lsn);
+	if (rc < 0) {
+		keep_definitions(t, def_lsn);
 		return err_set(e, rc, "out of memory");
-	if (!view_n) {
-		free(views);
-		return 0;
 	}
 	snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
 	rc = series_file_save(t->series, t->db->en->io, t->db->dirfd, path, e);
+	if (rc < 0)
+		keep_definitions(t, def_lsn);
+	if (rc >= 0 && !view_n) {
+		free(views);
+		return 0;
+	}
 	if (rc < 0) {
 		for (uint32_t i = 0; i < view_n; i++)
 			block_view_release(&views[i]);

@@ -158,6 +158,8 @@ int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
 	struct batch b;
 	int rc;
 
+	if (rec->type != WAL_ROWS && !t->unsaved_def_lsn)
+		t->unsaved_def_lsn = rec->lsn;
 	switch (rec->type) {
 	case WAL_COLUMN:
 		return series_replay_columns(t->series, rec->payload, e);
