@@ -14,7 +14,8 @@ struct query_env {
 	const char *default_db; /* a bare table name resolves here; NULL: none */
 	int64_t now_ns;         /* 0: the clock's */
 	size_t memory_bytes;    /* 0: 256 MiB; beyond it the statement fails with -ENOMEM */
-	/* May the caller read (write = false) or change this table or database (table NULL)? NULL: all. */
+	/* May the caller read (write = false) or change this table or database (table NULL), or add a
+	 * database (db NULL too)? NULL: all. */
 	bool (*allowed)(void *ctx, struct db *db, struct table *table, bool write);
 	void *allowed_ctx;
 	const _Atomic bool *cancelled; /* set by another thread: the statement ends with -ECANCELED */

@@ -1,0 +1,67 @@
+/*
+ * format: private to format*.c: rows to bytes.
+ *
+ * A format is a row of functions over a query_text; what they share is how a scalar prints
+ * (format_cell.c). Output is row by row, but everything that depends on a column's type alone is
+ * decided once: a column has the function that prints its values.
+ */
+#ifndef TIDE_FORMAT_H
+#define TIDE_FORMAT_H
+
+#include "query/query.h"
+
+/* What printing remembers from one value to the next. */
+struct cell_memo {
+	int64_t day_ns;    /* midnight of the day in `date`; INT64_MIN: none */
+	char date[11];     /* "2022-06-17 " */
+};
+
+/* Print value k of a FLAT or CONST vector that is not NULL; bare text, nothing escaped. */
+typedef void cell_fn(struct cell_memo *m, const struct vec *v, uint32_t k, struct buf *out);
+cell_fn *cell_of(const struct type *t);
+bool cell_is_text(const struct type *t); /* may hold any character: varchar, and what may contain it */
+bool cell_is_number(const struct type *t);
+
+struct query_text;
+struct format {
+	void (*begin)(struct query_text *t, struct buf *out);
+	void (*rows)(struct query_text *t, const struct vbatch *b, struct buf *out);
+	void (*end)(struct query_text *t, struct buf *out);
+};
+
+struct text_col {
+	struct str name;
+	const struct type *type;
+	cell_fn *cell;
+	bool is_text;
+	uint32_t width; /* txt */
+	struct str key; /* json: {"name": or ,"name": */
+};
+
+struct query_text {
+	struct query *query;
+	const struct format *format;
+	struct text_col *cols;
+	uint32_t col_count;
+	struct cell_memo memo;
+	bool has_begun, has_output, is_done;
+	uint64_t rows;
+	struct buf scratch;
+	struct buf keys;       /* json: the bytes of all keys */
+	struct buf held;       /* txt: cells held back... */
+	struct buf held_lens;  /* ...and their lengths, u32 each */
+	bool is_aligned;       /* txt: widths are fixed, nothing is held back any more */
+};
+
+/* query.c: bytes handed out, for query_progress(). */
+void query_count_out(struct query *q, size_t bytes);
+
+extern const struct format format_csv, format_tsv, format_json, format_jsonl, format_txt;
+
+/* Room for n more bytes without a call where it is there. */
+static inline char *format_room(struct buf *b, size_t n)
+{
+	return likely(b->cap - b->len >= n) && likely(!b->rc) ? b->data + b->len : buf_reserve(b, n);
+}
+
+#endif

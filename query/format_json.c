@@ -1,0 +1,228 @@
+/*
+ * format_json: json (one array of objects, an object a line) and jsonl (an object a line).
+ *
+ * int64 and double are numbers, NaN and the infinities strings, times and intervals their text.
+ * Arrays are arrays; a row is an object by its field names, or an array where a field has none; a
+ * timeseries is an array of {"time": ..., "value": ...}. An output name that was there before gets
+ * _2, _3, ...: objects have each key once.
+ */
+#include "query/format.h"
+
+#include <math.h>
+
+static void json_string(struct str s, struct buf *out)
+{
+	static const char hex[] = "0123456789abcdef";
+	/* Second character of the escape; 'u' for \u00xx. */
+	static const char escape[256] = {
+		['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
+		['\t'] = 't', [0] = 'u',     [1] = 'u',    [2] = 'u',    [3] = 'u',    [4] = 'u',
+		[5] = 'u',    [6] = 'u',     [7] = 'u',    [11] = 'u',   [14] = 'u',   [15] = 'u',
+		[16] = 'u',   [17] = 'u',    [18] = 'u',   [19] = 'u',   [20] = 'u',   [21] = 'u',
+		[22] = 'u',   [23] = 'u',    [24] = 'u',   [25] = 'u',   [26] = 'u',   [27] = 'u',
+		[28] = 'u',   [29] = 'u',    [30] = 'u',   [31] = 'u',
+	};
+	size_t done = 0;
+
+	buf_addc(out, '"');
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = (uint8_t)s.ptr[i];
+		if (!escape[c])
+			continue;
+		buf_add(out, s.ptr + done, i - done);
+		buf_addc(out, '\\');
+		buf_addc(out, escape[c]);
+		if (escape[c] == 'u') {
+			buf_add(out, "00", 2);
+			buf_addc(out, hex[c >> 4]);
+			buf_addc(out, hex[c & 15]);
+		}
+		done = i + 1;
+	}
+	if (s.len > done)
+		buf_add(out, s.ptr + done, s.len - done);
+	buf_addc(out, '"');
+}
+
+static bool all_named(const struct type *t)
+{
+	for (uint32_t f = 0; f < t->field_count; f++) {
+		if (!t->fields[f].name.ptr)
+			return false;
+	}
+	return t->field_count > 0;
+}
+
+static void json_value(struct query_text *t, const struct type *type, cell_fn *cell, const struct vec *of,
+		       uint32_t i, struct buf *out);
+
+static void json_row(struct query_text *t, const struct type *type, const struct vec *v, uint32_t k,
+		     struct buf *out)
+{
+	bool named = all_named(type);
+
+	buf_addc(out, named ? '{' : '[');
+	for (uint32_t f = 0; f < type->field_count; f++) {
+		const struct type *ft = type->fields[f].type;
+		if (f)
+			buf_addc(out, ',');
+		if (named) {
+			json_string(type->fields[f].name, out);
+			buf_addc(out, ':');
+		}
+		json_value(t, ft, cell_of(ft), &v->child[f], k, out);
+	}
+	buf_addc(out, named ? '}' : ']');
+}
+
+static void json_list(struct query_text *t, const struct type *type, const struct vec *v, uint32_t k,
+		      struct buf *out)
+{
+	const struct type *elem = type_list_elem(type);
+	cell_fn *cell = cell_of(elem);
+
+	buf_addc(out, '[');
+	for (uint32_t i = 0; i < v->list[k].len && !out->rc; i++) {
+		if (i)
+			buf_addc(out, ',');
+		json_value(t, elem, cell, v->child, v->list[k].off + i, out);
+	}
+	buf_addc(out, ']');
+}
+
+static void json_value(struct query_text *t, const struct type *type, cell_fn *cell, const struct vec *of,
+		       uint32_t i, struct buf *out)
+{
+	const struct vec *v = vec_base(of);
+	uint32_t k = vec_index(of, i);
+
+	if (v->valid && !v->valid[k]) {
+		buf_add(out, "null", 4);
+		return;
+	}
+	switch (type->kind) {
+	case TY_BOOLEAN:
+	case TY_INTEGER:
+	case TY_BIGINT:
+		cell(&t->memo, v, k, out);
+		return;
+	case TY_DOUBLE:
+		if (isfinite(v->f64[k])) {
+			cell(&t->memo, v, k, out);
+			return;
+		}
+		break;
+	case TY_VARCHAR:
+		json_string(v->str[k], out);
+		return;
+	case TY_ARRAY:
+	case TY_TIMESERIES:
+		json_list(t, type, v, k, out);
+		return;
+	case TY_ROW:
+		json_row(t, type, v, k, out);
+		return;
+	default:
+		break;
+	}
+	buf_addc(out, '"'); /* the texts of times and intervals need no escapes */
+	cell(&t->memo, v, k, out);
+	buf_addc(out, '"');
+}
+
+static bool has_name(const struct query_text *t, uint32_t n, struct str name)
+{
+	for (uint32_t c = 0; c < n; c++) {
+		if (str_eq(t->cols[c].name, name))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The keys as they are printed: {"a": and ,"b":. The k-th column of a name becomes name_k, or the
+ * next number that no column has.
+ */
+static void make_keys(struct query_text *t)
+{
+	struct buf *b = &t->keys;
+
+	for (uint32_t c = 0; c < t->col_count; c++) {
+		struct str name = t->cols[c].name;
+		size_t from = b->len;
+		buf_addc(b, c ? ',' : '{');
+		if (has_name(t, c, name)) {
+			unsigned k = 1;
+			for (uint32_t o = 0; o < c; o++)
+				k += str_eq(t->cols[o].name, name);
+			do {
+				buf_clear(&t->scratch);
+				buf_addf(&t->scratch, "%.*s_%u", STR_FMT(t->cols[c].name), k++);
+				name = buf_str(&t->scratch);
+			} while (has_name(t, t->col_count, name) && !t->scratch.rc);
+		}
+		json_string(name, b);
+		buf_addc(b, ':');
+		t->cols[c].key = (struct str){NULL, b->len - from};
+	}
+	size_t at = 0; /* the buffer has stopped moving */
+	for (uint32_t c = 0; c < t->col_count && !b->rc; c++) {
+		t->cols[c].key.ptr = b->data + at;
+		at += t->cols[c].key.len;
+	}
+}
+
+static void json_object(struct query_text *t, const struct vbatch *b, uint32_t i, struct buf *out)
+{
+	for (uint32_t c = 0; c < t->col_count; c++) {
+		buf_add_str(out, t->cols[c].key);
+		json_value(t, t->cols[c].type, t->cols[c].cell, &b->cols[c], i, out);
+	}
+	if (!t->col_count)
+		buf_addc(out, '{');
+	buf_addc(out, '}');
+}
+
+static void json_begin(struct query_text *t, struct buf *out)
+{
+	make_keys(t);
+	buf_addc(out, '[');
+}
+
+static void json_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (t->rows + i)
+			buf_addc(out, ',');
+		buf_addc(out, '\n');
+		json_object(t, b, i, out);
+	}
+}
+
+static void json_end(struct query_text *t, struct buf *out)
+{
+	if (t->rows)
+		buf_addc(out, '\n');
+	buf_add(out, "]\n", 2);
+}
+
+const struct format format_json = {.begin = json_begin, .rows = json_rows, .end = json_end};
+
+static void jsonl_begin(struct query_text *t, struct buf *out)
+{
+	make_keys(t);
+}
+
+static void jsonl_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		json_object(t, b, i, out);
+		buf_addc(out, '\n');
+	}
+}
+
+static void jsonl_end(struct query_text *t, struct buf *out)
+{
+}
+
+const struct format format_jsonl = {.begin = jsonl_begin, .rows = jsonl_rows, .end = jsonl_end};
