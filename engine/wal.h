@@ -12,6 +12,7 @@
 
 #define WAL_SEGMENT_BYTES   (64 << 20) /* a new segment is begun at the first batch past this */
 #define WAL_BATCH_BYTES_MAX (64 << 20) /* payload of one batch */
+#define WAL_UNSYNCED_MAX    (64 << 20) /* an append past this syncs first */
 
 enum wal_type {
 	WAL_COLUMN = 1, /* a column's definition */
@@ -29,8 +30,12 @@ struct wal_record {
 struct wal;
 
 struct wal_options {
-	int64_t sync_interval_ns; /* background fdatasync when dirty; 0 = none (tests) */
-	uint64_t next_lsn_min;    /* LSNs start at least here (catalogue's highest + 1) */
+	int64_t sync_interval_ns;  /* background fdatasync when dirty; 0 = none (tests) */
+	uint64_t next_lsn_min;     /* LSNs start at least here (catalogue's highest + 1) */
+	bool read_only;            /* replay only: nothing is written, another process may be writing */
+	uint64_t segment_bytes;    /* 0: WAL_SEGMENT_BYTES */
+	uint64_t unsynced_max;     /* RAM for batches not yet synced; 0: WAL_UNSYNCED_MAX */
+	uint64_t boot;             /* which boot of the machine this is; 0: ask the kernel (tests set it) */
 };
 
 /* Called once per record in LSN order; the payload is lent for the call. <0 stops the replay. */
@@ -45,13 +50,19 @@ struct wal_status {
 	bool read_only;       /* corruption in the middle, or a failed fsync not yet made good */
 	char reason[256];     /* why read_only */
 	uint64_t replayed_bytes;
+	uint64_t cut_bytes; /* of a torn tail, cut off at open */
 };
 
 /*
  * Opens or creates the log in directory `dir` below dirfd, and replays every record to fn.
  * Keeps the longest valid prefix where nothing valid follows (a torn tail is cut); where a valid
  * batch follows a damaged one the log opens read-only (appends: -EROFS with the reason) and leaves
- * the files as they are.
+ * the files as they are, unless a power cut explains it (docs/format-wal.md). What was replayed is
+ * on stable storage when this returns.
+ *
+ *   -EMEDIUMTYPE  written by a newer version
+ *   -EIO ...      could not be read: never taken for damage
+ *   what fn returned
  */
 int wal_open(const struct io *io, int dirfd, const char *dir, const struct wal_options *opt,
 	     wal_replay_fn *fn, void *ctx, struct wal **ret, struct err *e) must_check;
@@ -65,8 +76,8 @@ void wal_close(struct wal *w);
  *
  *   -EMSGSIZE  more than WAL_BATCH_BYTES_MAX; nothing was written
  *   -ENOSPC    disk full; what was written of it was cut off, and the log stays usable
- *   -EROFS     the log is read-only; e says why
- *   -EIO       could not be written or cut off
+ *   -EROFS     the log is read-only, or a failed fsync is not yet made good; e says why
+ *   -EIO       could not be written; while it cannot even be cut off, nothing is taken
  *
  * Any thread. One pwritev.
  */
@@ -75,7 +86,11 @@ int wal_append(struct wal *w, struct wal_record *recs, int n, struct err *e) mus
 /* Returns when every record up to lsn is on stable storage; callers share one fdatasync. */
 int wal_sync(struct wal *w, uint64_t lsn, struct err *e) must_check;
 
-/* Every record up to and including lsn is stored elsewhere: drop segments that hold only such. */
+/*
+ * Every record up to and including lsn is stored elsewhere: drop segments that hold only such. Where
+ * that is all of the segment in use and it is not small, a new one is begun first. -EROFS: the log was
+ * opened read-only or is damaged, and stays as it is.
+ */
 int wal_trim(struct wal *w, uint64_t lsn, struct err *e) must_check;
 
 uint64_t wal_last_lsn(const struct wal *w);
