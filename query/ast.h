@@ -115,6 +115,8 @@ struct ast_expr {
 	double number;
 	const char *op;
 	bool boolean, negated, is_all, is_try;
+	bool parens;       /* stood in parentheses */
+	uint16_t depth;    /* levels below and including this one; what recursion may cost */
 	struct ast_query *query;
 	struct ast_call *call;
 	struct ast_type *cast_type;
@@ -144,6 +146,7 @@ struct ast_from {
 	struct ast_from *left, *right;
 	struct ast_expr *on;
 	struct ident_list using_cols;
+	uint16_t depth;
 };
 
 struct ast_item { /* of a select list */
@@ -190,6 +193,7 @@ struct ast_body {
 	bool all;
 	struct ast_body *left, *right;
 	struct ast_query *query; /* parenthesised */
+	uint16_t depth;
 };
 
 struct ast_with {
@@ -207,6 +211,7 @@ struct ast_query {
 	struct order_list order;
 	struct ast_expr *offset, *limit; /* limit NULL: none (LIMIT ALL too) */
 	bool with_ties;
+	uint16_t depth; /* SQL_QUERY_DEPTH more than the deepest part */
 };
 
 /* ---- statements --------------------------------------------------------------------------------- */
@@ -253,10 +258,12 @@ static inline bool stmt_changes(const struct ast_stmt *s)
 /*
  * Parse all statements of a text; an end without ';' closes the last one. Empty statements vanish.
  *   -EINVAL  "line 1:8: ..." what stands there and what was expected
- *   -E2BIG   deeper than SQL_DEPTH_MAX levels or longer than SQL_TEXT_MAX
+ *   -E2BIG   deeper than SQL_DEPTH_MAX levels or longer than SQL_TEXT_MAX; so whoever walks the tree
+ *            may recurse. Chains of AND or OR count as one level: walk their left spine in a loop.
  */
 #define SQL_TEXT_MAX  (256 << 10)
 #define SQL_DEPTH_MAX 1000
+#define SQL_QUERY_DEPTH 5 /* levels that a query inside another counts for */
 int sql_parse(struct arena *a, struct str text, struct ast_stmt ***ret, uint32_t *ret_n,
 	      struct err *e) must_check;
 
