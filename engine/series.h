@@ -57,6 +57,21 @@ int64_t series_find_column(const struct series_set *s, struct str name);
 int64_t series_add_column(struct series_set *s, struct str name, enum colkind kind,
 			  enum coltype type, struct err *e);
 
+/*
+ * The same for several at once (the columns of one line): all of them or, with the first error, none.
+ * No name twice, and none that differ by case alone.
+ */
+struct column_spec {
+	struct str name;
+	enum colkind kind;
+	enum coltype type;
+};
+int series_add_columns(struct series_set *s, const struct column_spec *specs, uint32_t n,
+		       uint32_t *ret_ids, struct err *e) must_check;
+
+/* The rules for measure names (length, no ':', no reserved name or prefix); -EINVAL says which. */
+int series_check_measure_name(struct str name, struct err *e) must_check;
+
 /* ---- series ------------------------------------------------------------------------------- */
 
 struct dim_value {
