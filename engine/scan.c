@@ -200,6 +200,8 @@ static int order_ids(struct scan *s, struct id_list *l)
 	s->ids = arena_array(&s->arena, uint32_t, MIN(l->n, o->n) + 1);
 	if (!s->ids)
 		return -ENOMEM;
+	if (!l->n)
+		return 0;
 	if (l->n < o->n / 16) {
 		qsort_r(l->v, l->n, sizeof *l->v, by_rank, o->rank);
 		for (uint32_t i = 0; i < l->n; i++)

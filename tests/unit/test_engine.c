@@ -4,6 +4,8 @@
  * query must return. TIDE_MODEL_SEED replays one seed, TIDE_MODEL_OPS sets the operations per seed.
  */
 #include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,15 +86,14 @@ struct world {
 	struct twin twin;
 	uint32_t ids[SERIES]; /* engine's series ids */
 	uint32_t cols[FIELDS];
-	char strings[64][24];
+	char strings[64][32];
 };
 
-static void world_open(struct world *w)
+static void world_open_with(struct world *w, const struct engine_options *opt)
 {
-	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
 	struct err e = {0};
 
-	int rc = engine_open(w->dir, &opt, &w->en, &e);
+	int rc = engine_open(w->dir, opt, &w->en, &e);
 	ck_assert_msg(rc >= 0, "engine_open: %s", err_text(&e, rc));
 	w->db = engine_db(w->en, STR_LIT("d"));
 	if (!w->db) {
@@ -129,6 +130,11 @@ static void world_open(struct world *w)
 		ck_assert_msg(id >= 0, "series_intern: %s", err_text(&e, (int)id));
 		w->ids[s] = (uint32_t)id;
 	}
+}
+
+static void world_open(struct world *w)
+{
+	world_open_with(w, &(struct engine_options){.no_background = true, .sync_interval_ns = -1});
 }
 
 static void world_close(struct world *w)
@@ -394,6 +400,115 @@ START_TEST(model)
 }
 END_TEST
 
+/* ---- many threads ------------------------------------------------------------------------------------------------ */
+
+/*
+ * Writers append rows of their own series, readers count, and the background thread seals and
+ * migrates meanwhile. A reader must never see fewer rows than were acknowledged before it began, nor
+ * more than were begun; each row is there once.
+ */
+#define WRITERS 3
+#define BATCHES 150
+#define BATCH_N 40
+
+struct crowd {
+	struct world *w;
+	_Atomic uint64_t begun, done;
+	_Atomic bool stop;
+};
+
+struct crowd_writer {
+	struct crowd *c;
+	uint32_t me;
+};
+
+static void *crowd_write(void *arg)
+{
+	struct crowd_writer *cw = arg;
+	struct crowd *c = cw->c;
+	struct batch b;
+	struct err e = {0};
+	int64_t now = clock_now_ns();
+
+	batch_init(&b);
+	for (int k = 0; k < BATCHES; k++) {
+		batch_clear(&b);
+		for (int i = 0; i < BATCH_N; i++) {
+			ck_assert_int_ge(batch_reserve(&b), 0);
+			int slot = batch_col(&b, c->w->cols[0], COL_BIGINT);
+			b.series[b.n] = c->w->ids[cw->me];
+			/* Half of them long past: due for tiles at once. */
+			b.time_ns[b.n] = (k % 2 ? now : now - 10 * NS_PER_DAY) + (k * BATCH_N + i) * NS_PER_MS;
+			b.cols[slot].col.i64[b.n] = 1;
+			b.cols[slot].col.valid[b.n] = 1;
+			b.cols[slot].has_values = true;
+			b.n++;
+		}
+		atomic_fetch_add(&c->begun, BATCH_N);
+		int rc = db_append(c->w->db, &(struct table_batch){c->w->t, &b}, 1, &e);
+		ck_assert_msg(rc >= 0, "append: %s", err_text(&e, rc));
+		atomic_fetch_add(&c->done, BATCH_N);
+		if (k % 40 == 20)
+			ck_assert_int_ge(table_seal(c->w->t, &e), 0);
+		if (k % 60 == 30)
+			ck_assert_int_ge(table_maintain(c->w->t, &e), 0);
+	}
+	batch_release(&b);
+	return NULL;
+}
+
+static void *crowd_read(void *arg)
+{
+	struct crowd *c = arg;
+	struct err e = {0};
+
+	while (!atomic_load(&c->stop)) {
+		struct budget budget;
+		struct scan *scan;
+		struct scan_batch sb;
+		uint64_t sum = 0, low = atomic_load(&c->done);
+		int rc;
+		budget_init(&budget, (size_t)1 << 30);
+		struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = c->w->cols, .col_count = 1};
+		rc = scan_open(c->w->t, &spec, &budget, &scan, &e);
+		ck_assert_msg(rc >= 0, "scan_open: %s", err_text(&e, rc));
+		while ((rc = scan_next(scan, &sb, &e)) > 0)
+			for (uint32_t i = 0; i < sb.n; i++)
+				sum += (uint64_t)sb.cols[0].i64[i];
+		ck_assert_msg(rc == 0, "scan_next: %s", err_text(&e, rc));
+		scan_close(scan);
+		uint64_t high = atomic_load(&c->begun);
+		ck_assert_msg(sum >= low && sum <= high, "saw %llu rows, between %llu and %llu are right",
+			      (unsigned long long)sum, (unsigned long long)low, (unsigned long long)high);
+	}
+	return NULL;
+}
+
+START_TEST(crowd)
+{
+	struct world w = {0};
+	struct crowd c = {.w = &w};
+	struct crowd_writer cw[WRITERS];
+	pthread_t writers[WRITERS], readers[2];
+
+	int dirfd = unit_dir(w.dir);
+	world_open_with(&w, &(struct engine_options){.sync_interval_ns = 5 * NS_PER_MS});
+	for (uint32_t i = 0; i < 2; i++)
+		pthread_create(&readers[i], NULL, crowd_read, &c);
+	for (uint32_t i = 0; i < WRITERS; i++) {
+		cw[i] = (struct crowd_writer){&c, i};
+		pthread_create(&writers[i], NULL, crowd_write, &cw[i]);
+	}
+	for (uint32_t i = 0; i < WRITERS; i++)
+		pthread_join(writers[i], NULL);
+	atomic_store(&c.stop, true);
+	for (uint32_t i = 0; i < 2; i++)
+		pthread_join(readers[i], NULL);
+	world_close(&w);
+	unit_dir_remove(dirfd, w.dir);
+}
+END_TEST
+
 /* ---- the data directory ------------------------------------------------------------------------------------------ */
 
 START_TEST(refuses_what_is_not_its_own)
@@ -520,6 +635,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 600);
 	tcase_add_loop_test(tc, model, 0, 12);
+	tcase_add_test(tc, crowd);
 	tcase_add_test(tc, refuses_what_is_not_its_own);
 	tcase_add_test(tc, names);
 	tcase_add_loop_test(tc, settings, 0, (int)ARRAY_LEN(setting_cases));
