@@ -16,8 +16,9 @@ static double sign_of(double x)
 static double cube_root(double x)
 {
 	double r = cbrt(x);
+	double better = r - (r * r * r - x) / (3 * r * r);
 
-	return isfinite(r) && r != 0 ? r - (r * r * r - x) / (3 * r * r) : r;
+	return isfinite(better) ? better : r;
 }
 
 /*   SQL name   C expression                 help */
