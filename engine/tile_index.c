@@ -5,8 +5,6 @@
 
 #define LAYOUT_VERSION 1
 
-enum { FLAG_NANOS = 1, FLAG_VERSION = 2 };
-
 __extension__ typedef unsigned __int128 u128;
 __extension__ typedef __int128 i128;
 
@@ -15,7 +13,7 @@ __extension__ typedef __int128 i128;
 int tile_index_columns(struct tile_index *ix, struct arena *a)
 {
 	const struct tile_info *in = &ix->info;
-	size_t most = (size_t)in->dim_count + 4 + 2 * (size_t)in->field_count;
+	size_t most = (size_t)in->dim_count + 2 + in->field_count + ix->extra_count;
 	struct tile_column *c = arena_array(a, struct tile_column, most);
 	uint32_t n = 0;
 
@@ -27,13 +25,8 @@ int tile_index_columns(struct tile_index *ix, struct arena *a)
 	c[n++] = (struct tile_column){TILE_TIME, 0};
 	for (uint32_t i = 0; i < in->field_count; i++)
 		c[n++] = (struct tile_column){TILE_FIELD, i};
-	if (ix->has_nanos)
-		c[n++] = (struct tile_column){TILE_TIME_NANOS, 0};
-	if (in->has_version)
-		c[n++] = (struct tile_column){TILE_VERSION, 0};
-	for (uint32_t i = 0; i < in->field_count; i++)
-		if (ix->field_nanos[i])
-			c[n++] = (struct tile_column){TILE_FIELD_NANOS, i};
+	for (uint32_t i = 0; i < ix->extra_count; i++)
+		c[n++] = ix->extras[i];
 	ix->columns = c;
 	ix->column_count = n;
 	return 0;
@@ -198,7 +191,6 @@ void tile_index_encode(const struct tile_index *ix, struct buf *b)
 	buf_put_varint(b, in->seq_hi);
 	buf_put_varint(b, in->generation);
 	buf_put_u8(b, in->codec == TILE_CODEC_ZSTD);
-	buf_put_u8(b, (ix->has_nanos ? FLAG_NANOS : 0) | (in->has_version ? FLAG_VERSION : 0));
 	buf_put_varint(b, in->rows);
 	buf_put_varint(b, in->page_count);
 	buf_put_varint(b, ix->group_count);
@@ -211,7 +203,11 @@ void tile_index_encode(const struct tile_index *ix, struct buf *b)
 		buf_put_str(b, in->fields[i].name);
 		buf_put_varint(b, in->fields[i].col_id);
 		buf_put_u8(b, (uint8_t)in->fields[i].type);
-		buf_put_u8(b, ix->field_nanos[i]);
+	}
+	buf_put_varint(b, ix->extra_count);
+	for (uint32_t i = 0; i < ix->extra_count; i++) {
+		buf_put_u8(b, (uint8_t)ix->extras[i].role);
+		buf_put_varint(b, ix->extras[i].i);
 	}
 	for (uint32_t g = 0; g < ix->group_count; g++)
 		buf_put_varint(b, ix->group_page[g + 1] - ix->group_page[g]);
@@ -307,20 +303,45 @@ static void get_names(struct index_in *in, struct tile_index *ix)
 	info->dims = dims;
 	info->field_count = get_count(in, TILE_COLS_MAX, "the number of columns is out of bounds");
 	struct tile_field *fields = get_memory(in, info->field_count, sizeof *fields);
-	bool *nanos = get_memory(in, info->field_count, sizeof *nanos);
 	for (uint32_t i = 0; i < info->field_count && !in->c.bad; i++) {
 		fields[i].name = cur_str(&in->c);
 		uint64_t id = cur_varint(&in->c);
-		unsigned type = cur_u8(&in->c), flags = cur_u8(&in->c);
-		if (id > UINT32_MAX || !coltype_known(type) || flags > 1 ||
-		    (flags && type != COL_TIMESTAMP))
+		unsigned type = cur_u8(&in->c);
+		if (id > UINT32_MAX || !coltype_known(type))
 			bad(in, "a column's description is wrong");
 		fields[i].col_id = (uint32_t)id;
 		fields[i].type = (enum coltype)type;
-		nanos[i] = flags;
 	}
 	info->fields = fields;
-	ix->field_nanos = nanos;
+}
+
+static void get_extras(struct index_in *in, struct tile_index *ix)
+{
+	struct tile_info *info = &ix->info;
+	struct tile_column *extras;
+	bool *seen = get_memory(in, info->field_count, sizeof *seen);
+	bool has_nanos = false;
+
+	ix->extra_count = get_count(in, (uint64_t)info->field_count + 2,
+				    "the number of ts_ columns is out of bounds");
+	extras = get_memory(in, ix->extra_count, sizeof *extras);
+	for (uint32_t i = 0; i < ix->extra_count && !in->c.bad; i++) {
+		unsigned role = cur_u8(&in->c);
+		uint64_t field = cur_varint(&in->c);
+		bool *once = role == TILE_TIME_NANOS ? &has_nanos
+			     : role == TILE_VERSION  ? &info->has_version
+			     : role == TILE_FIELD_NANOS && field < info->field_count &&
+					     info->fields[field].type == COL_TIMESTAMP
+				     ? &seen[field]
+				     : NULL;
+		if (!once || *once || (role != TILE_FIELD_NANOS && field)) {
+			bad(in, "a ts_ column is wrong");
+			break;
+		}
+		*once = true;
+		extras[i] = (struct tile_column){(enum tile_role)role, (uint32_t)field};
+	}
+	ix->extras = extras;
 }
 
 static void get_pages(struct index_in *in, struct tile_index *ix)
@@ -531,12 +552,10 @@ static void get_head(struct index_in *in, struct tile_index *ix)
 	info->seq_lo = cur_varint(&in->c);
 	info->seq_hi = cur_varint(&in->c);
 	info->generation = cur_varint(&in->c);
-	unsigned codec = cur_u8(&in->c), flags = cur_u8(&in->c);
-	if (codec > 1 || flags > (FLAG_NANOS | FLAG_VERSION))
-		bad(in, "its flags are unknown");
+	unsigned codec = cur_u8(&in->c);
+	if (codec > 1)
+		bad(in, "its codec is unknown");
 	info->codec = codec ? TILE_CODEC_ZSTD : TILE_CODEC_NONE;
-	ix->has_nanos = flags & FLAG_NANOS;
-	info->has_version = flags & FLAG_VERSION;
 	info->rows = cur_varint(&in->c);
 	info->page_count = get_count(in, UINT32_MAX - 1, "the number of pages is out of bounds");
 	ix->group_count = get_count(in, info->page_count, "the number of groups is out of bounds");
@@ -552,6 +571,8 @@ static void get_all(struct index_in *in, struct tile_index *ix)
 
 	get_head(in, ix);
 	get_names(in, ix);
+	if (!in->c.bad)
+		get_extras(in, ix);
 	if (!in->c.bad)
 		get_pages(in, ix);
 	if (!in->c.bad)

@@ -17,15 +17,19 @@
 #define TILE_COLS_MAX  (1u << 20)              /* more is damage */
 #define TILE_INDEX_RAW_MAX (UINT64_C(1) << 30) /* bytes of an index before compression */
 
-/* The Parquet columns of a tile, in schema order: roles in this order, then by i. */
+/*
+ * The Parquet columns of a tile: roles in this order, then by i; but those from TILE_TIME_NANOS on,
+ * the extras, exist only where they are needed, and come in the order in which the need arose.
+ * The numbers are stored.
+ */
 enum tile_role {
-	TILE_DIM, /* i: dimension */
-	TILE_MEASURE_NAME,
-	TILE_TIME,  /* microseconds */
-	TILE_FIELD, /* i: measure column */
-	TILE_TIME_NANOS,
-	TILE_VERSION,
-	TILE_FIELD_NANOS, /* i: measure column, a TIMESTAMP */
+	TILE_DIM = 0, /* i: dimension */
+	TILE_MEASURE_NAME = 1,
+	TILE_TIME = 2,  /* microseconds */
+	TILE_FIELD = 3, /* i: measure column */
+	TILE_TIME_NANOS = 4,
+	TILE_VERSION = 5,
+	TILE_FIELD_NANOS = 6, /* i: measure column, a TIMESTAMP */
 };
 
 struct tile_column {
@@ -51,8 +55,8 @@ struct tile_chunk {
 
 struct tile_index {
 	struct tile_info info; /* file_bytes is the reader's to fill in */
-	bool has_nanos;
-	const bool *field_nanos; /* per field */
+	const struct tile_column *extras;
+	uint32_t extra_count;
 	uint32_t group_count;
 	uint32_t *group_page; /* first page of each group; group_count + 1 */
 	uint64_t *page_row;   /* first row of each page; page_count + 1 */
@@ -67,7 +71,7 @@ struct tile_index {
 	uint32_t public_crc;
 };
 
-/* Sets columns and column_count from info, has_nanos and field_nanos. -ENOMEM. */
+/* Sets columns and column_count from info and extras. -ENOMEM. */
 int tile_index_columns(struct tile_index *ix, struct arena *a) must_check;
 
 /* Name, type and so on of a column; a name that must be composed comes from the arena. */

@@ -185,9 +185,10 @@ static struct wcolumn **columns_in_order(struct tile_writer *w, const struct til
 	struct wcolumn **ret = arena_array(a, struct wcolumn *, ix->column_count);
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; ret && i < w->column_count; i++)
-		if (w->columns[i].on)
-			ret[n++] = &w->columns[i];
+	for (uint32_t i = 0; ret && i < w->time_nanos; i++)
+		ret[n++] = &w->columns[i];
+	for (uint32_t i = 0; ret && i < w->extra_count; i++)
+		ret[n++] = &w->columns[w->extras[i]];
 	return ret;
 }
 

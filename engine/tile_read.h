@@ -35,7 +35,9 @@ struct tile {
 	struct arena arena; /* constant after open */
 	struct tile_index ix;
 	struct tile_id *by_id;  /* series ids, sorted, and their indices */
-	uint32_t *nanos_column; /* per field: its ts_nanos_ column */
+	/* Columns that may be absent: 0, which is never one of them. */
+	uint32_t time_nanos, version;
+	uint32_t *field_nanos; /* per field */
 	uint64_t footer_off;
 	uint64_t index_off, index_len;
 	size_t crc_at; /* of the footer's checksum, in the footer */
@@ -50,16 +52,6 @@ static inline uint32_t tile_column_time(const struct tile *t)
 static inline uint32_t tile_column_field(const struct tile *t, uint32_t field)
 {
 	return t->ix.info.dim_count + 2 + field;
-}
-
-static inline uint32_t tile_column_nanos(const struct tile *t)
-{
-	return t->ix.info.dim_count + 2 + t->ix.info.field_count;
-}
-
-static inline uint32_t tile_column_version(const struct tile *t)
-{
-	return tile_column_nanos(t) + t->ix.has_nanos;
 }
 
 /*

@@ -170,17 +170,22 @@ static int make_lookups(struct tile *t, struct err *e)
 	size_t chunks = (size_t)ix->column_count * ix->group_count;
 
 	t->by_id = arena_array(&t->arena, struct tile_id, n);
-	t->nanos_column = arena_zarray(&t->arena, uint32_t, ix->info.field_count);
+	t->field_nanos = arena_zarray(&t->arena, uint32_t, ix->info.field_count);
 	t->dicts = arena_alloc(&t->arena, chunks * sizeof *t->dicts + 1);
-	if (!t->by_id || !t->nanos_column || !t->dicts) {
+	if (!t->by_id || !t->field_nanos || !t->dicts) {
 		t->dicts = NULL;
 		return err_set(e, -ENOMEM, "no memory for the index of %s", t->path);
 	}
 	for (size_t i = 0; i < chunks; i++)
 		atomic_init(&t->dicts[i], NULL);
-	for (uint32_t c = 0; c < ix->column_count; c++)
-		if (ix->columns[c].role == TILE_FIELD_NANOS)
-			t->nanos_column[ix->columns[c].i] = c;
+	for (uint32_t c = 0; c < ix->column_count; c++) {
+		if (ix->columns[c].role == TILE_TIME_NANOS)
+			t->time_nanos = c;
+		else if (ix->columns[c].role == TILE_VERSION)
+			t->version = c;
+		else if (ix->columns[c].role == TILE_FIELD_NANOS)
+			t->field_nanos[ix->columns[c].i] = c;
+	}
 	bool sorted = true;
 	for (uint32_t i = 0; i < n; i++) {
 		t->by_id[i] = (struct tile_id){ix->series[i].series_id, i};
@@ -378,9 +383,9 @@ int tile_read_time(struct tile *t, uint32_t page, int64_t *to, struct err *e)
 	if (!s)
 		return err_set(e, -ENOMEM, "no memory to read a page of %s", t->path);
 	rc = read_required(t, tile_column_time(t), page, to, s, e);
-	if (rc >= 0 && t->ix.has_nanos) {
+	if (rc >= 0 && t->time_nanos) {
 		rest = s->values;
-		rc = read_required(t, tile_column_nanos(t), page, rest, s, e);
+		rc = read_required(t, t->time_nanos, page, rest, s, e);
 	}
 	if (rc >= 0)
 		rc = to_nanos(t, page, to, rest, n, e);
@@ -394,7 +399,7 @@ int tile_read_version(struct tile *t, uint32_t page, int64_t *to, struct err *e)
 	struct tile_scratch *s;
 	int rc;
 
-	if (!t->ix.info.has_version) {
+	if (!t->version) {
 		for (uint32_t i = 0; i < n; i++)
 			to[i] = 1;
 		return 0;
@@ -402,7 +407,7 @@ int tile_read_version(struct tile *t, uint32_t page, int64_t *to, struct err *e)
 	s = tile_scratch_get();
 	if (!s)
 		return err_set(e, -ENOMEM, "no memory to read a page of %s", t->path);
-	rc = read_required(t, tile_column_version(t), page, to, s, e);
+	rc = read_required(t, t->version, page, to, s, e);
 	tile_scratch_put(s);
 	return rc;
 }
@@ -415,12 +420,12 @@ static int finish_timestamps(struct tile *t, uint32_t field, uint32_t page, stru
 	struct tile_scratch *s;
 	int rc;
 
-	if (!t->ix.field_nanos[field])
+	if (!t->field_nanos[field])
 		return to_nanos(t, page, col->i64, NULL, n, e);
 	s = tile_scratch_get();
 	if (!s)
 		return err_set(e, -ENOMEM, "no memory to read a page of %s", t->path);
-	rc = read_required(t, t->nanos_column[field], page, s->values, s, e);
+	rc = read_required(t, t->field_nanos[field], page, s->values, s, e);
 	for (uint32_t i = 0; rc >= 0 && col->valid && i < n; i++)
 		s->values[i] = col->valid[i] ? s->values[i] : 0;
 	if (rc >= 0)

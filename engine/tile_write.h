@@ -79,7 +79,9 @@ struct tile_writer {
 	struct tile_series *series;
 	struct wcolumn *columns;
 	uint32_t column_count;
-	uint32_t time_nanos, version_column; /* in columns */
+	uint32_t time_nanos, version_column; /* in columns; all from time_nanos on are extras */
+	uint32_t *extras;   /* columns that were needed, in the order in which they were */
+	uint32_t extra_count;
 	struct arena keep; /* bounds; lives as long as the writer */
 
 	/* the open row group */

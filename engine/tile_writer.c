@@ -178,7 +178,8 @@ static int make_columns(struct tile_writer *w)
 	w->fields = calloc((size_t)s->field_count + 1, sizeof *w->fields);
 	w->dicts = calloc((size_t)s->dim_count + 1, sizeof *w->dicts);
 	w->key = calloc((size_t)s->dim_count + 1, sizeof *w->key);
-	if (!w->columns || !w->fields || !w->dicts || !w->key)
+	w->extras = calloc((size_t)s->field_count + 2, sizeof *w->extras);
+	if (!w->extras || !w->columns || !w->fields || !w->dicts || !w->key)
 		return -ENOMEM;
 	for (uint32_t i = 0; i <= s->dim_count; i++)
 		tile_dict_init(&w->dicts[i], true);
@@ -247,6 +248,7 @@ static void destroy(struct tile_writer *w)
 	free(w->fields);
 	free(w->dicts);
 	free(w->key);
+	free(w->extras);
 	free(w->page_row);
 	free(w->page_t_min);
 	free(w->page_t_max);
@@ -315,22 +317,28 @@ void tile_writer_abort(struct tile_writer *w)
 static int write_group(struct tile_writer *w, struct err *e)
 {
 	uint32_t g = w->group_count;
+	int rc = 0;
 
 	if (grow_groups(w) < 0)
 		return tile_writer_nomem(w, e);
 	w->group_page[g] = w->group0;
 	w->group_page[g + 1] = w->page_count;
 	w->columns[w->version_column].wanted |= w->version_used;
-	for (uint32_t i = 0; i < w->column_count; i++) {
+	for (uint32_t i = 0; i < w->time_nanos && rc >= 0; i++)
+		rc = tile_chunk_write(w, &w->columns[i], g, false, e);
+	/* Only now it is known which extras this group needs. */
+	for (uint32_t i = w->time_nanos; i < w->column_count; i++) {
 		struct wcolumn *c = &w->columns[i];
-		if (!c->on && c->wanted) {
-			c->on = true;
-			c->since = g;
-		}
-		int rc = c->on ? tile_chunk_write(w, c, g, false, e) : 0;
-		if (rc < 0)
-			return rc;
+		if (c->on || !c->wanted)
+			continue;
+		c->on = true;
+		c->since = g;
+		w->extras[w->extra_count++] = i;
 	}
+	for (uint32_t i = 0; i < w->extra_count && rc >= 0; i++)
+		rc = tile_chunk_write(w, &w->columns[w->extras[i]], g, false, e);
+	if (rc < 0)
+		return rc;
 	w->group_count++;
 	w->group0 = w->page_count;
 	return 0;
@@ -692,13 +700,17 @@ int tile_writer_rows(struct tile_writer *w, uint32_t n, const int64_t *time_ns,
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Chunks of ts_ columns for the groups before the one that needed them. */
+/*
+ * Chunks of extras for the groups before the one that needed them. There are readers that take it for
+ * granted that the chunks of a group ascend in the file: so extras come in the order in which they
+ * were needed, and group by group.
+ */
 static int write_late(struct tile_writer *w, struct err *e)
 {
-	for (uint32_t i = 0; i < w->column_count; i++) {
-		struct wcolumn *c = &w->columns[i];
-		for (uint32_t g = 0; c->on && g < c->since; g++) {
-			int rc = tile_chunk_write(w, c, g, true, e);
+	for (uint32_t g = 0; g < w->group_count; g++) {
+		for (uint32_t i = 0; i < w->extra_count; i++) {
+			struct wcolumn *c = &w->columns[w->extras[i]];
+			int rc = g < c->since ? tile_chunk_write(w, c, g, true, e) : 0;
 			if (rc < 0)
 				return rc;
 		}
@@ -708,15 +720,13 @@ static int write_late(struct tile_writer *w, struct err *e)
 
 static void copy_columns(const struct tile_writer *w, struct tile_index *ix)
 {
-	uint32_t pages = w->page_count, groups = w->group_count, at = 0;
+	uint32_t pages = w->page_count, groups = w->group_count;
 
-	for (uint32_t i = 0; i < w->column_count; i++) {
-		const struct wcolumn *c = &w->columns[i];
-		if (!c->on)
-			continue;
-		memcpy(ix->pages + (size_t)at * pages, c->pages, pages * sizeof *c->pages);
-		memcpy(ix->chunks + (size_t)at * groups, c->chunks, groups * sizeof *c->chunks);
-		at++;
+	for (uint32_t i = 0; i < ix->column_count; i++) {
+		bool fixed = i < w->time_nanos;
+		const struct wcolumn *c = &w->columns[fixed ? i : w->extras[i - w->time_nanos]];
+		memcpy(ix->pages + (size_t)i * pages, c->pages, pages * sizeof *c->pages);
+		memcpy(ix->chunks + (size_t)i * groups, c->chunks, groups * sizeof *c->chunks);
 	}
 	for (uint32_t f = 0; f < w->spec->field_count; f++)
 		memcpy(ix->stats + (size_t)f * pages, w->fields[f].stats,
@@ -727,7 +737,7 @@ static void copy_columns(const struct tile_writer *w, struct tile_index *ix)
 static int make_index(struct tile_writer *w, struct tile_index *ix, struct arena *a)
 {
 	const struct tile_spec *s = w->spec;
-	bool *nanos = arena_zarray(a, bool, (size_t)s->field_count + 1);
+	struct tile_column *extras = arena_array(a, struct tile_column, w->extra_count);
 
 	*ix = (struct tile_index){
 		.info = {.seq_lo = s->seq_lo,
@@ -742,8 +752,8 @@ static int make_index(struct tile_writer *w, struct tile_index *ix, struct arena
 			 .dim_count = s->dim_count,
 			 .dims = s->dims,
 			 .has_version = w->columns[w->version_column].on},
-		.has_nanos = w->columns[w->time_nanos].on,
-		.field_nanos = nanos,
+		.extras = extras,
+		.extra_count = w->extra_count,
 		.group_count = w->group_count,
 		.group_page = w->group_page,
 		.page_row = w->page_row,
@@ -752,10 +762,10 @@ static int make_index(struct tile_writer *w, struct tile_index *ix, struct arena
 		.series = w->series,
 	};
 	memcpy(ix->info.table_uuid, s->table_uuid, 16);
-	if (!nanos)
+	if (!extras)
 		return -ENOMEM;
-	for (uint32_t f = 0; f < s->field_count; f++)
-		nanos[f] = w->fields[f].nanos != NO_COLUMN && w->columns[w->fields[f].nanos].on;
+	for (uint32_t i = 0; i < w->extra_count; i++)
+		extras[i] = w->columns[w->extras[i]].id;
 	if (tile_index_columns(ix, a) < 0)
 		return -ENOMEM;
 	ix->pages = arena_array(a, struct tile_page_ref, (size_t)ix->column_count * w->page_count);
