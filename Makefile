@@ -39,7 +39,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-unit check-sql check-mount tests-build asan tsan bench fuzz demo install help clean format
+.PHONY: all check check-unit check-sql check-mount tests-build asan tsan crash bench fuzz demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -82,7 +82,7 @@ $(B)/tests/tools/%: tests/tools/%.c $(B)/libtidefs.a
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
 
 ## tests-build: compile every test program without running it
-tests-build: $(B)/tidefs $(TESTS) $(TOOLS)
+tests-build: $(B)/tidefs $(TESTS) $(TOOLS) $(B)/tests/crash/crash
 
 ## check: every test that is quick enough for each save (unit, SQL, mount)
 check: all tests-build
@@ -109,6 +109,15 @@ asan:
 tsan:
 	$(Q)$(MAKE) VARIANT=tsan tests-build
 	$(Q)VARIANT=tsan tests/run-all.sh
+
+## crash: kill -9 at every named place and at random, KILLS=1000 times, and look for broken promises
+crash: $(B)/tests/crash/crash
+	$(Q)$(B)/tests/crash/crash $${KILLS:-1000} $${SEED:-1}
+
+$(B)/tests/crash/%: tests/crash/%.c $(B)/libtidefs.a
+	@mkdir -p $(@D)
+	@echo "  CRASH $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
 
 ## bench: load and query figures, printed as ratios in one run
 bench: all $(TOOLS)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the test programs that `make tests-build` has built, and counts.
 #
-#	tests/run-all.sh [unit] [sql] [mount]      all kinds when none is named
+#	tests/run-all.sh [unit] [sql] [crash] [mount]      all kinds when none is named
 #	VARIANT=asan tests/run-all.sh              of another build
 #
 # Each program's whole output goes to build/<variant>/test-logs/<name>.log; what failed is shown.
@@ -13,7 +13,7 @@ variant=${VARIANT:-release}
 bin=build/$variant
 logs=$bin/test-logs
 mkdir -p "$logs"
-kinds=${*:-unit sql mount}
+kinds=${*:-unit sql crash mount}
 passed=0
 failed=0
 export TIDEFS=$PWD/$bin/tidefs
@@ -73,6 +73,17 @@ run_sql() {
 	report "sql" "$p" "$f" "$log" $((SECONDS - begin))
 }
 
+# A taste of `make crash`.
+run_crash() {
+	[ -x "$bin/tests/crash/crash" ] || return 0
+	log=$logs/crash.log
+	begin=$SECONDS
+	timeout 600 "$bin/tests/crash/crash" "${KILLS:-40}" >"$log" 2>&1
+	rc=$?
+	p=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
+	report "crash" "${p:-0}" $((rc != 0)) "$log" $((SECONDS - begin))
+}
+
 run_mount() {
 	if [ ! -w /dev/fuse ]; then
 		echo "skip  mount tests: /dev/fuse is not there or not writable"
@@ -94,9 +105,9 @@ run_mount() {
 
 for k in $kinds; do
 	case $k in
-	unit | sql | mount) "run_$k" ;;
+	unit | sql | crash | mount) "run_$k" ;;
 	*)
-		echo "run-all.sh: unknown kind '$k' (unit, sql, mount)" >&2
+		echo "run-all.sh: unknown kind '$k' (unit, sql, crash, mount)" >&2
 		exit 2
 		;;
 	esac
