@@ -48,14 +48,16 @@ CELL(cell_timestamp)
 
 	if (!p)
 		return;
-	if (m->day_ns == INT64_MIN || ns < m->day_ns || ns - m->day_ns >= NS_PER_DAY) {
+	/* Unsigned, as the difference of two instants may not fit. */
+	uint64_t of_day = (uint64_t)ns - (uint64_t)m->day_ns;
+	if (m->day_ns == INT64_MIN || ns < m->day_ns || of_day >= (uint64_t)NS_PER_DAY) {
 		timestamp_format(p, ns);
 		memcpy(m->date, p, sizeof m->date);
 		/* The first day of all has no midnight in 64 bits. */
 		int64_t day = floor_div(ns, NS_PER_DAY);
 		m->day_ns = day < INT64_MIN / NS_PER_DAY ? INT64_MIN : day * NS_PER_DAY;
 	} else {
-		uint64_t of_day = (uint64_t)(ns - m->day_ns), s = of_day / NS_PER_S;
+		uint64_t s = of_day / NS_PER_S;
 		memcpy(p, m->date, sizeof m->date);
 		put_digits(p + 11, s / 3600, 2);
 		p[13] = ':';

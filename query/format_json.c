@@ -139,31 +139,45 @@ static bool has_name(const struct query_text *t, uint32_t n, struct str name)
 	return false;
 }
 
+/* Has one of the first n columns this key ("name": as printed) already? */
+static bool has_key(const struct query_text *t, uint32_t n, struct str key)
+{
+	const char *p = t->keys.data;
+
+	for (uint32_t c = 0; c < n; p += t->cols[c].key.len, c++) {
+		if (str_eq((struct str){p + 1, t->cols[c].key.len - 1}, key))
+			return true;
+	}
+	return false;
+}
+
 /*
- * The keys as they are printed: {"a": and ,"b":. The k-th column of a name becomes name_k, or the
- * next number that no column has.
+ * The keys as they are printed: {"a": and ,"b":. A name that was there before gets
+ * the first of _2, _3, ... that makes it new.
  */
 static void make_keys(struct query_text *t)
 {
 	struct buf *b = &t->keys;
 
-	for (uint32_t c = 0; c < t->col_count; c++) {
-		struct str name = t->cols[c].name;
+	for (uint32_t c = 0; c < t->col_count && !b->rc; c++) {
+		struct str name = t->cols[c].name, key;
 		size_t from = b->len;
+		unsigned k = 2;
 		buf_addc(b, c ? ',' : '{');
-		if (has_name(t, c, name)) {
-			unsigned k = 1;
-			for (uint32_t o = 0; o < c; o++)
-				k += str_eq(t->cols[o].name, name);
-			do {
-				buf_clear(&t->scratch);
-				buf_addf(&t->scratch, "%.*s_%u", STR_FMT(t->cols[c].name), k++);
-				name = buf_str(&t->scratch);
-			} while (has_name(t, t->col_count, name) && !t->scratch.rc);
-		}
 		json_string(name, b);
 		buf_addc(b, ':');
-		t->cols[c].key = (struct str){NULL, b->len - from};
+		bool taken = has_name(t, c, name);
+		while (taken && !b->rc) {
+			buf_clear(&t->scratch);
+			buf_addf(&t->scratch, "%.*s_%u", STR_FMT(t->cols[c].name), k++);
+			name = buf_str(&t->scratch);
+			b->len = from + 1;
+			json_string(name, b);
+			buf_addc(b, ':');
+			key = (struct str){b->data + from + 1, b->len - from - 1};
+			taken = has_name(t, t->col_count, name) || has_key(t, c, key);
+		}
+		t->cols[c].key.len = b->len - from;
 	}
 	size_t at = 0; /* the buffer has stopped moving */
 	for (uint32_t c = 0; c < t->col_count && !b->rc; c++) {
