@@ -1,0 +1,303 @@
+/*
+ * attr: who asks, who owns, and who may.
+ *
+ * The mount does not rely on the kernel's permission checks: SQL names tables without walking a
+ * path, so the daemon must know the rules anyway, and one place for them is better than two. What
+ * somebody set with chmod or chown is kept by the engine; what nobody set is inherited: a file
+ * belongs to whom its directory belongs to, with the mode of its row.
+ *
+ * What the bits of a table mean for SQL:
+ *	read   search (x) on the database, read and search on the table, read on its `ingest`
+ *	write  search on the database, write and search on the table's directory; to create or drop one,
+ *	       write on the database's directory, as for mkdir and rmdir
+ * so `chmod 0220 ingest` makes a table that sensors write and cannot read.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fs/files.h"
+#include "fs/scratch.h"
+
+/* ---- callers ---------------------------------------------------------------------------------- */
+
+#define GROUPS_UNREAD (-1)
+
+/* Supplementary groups from /proc/PID/status; what cannot be read counts as none. */
+static void read_groups(struct caller *c)
+{
+	char path[64], text[16384];
+	ssize_t n = -1;
+	int fd;
+
+	c->group_n = 0;
+	if (c->pid <= 0)
+		return;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)c->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+
+	char *line = strstr(text, "\nGroups:");
+	char *end = line ? strchr(line + 1, '\n') : NULL;
+	if (!end)
+		return; /* cut off: believe nothing of it */
+	*end = '\0';
+	line += strlen("\nGroups:");
+	c->groups = malloc((size_t)(end - line) / 2 * sizeof *c->groups + sizeof *c->groups);
+	if (!c->groups)
+		return;
+	for (;;) {
+		char *after;
+		unsigned long gid = strtoul(line, &after, 10);
+		if (after == line)
+			return;
+		c->groups[c->group_n++] = (gid_t)gid;
+		line = after;
+	}
+}
+
+void caller_init(struct caller *c, fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	*c = (struct caller){
+		.uid = ctx->uid,
+		.gid = ctx->gid,
+		.pid = ctx->pid,
+		.sid = SID_UNKNOWN,
+		.group_n = GROUPS_UNREAD,
+	};
+}
+
+void caller_capture(struct caller *c, fuse_req_t req)
+{
+	caller_init(c, req);
+	if (c->uid != 0)
+		read_groups(c);
+	else
+		c->group_n = 0;
+	if (c->pid > 0)
+		c->sid = getsid(c->pid); /* -1 is SID_UNKNOWN */
+}
+
+int caller_copy(struct caller *to, const struct caller *from)
+{
+	gid_t *groups = NULL;
+
+	if (from->group_n > 0) {
+		groups = malloc((size_t)from->group_n * sizeof *groups);
+		if (!groups)
+			return -ENOMEM;
+		memcpy(groups, from->groups, (size_t)from->group_n * sizeof *groups);
+	}
+	*to = *from;
+	to->groups = groups;
+	return 0;
+}
+
+void caller_release(struct caller *c)
+{
+	free(c->groups);
+	c->groups = NULL;
+	c->group_n = 0;
+}
+
+bool caller_same(const struct caller *a, const struct caller *b)
+{
+	int n = MAX(a->group_n, 0);
+
+	return a->uid == b->uid && a->gid == b->gid && n == MAX(b->group_n, 0) &&
+	       (n == 0 || memcmp(a->groups, b->groups, (size_t)n * sizeof *a->groups) == 0);
+}
+
+bool caller_in_group(struct caller *c, gid_t gid)
+{
+	if (c->gid == gid)
+		return true;
+	if (c->group_n == GROUPS_UNREAD)
+		read_groups(c);
+	for (int i = 0; i < c->group_n; i++)
+		if (c->groups[i] == gid)
+			return true;
+	return false;
+}
+
+/* ---- owners ------------------------------------------------------------------------------------- */
+
+/* What is stored for a path, over what it inherits. */
+static void overlay(struct fs *fs, struct db *db, const char *path, struct node_attr *a)
+{
+	struct node_attr own;
+
+	if (!engine_attr(fs->engine, db, path, &own))
+		return;
+	if (own.mode != UINT32_MAX)
+		a->mode = own.mode & 0777;
+	if (own.uid != UINT32_MAX)
+		a->uid = own.uid;
+	if (own.gid != UINT32_MAX)
+		a->gid = own.gid;
+}
+
+#define ATTR_PATH_MAX (NAME_LEN_MAX + 64)
+
+/* The path its attributes are stored under; false: it has none of its own. */
+static bool attr_path(const struct node *n, char *to)
+{
+	if (n->kind != NODE_DIR && n->kind != NODE_FILE)
+		return false;
+	switch (n->level) {
+	case LEVEL_DATE:
+	case LEVEL_PART:
+		return false;
+	default:
+		break;
+	}
+	if (!n->row) { /* the root, a database, a table */
+		snprintf(to, ATTR_PATH_MAX, "%s", n->table ? table_name(n->table) : "");
+		return true;
+	}
+	bool below_row = n->parent->row != NULL; /* retention/memory */
+	snprintf(to, ATTR_PATH_MAX, "%s%s%s%s%s", n->table ? table_name(n->table) : "",
+		 n->table ? "/" : "", below_row ? n->parent->name : "", below_row ? "/" : "", n->name);
+	return true;
+}
+
+void node_owner(struct fs *fs, struct node *n, struct node_attr *ret)
+{
+	struct node_attr a;
+	char path[ATTR_PATH_MAX];
+
+	if (n->kind == NODE_SCRATCH) {
+		scratch_owner(n->scratch, ret);
+		return;
+	}
+	if (n->kind == NODE_STATEMENT) {
+		*ret = (struct node_attr){0444, n->who.uid, n->who.gid};
+		return;
+	}
+	if (n->parent)
+		node_owner(fs, n->parent, &a);
+	else
+		a = (struct node_attr){0755, fs->uid, fs->gid};
+	if (n->kind == NODE_TILE)
+		a.mode = 0444;
+	else if (n->level != LEVEL_DATE && n->level != LEVEL_PART) /* these have magnetic's mode */
+		a.mode = n->row ? n->row->mode & 0777 : 0755;
+	if (attr_path(n, path))
+		overlay(fs, n->db, path, &a);
+	*ret = a;
+}
+
+static bool allows(const struct node_attr *a, struct caller *c, int mask)
+{
+	unsigned bits;
+
+	if (c->uid == 0)
+		return true;
+	if (a->uid == c->uid)
+		bits = a->mode >> 6;
+	else if (caller_in_group(c, a->gid))
+		bits = a->mode >> 3;
+	else
+		bits = a->mode;
+	return (bits & (unsigned)mask & 7u) == (unsigned)mask;
+}
+
+int node_access(struct fs *fs, struct node *n, struct caller *c, int mask)
+{
+	struct node_attr a;
+	int rc = node_check(n);
+
+	if (rc < 0)
+		return rc;
+	if (c->uid == 0) /* as the kernel has it: root may all but run what nobody may */
+		return mask & X_OK && !node_is_dir(n) ? -EACCES : 0;
+	node_owner(fs, n, &a);
+	if (mask && !allows(&a, c, mask))
+		return -EACCES;
+	if (n->kind == NODE_SCRATCH && a.uid != c->uid)
+		return -EACCES; /* whatever mode an editor gave its temporary file */
+	for (struct node *up = n->parent; up; up = up->parent) {
+		node_owner(fs, up, &a);
+		if (!allows(&a, c, X_OK))
+			return -EACCES;
+	}
+	return 0;
+}
+
+int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct stat *st, int to_set,
+		struct err *e)
+{
+	struct node_attr a, stored = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+	char path[ATTR_PATH_MAX];
+	int rc = node_access(fs, n, c, 0);
+
+	if (rc < 0)
+		return rc;
+	node_owner(fs, n, &a);
+	if (c->uid != 0 && c->uid != a.uid)
+		return err_set(e, -EPERM, "only the owner may change owner and mode");
+	if (to_set & FUSE_SET_ATTR_UID && c->uid != 0 && st->st_uid != a.uid)
+		return err_set(e, -EPERM, "only root may give things away");
+	if (to_set & FUSE_SET_ATTR_GID && c->uid != 0 && st->st_gid != a.gid &&
+	    !caller_in_group(c, st->st_gid))
+		return err_set(e, -EPERM, "the new group must be one of your own");
+	if (n->kind == NODE_SCRATCH) {
+		scratch_chattr(n->scratch, st, to_set);
+		return 0;
+	}
+	/*
+	 * `cp -p x ingest` ends in chmod, chown and utimes through the handle it wrote by. It means
+	 * to copy a file, not to close a table to its sensors; chmod(1) has no handle open here.
+	 */
+	if (n->kind == NODE_FILE && atomic_load(&n->writers) > 0)
+		return 0;
+	if (!attr_path(n, path))
+		return err_set(e, -EPERM, "owner and mode follow from those of magnetic/");
+	(void)engine_attr(fs->engine, n->db, path, &stored);
+	if (to_set & FUSE_SET_ATTR_MODE)
+		stored.mode = st->st_mode & 0777;
+	if (to_set & FUSE_SET_ATTR_UID)
+		stored.uid = st->st_uid;
+	if (to_set & FUSE_SET_ATTR_GID)
+		stored.gid = st->st_gid;
+	return engine_attr_set(fs->engine, n->db, path, &stored, e);
+}
+
+/* ---- SQL ------------------------------------------------------------------------------------------ */
+
+bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, bool write)
+{
+	struct node_attr root = {0755, fs->uid, fs->gid}, d, tab, in;
+	char path[ATTR_PATH_MAX];
+
+	if (c->uid == 0)
+		return true;
+	overlay(fs, NULL, "", &root);
+	if (!allows(&root, c, X_OK))
+		return false;
+	if (!db) /* creating a database */
+		return !write || allows(&root, c, W_OK);
+	d = (struct node_attr){0755, root.uid, root.gid};
+	overlay(fs, db, "", &d);
+	if (!t) /* listing its tables; creating or dropping one, or itself */
+		return allows(&d, c, write ? W_OK | X_OK : R_OK | X_OK);
+	if (!allows(&d, c, X_OK))
+		return false;
+	tab = (struct node_attr){0755, d.uid, d.gid};
+	overlay(fs, db, table_name(t), &tab);
+	if (write)
+		return allows(&d, c, W_OK | X_OK) && allows(&tab, c, W_OK | X_OK);
+	in = (struct node_attr){files_find(LEVEL_TABLE, "ingest")->mode & 0777, tab.uid, tab.gid};
+	snprintf(path, sizeof path, "%s/ingest", table_name(t));
+	overlay(fs, db, path, &in);
+	return allows(&tab, c, R_OK | X_OK) && allows(&in, c, R_OK);
+}

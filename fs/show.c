@@ -1,0 +1,352 @@
+/*
+ * show: small texts, and how a file of small text behaves.
+ *
+ * A text is rendered once, whole: by the LOOKUP or GETATTR that tells its size, and the open(2) that
+ * follows serves that very text. So st_size is true (tar, cp and sendfile trust it), partial reads
+ * agree with each other, and readers of one file never share a text, since each LOOKUP made a node
+ * of its own.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "fs/files.h"
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+struct text *text_create(const char *p, size_t n)
+{
+	struct text *t = malloc(sizeof *t + n);
+
+	if (!t)
+		return NULL;
+	atomic_init(&t->refs, 1);
+	t->len = n;
+	if (n)
+		memcpy(t->data, p, n);
+	return t;
+}
+
+struct text *text_get(struct text *t)
+{
+	atomic_fetch_add(&t->refs, 1);
+	return t;
+}
+
+void text_put(struct text *t)
+{
+	if (t && atomic_fetch_sub(&t->refs, 1) == 1)
+		free(t);
+}
+
+static int render(struct fs *fs, struct node *n, struct text **ret)
+{
+	struct buf out;
+	struct err e = {0};
+	int rc;
+
+	buf_init(&out, TEXT_FILE_MAX);
+	rc = n->row->show(fs, n, &out, &e);
+	if (rc >= 0)
+		rc = out.rc;
+	if (rc >= 0) {
+		*ret = text_create(out.data, out.len);
+		rc = *ret ? 0 : -ENOMEM;
+	}
+	buf_release(&out);
+	return rc;
+}
+
+/* ---- file operations --------------------------------------------------------------------------- */
+
+/* What a writer gathered, and what a reader reads. */
+struct text_handle {
+	struct text *text; /* rendered at open; NULL on write-only handles */
+	struct buf in;     /* guarded by h->mu: written and not yet ended by a newline */
+	bool started;
+};
+
+#define VALUE_MAX 65536
+
+static int text_attr(struct fs *fs, struct node *n, struct stat *st)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&n->mu);
+	/* Once open, the node tells what its reader sees; before, what one would see now. */
+	if (!n->shown_taken || !n->shown) {
+		struct text *fresh = NULL;
+		rc = render(fs, n, &fresh);
+		if (rc >= 0) {
+			text_put(n->shown);
+			n->shown = fresh;
+		}
+	}
+	if (n->shown)
+		st->st_size = (off_t)n->shown->len;
+	pthread_mutex_unlock(&n->mu);
+	return rc;
+}
+
+static int text_open(struct handle *h, struct err *e)
+{
+	struct node *n = h->node;
+	struct text_handle *th = calloc(1, sizeof *th);
+	int rc = 0;
+
+	if (!th)
+		return -ENOMEM;
+	buf_init(&th->in, VALUE_MAX);
+	if (h->readable) {
+		pthread_mutex_lock(&n->mu);
+		if (!n->shown || n->shown_taken) {
+			struct text *fresh = NULL;
+			rc = render(h->fs, n, &fresh);
+			if (rc >= 0) {
+				text_put(n->shown);
+				n->shown = fresh;
+			}
+		}
+		if (rc >= 0) {
+			th->text = text_get(n->shown);
+			n->shown_taken = true;
+		}
+		pthread_mutex_unlock(&n->mu);
+		if (rc < 0) {
+			free(th);
+			return rc;
+		}
+	}
+	h->priv = th;
+	return 0;
+}
+
+static void text_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
+{
+	struct text_handle *th = h->priv;
+
+	reply_bytes(req, th->text->data, th->text->len, n, off);
+}
+
+/* One write is one value: what is wrong with it must come from this write(2), close(2) is ignored. */
+static int64_t text_write(struct handle *h, const char *p, size_t n, int64_t off, struct err *e)
+{
+	struct text_handle *th = h->priv;
+	const struct vfile *row = h->node->row;
+	size_t before;
+	int rc;
+
+	if (!row->store)
+		return -EPERM;
+	pthread_mutex_lock(&h->mu);
+	/* Written in pieces without a newline so far: the pieces are one value. */
+	if (th->started && (th->in.len == 0 || th->in.data[th->in.len - 1] == '\n'))
+		buf_clear(&th->in);
+	th->started = true;
+	before = th->in.len;
+	buf_add(&th->in, p, n);
+	rc = th->in.rc ? err_set(e, -EFBIG, "a value has at most %d bytes", VALUE_MAX)
+		       : row->store(h->fs, h->node, buf_str(&th->in), e);
+	if (rc < 0) {
+		th->in.rc = 0;
+		th->in.len = before; /* the same write may be made again */
+		fs_note_refusal(h->fs, h->node, e, rc);
+	} else if (th->text) {
+		/* The one handle sees what it wrote. */
+		struct text *fresh = NULL;
+		if (render(h->fs, h->node, &fresh) >= 0) {
+			pthread_mutex_lock(&h->node->mu);
+			text_put(h->node->shown);
+			h->node->shown = fresh;
+			pthread_mutex_unlock(&h->node->mu);
+		}
+	}
+	pthread_mutex_unlock(&h->mu);
+	return rc < 0 ? rc : (int64_t)n;
+}
+
+static void text_release(struct handle *h)
+{
+	struct text_handle *th = h->priv;
+
+	text_put(th->text);
+	buf_release(&th->in);
+	free(th);
+}
+
+/* Shells truncate before they write. The value changes by being written, not by vanishing. */
+static int text_truncate(struct fs *fs, struct node *n, struct handle *h, int64_t size, struct err *e)
+{
+	return n->row->store ? 0 : -EPERM;
+}
+
+const struct file_ops text_ops = {
+	.open = text_open,
+	.read = text_read,
+	.write = text_write,
+	.release = text_release,
+	.truncate = text_truncate,
+	.attr = text_attr,
+};
+
+/* ---- rejected: lives in the engine, grows while it is read (tail -f) ------------------------------- */
+
+static int rejected_attr(struct fs *fs, struct node *n, struct stat *st)
+{
+	st->st_size = table_rejected_size(n->table);
+	return 0;
+}
+
+static void rejected_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
+{
+	struct err e = {0};
+	char *to = malloc(n ? n : 1);
+	int64_t got;
+
+	if (!to) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	got = table_rejected_read(h->node->table, to, n, off, &e);
+	if (got < 0)
+		reply_err(req, (int)got);
+	else
+		fuse_reply_buf(req, to, (size_t)got);
+	free(to);
+}
+
+static int rejected_truncate(struct fs *fs, struct node *n, struct handle *h, int64_t size, struct err *e)
+{
+	if (size != 0)
+		return err_set(e, -EINVAL, "rejected can only be truncated to nothing");
+	return table_rejected_clear(n->table, e);
+}
+
+const struct file_ops rejected_ops = {
+	.read = rejected_read,
+	.truncate = rejected_truncate,
+	.attr = rejected_attr,
+};
+
+/* ---- README and status --------------------------------------------------------------------------- */
+
+int readme_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
+{
+	return files_print_readme(out);
+}
+
+static void add_time(struct buf *out, const char *name, int64_t ns)
+{
+	char text[TIMESTAMP_TEXT_LEN];
+
+	timestamp_format(text, ns);
+	buf_addf(out, "%s: %.*s\n", name, TIMESTAMP_TEXT_LEN, text);
+}
+
+static void add_refusal(struct fs *fs, struct buf *out)
+{
+	pthread_mutex_lock(&fs->refused_mu);
+	if (fs->refused[0]) {
+		add_time(out, "last_refusal_at", fs->refused_ns);
+		buf_addf(out, "last_refusal: %s\n", fs->refused);
+	}
+	pthread_mutex_unlock(&fs->refused_mu);
+}
+
+static const char *health(const struct db_status *s)
+{
+	return s->failed ? "failed" : s->read_only ? "read-only" : "ok";
+}
+
+int root_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
+{
+	struct db **dbs;
+	uint32_t db_n;
+	int rc = engine_dbs(fs->engine, &dbs, &db_n);
+
+	if (rc < 0)
+		return rc;
+	buf_adds(out, "version: " TIDE_VERSION "\n");
+	add_time(out, "started", fs->start_ns);
+	buf_addf(out, "databases: %u\n", db_n);
+	for (uint32_t i = 0; i < db_n; i++) {
+		struct db_status s;
+		db_status(dbs[i], &s);
+		buf_addf(out, "database %s: %s", db_name(dbs[i]), health(&s));
+		if (s.reason[0])
+			buf_addf(out, ": %s", s.reason);
+		if (s.clock_note[0])
+			buf_addf(out, "; %s", s.clock_note);
+		buf_addc(out, '\n');
+		db_put(dbs[i]);
+	}
+	free(dbs);
+	add_refusal(fs, out);
+	return 0;
+}
+
+int db_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
+{
+	struct db_status s;
+
+	db_status(n->db, &s);
+	buf_addf(out, "state: %s\n", health(&s));
+	if (s.reason[0])
+		buf_addf(out, "reason: %s\n", s.reason);
+	if (s.clock_note[0])
+		buf_addf(out, "clock: %s\n", s.clock_note);
+	add_time(out, "created", db_created_ns(n->db));
+	buf_addf(out, "tables: %u\n", s.tables);
+	buf_addf(out, "memtable_bytes: %llu\n", (unsigned long long)s.memtable_bytes);
+	buf_addf(out, "wal_bytes: %llu\n", (unsigned long long)s.wal_bytes);
+	buf_addf(out, "wal_segments: %u\n", s.wal_segments);
+	buf_addf(out, "last_lsn: %llu\n", (unsigned long long)s.last_lsn);
+	buf_addf(out, "durable_lsn: %llu\n", (unsigned long long)s.durable_lsn);
+	buf_addf(out, "batches: %llu\n", (unsigned long long)s.batches);
+	buf_addf(out, "rows_in: %llu\n", (unsigned long long)s.rows_in);
+	buf_addf(out, "lines_rejected: %llu\n", (unsigned long long)s.rows_rejected);
+	add_refusal(fs, out);
+	return 0;
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------ */
+
+static void add_tier(struct buf *out, const char *name, const struct tier_stats *s)
+{
+	char key[64];
+
+	buf_addf(out, "%s_rows: %llu\n", name, (unsigned long long)s->rows);
+	buf_addf(out, "%s_bytes: %llu\n", name, (unsigned long long)s->bytes);
+	buf_addf(out, "%s_values: %llu\n", name, (unsigned long long)s->values);
+	if (strcmp(name, "memtable") != 0)
+		buf_addf(out, "%s_files: %u\n", name, s->files);
+	if (s->values && s->bytes)
+		buf_addf(out, "%s_bytes_per_value: %.3f\n", name, (double)s->bytes / (double)s->values);
+	if (s->t_min_ns > s->t_max_ns || s->rows == 0)
+		return;
+	snprintf(key, sizeof key, "%s_first", name);
+	add_time(out, key, s->t_min_ns);
+	snprintf(key, sizeof key, "%s_last", name);
+	add_time(out, key, s->t_max_ns);
+}
+
+int stats_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
+{
+	struct table_stats s;
+
+	table_stats(n->table, &s);
+	add_time(out, "created", table_created_ns(n->table));
+	buf_addf(out, "series: %u\n", s.series);
+	buf_addf(out, "columns: %u\n", s.columns);
+	buf_addf(out, "series_bytes: %llu\n", (unsigned long long)s.series_bytes);
+	buf_addf(out, "rows_in: %llu\n", (unsigned long long)s.rows_in);
+	buf_addf(out, "lines_rejected: %llu\n", (unsigned long long)s.lines_rejected);
+	buf_addf(out, "pending_rows: %llu\n", (unsigned long long)s.pending_rows);
+	buf_addf(out, "memory_bytes: %llu\n", (unsigned long long)s.memtable_bytes);
+	add_tier(out, "memtable", &s.memtable);
+	add_tier(out, "run", &s.runs);
+	add_tier(out, "tile", &s.tiles);
+	if (s.expired_before_ns > INT64_MIN)
+		add_time(out, "expired_before", s.expired_before_ns);
+	return 0;
+}
