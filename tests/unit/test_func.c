@@ -228,6 +228,7 @@ static void check_case(const struct fcase *t)
 
 CASES_TEST(operators, op_cases)
 CASES_TEST(dates, date_cases)
+CASES_TEST(formats, format_cases)
 CASES_TEST(math, math_cases)
 CASES_TEST(strings, string_cases)
 
@@ -253,6 +254,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	ADD_CASES(operators, op_cases);
 	ADD_CASES(dates, date_cases);
+	ADD_CASES(formats, format_cases);
 	ADD_CASES(math, math_cases);
 	ADD_CASES(strings, string_cases);
 	suite_add_tcase(s, tc);
