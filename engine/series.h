@@ -58,8 +58,8 @@ int64_t series_add_column(struct series_set *s, struct str name, enum colkind ki
 			  enum coltype type, struct err *e);
 
 /*
- * The same for several at once (the columns of one line): all of them or, with the first error, none.
- * No name twice, and none that differ by case alone.
+ * The same for several at once (the columns of one line): all of them or, with the first error, none;
+ * *ret_bad (may be NULL) is then the index of the one that was refused.
  */
 struct column_spec {
 	struct str name;
@@ -67,7 +67,7 @@ struct column_spec {
 	enum coltype type;
 };
 int series_add_columns(struct series_set *s, const struct column_spec *specs, uint32_t n,
-		       uint32_t *ret_ids, struct err *e) must_check;
+		       uint32_t *ret_ids, uint32_t *ret_bad, struct err *e) must_check;
 
 /* The rules for measure names (length, no ':', no reserved name or prefix); -EINVAL says which. */
 int series_check_measure_name(struct str name, struct err *e) must_check;

@@ -204,12 +204,13 @@ static int check_twins(const struct column_spec *specs, const int64_t *ids, uint
 
 /* ids[i] = -1 marks a column to be made. Everything that can fail happens before the first is. */
 static int add_columns(struct series_set *s, const struct column_spec *specs, uint32_t n,
-		       int64_t *ids, struct err *e)
+		       int64_t *ids, uint32_t *ret_bad, struct err *e)
 {
 	uint32_t fresh = 0, dims = 0, made = 0;
 	size_t text = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
+		*ret_bad = i;
 		ids[i] = check_existing(s, &specs[i], e);
 		if (ids[i] < -1)
 			return (int)ids[i];
@@ -224,14 +225,14 @@ static int add_columns(struct series_set *s, const struct column_spec *specs, ui
 		if (rc < 0)
 			return rc;
 		fresh++;
+		if (fresh > COLUMNS_MAX - series_column_count(s))
+			return err_set(e, -E2BIG, "column '%.*s' would be one more than %d",
+				       STR_FMT(specs[i].name), COLUMNS_MAX);
 		dims += specs[i].kind == COLKIND_DIMENSION;
 		text += specs[i].name.len;
 	}
 	if (!fresh)
 		return 0;
-	if (fresh > COLUMNS_MAX - series_column_count(s))
-		return err_set(e, -E2BIG, "column '%.*s' would be one more than the %d allowed",
-			       STR_FMT(specs[0].name), COLUMNS_MAX);
 
 	struct names **dicts = calloc(dims + 1, sizeof *dicts);
 	int rc = dicts ? column_reserve(s, fresh, text) : -ENOMEM;
@@ -254,16 +255,19 @@ static int add_columns(struct series_set *s, const struct column_spec *specs, ui
 }
 
 int series_add_columns(struct series_set *s, const struct column_spec *specs, uint32_t n,
-		       uint32_t *ret_ids, struct err *e)
+		       uint32_t *ret_ids, uint32_t *ret_bad, struct err *e)
 {
+	uint32_t bad = 0;
 	int64_t few[64];
 	int64_t *ids = n <= ARRAY_LEN(few) ? few : malloc(n * sizeof *ids);
 
 	if (!ids)
 		return err_set(e, -ENOMEM, "out of memory");
 	pthread_rwlock_wrlock(&s->lock);
-	int rc = add_columns(s, specs, n, ids, e);
+	int rc = add_columns(s, specs, n, ids, &bad, e);
 	pthread_rwlock_unlock(&s->lock);
+	if (rc < 0 && ret_bad)
+		*ret_bad = bad;
 	for (uint32_t i = 0; rc == 0 && i < n; i++)
 		ret_ids[i] = (uint32_t)ids[i];
 	if (ids != few)
@@ -276,7 +280,7 @@ int64_t series_add_column(struct series_set *s, struct str name, enum colkind ki
 {
 	struct column_spec spec = {name, kind, type};
 	uint32_t id;
-	int rc = series_add_columns(s, &spec, 1, &id, e);
+	int rc = series_add_columns(s, &spec, 1, &id, NULL, e);
 
 	return rc < 0 ? rc : (int64_t)id;
 }

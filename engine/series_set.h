@@ -1,7 +1,7 @@
 /*
  * series_set: the insides of a series set, shared by the series_*.c files and nobody else.
  *
- *	series_names.c    growing arrays, hash indexes, text pools, dictionaries
+ *	series_names.c    growing arrays, text pools, dictionaries
  *	series_columns.c  columns and the naming rules
  *	series.c          life of a set, interning, accessors
  *	series_order.c    file order
@@ -28,6 +28,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/idx.h"
 #include "engine/series.h"
 
 /* ---- segs: an array that grows and never moves ---------------------------------------------- */
@@ -58,28 +59,6 @@ static inline uint32_t segs_count(const struct segs *a)
 int segs_reserve(struct segs *a, uint32_t more); /* memory for `more` elements past count */
 void segs_publish(struct segs *a);               /* the element at `count` is complete */
 void segs_release(struct segs *a);
-
-/* ---- idx: open addressing, hash -> id --------------------------------------------------------- */
-
-struct idx {
-	uint64_t *slots; /* hash << 32 | id + 1; 0 = free */
-	uint32_t mask;
-	uint32_t used;
-};
-
-int idx_reserve(struct idx *x, uint32_t more);
-void idx_put(struct idx *x, uint32_t hash, uint32_t id); /* after idx_reserve() */
-void idx_release(struct idx *x);
-size_t idx_bytes(const struct idx *x);
-
-/*
- * Walk the ids whose hash matches: `i` is a uint32_t cursor, `id` receives each candidate.
- *	IDX_EACH(x, hash, i, id) if (same(id)) ...
- */
-#define IDX_EACH(x, hash, i, id)                                                                   \
-	for ((i) = (hash) & (x)->mask; (x)->slots && (x)->slots[i]; (i) = ((i) + 1) & (x)->mask)   \
-		if ((uint32_t)((x)->slots[i] >> 32) == (hash) &&                                   \
-		    (((id) = (uint32_t)(x)->slots[i] - 1), true))
 
 /* ---- pool: bytes that are never freed singly -------------------------------------------------- */
 
