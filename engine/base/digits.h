@@ -1,5 +1,5 @@
 /*
- * digits: decimal digits eight at a time, private to num.c and f64.c.
+ * digits: decimal digits eight at a time, for num.c, f64.c and the fast path of ingest.
  *
  * A word holds eight characters, the first in its lowest byte. Tests and conversions are done on
  * all eight at once inside the register: three multiplications instead of eight.
