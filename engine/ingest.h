@@ -33,12 +33,18 @@ int ingest_open(struct db *db, struct table *table, const struct ingest_source *
  *
  *   -EINVAL  the bytes completed at least one line and all of those were bad (they are in `rejected`,
  *            each once, however often the same bytes are tried again)
- *   -ENOSPC, -EROFS, -EIO, -ESTALE  nothing of it was stored, as db_append()
+ *   -ENOSPC, -EROFS, -EIO, -ESTALE, -ENOMEM  as db_append(). A write of more rows than a batch holds is
+ *            stored in steps, and earlier steps stay: sending it again stores the same rows again,
+ *            which changes nothing (last write wins; rows without a time get the same one again).
  *   -EMSGSIZE is never returned: a line over INGEST_LINE_MAX is a bad line
  */
 int64_t ingest_write(struct ingest *in, const char *data, size_t n, struct err *e) must_check;
 
-/* An unterminated rest counts as a line now (fsync, some time after the last close). */
+/*
+ * An unterminated rest counts as a line now (fsync, some time after the last close); but not while the
+ * write that would have gone on with it has failed. -EINVAL: it was bad, is in `rejected`, and is gone.
+ * Other errors as ingest_write(), and it stays.
+ */
 int ingest_finish(struct ingest *in, struct err *e) must_check;
 
 /* Bytes of an unterminated line held back. */

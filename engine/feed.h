@@ -1,0 +1,123 @@
+/*
+ * feed: points of one input file -> batches -> db_append(). What every text format of ingest shares.
+ *
+ *	feed_begin()            one write(2), or one part of an import, begins
+ *	feed_point() ...        each record; -EINVAL refuses just that one, and nothing came of it
+ *	feed_flush()            stores what was collected; or feed_abort(), and it is as if it never was
+ *
+ * A record is checked wholly - names, types, time - before the first column, series or table is made
+ * for it. Rows wait in one batch per table; when a batch is full all of them are stored, so a write
+ * of more rows than that is stored in several steps. When a later step fails the earlier ones stay:
+ * whoever sends the write again overwrites them with the same values.
+ *
+ * Records without a time get the time of arrival, distinct for all such records of the process and
+ * increasing by 1 ns; a write that is repeated after a failure gets the same ones (feed_begin).
+ *
+ * VARCHAR values are not copied (but for those in a point's scratch): the input
+ * must stay where it is until the next flush or abort. One thread at a time.
+ */
+#ifndef TIDE_FEED_H
+#define TIDE_FEED_H
+
+#include "engine/engine.h"
+#include "engine/idx.h"
+#include "engine/point.h"
+
+#define FEED_TARGETS_MAX 1024             /* tables that one feed keeps batches for */
+#define FEED_CELLS_MAX   (2 << 20)        /* rows x columns of a batch: about 18 MiB */
+
+#define FEED_NO_SLOT UINT32_MAX
+
+/* A measure column of a target that some record named. */
+struct feed_col {
+	struct str key; /* lent by the series set */
+	uint32_t col_id;
+	enum coltype type;
+	uint32_t slot; /* in the batch, or FEED_NO_SLOT */
+};
+
+/* A table that records went to. */
+struct feed_target {
+	struct table *table; /* a reference */
+	struct series_set *series;
+	struct batch batch;
+	struct table_window window; /* as of `write_no` */
+	uint64_t write_no;          /* of the feed, when the window was asked for */
+	struct feed_col *cols;
+	uint32_t col_count;
+	uint32_t col_cap;
+	struct idx by_key;
+	uint32_t *dim_guess; /* column of the i-th tag of the record before */
+	uint32_t dim_cap;
+	uint32_t measure_ok; /* a series whose measure name was found good, or SERIES_NONE */
+};
+
+struct feed {
+	struct db *db;       /* a reference */
+	struct table *table; /* a reference; NULL: the measure names the table */
+	struct feed_target **targets;
+	uint32_t target_count;
+	uint32_t target_cap;
+	struct idx by_name;
+	uint32_t generation; /* grows when targets go away: forget pointers to them */
+	uint64_t write_no;
+	int64_t now_ns; /* one clock reading a write */
+	bool stored;    /* something was stored since feed_begin() */
+
+	int64_t arrival_base; /* 0: none reserved yet */
+	uint32_t arrival_count;
+	uint32_t arrival_max;      /* records that the reservation has room for */
+	uint32_t arrival_next_max; /* and that the next one shall have: those of the write */
+
+	/* scratch, per record; arrays of scratch_cap */
+	uint32_t scratch_cap;
+	uint32_t spec_count;
+	struct column_spec *specs;
+	uint32_t *spec_ids;
+	uint32_t *spec_of;      /* spec -> tag, or field + POINT_PARTS_MAX */
+	struct dim_value *dims; /* of the tags */
+	uint32_t *cols;         /* field -> index in the target's cols */
+};
+
+/* Takes references of its own on db and table. */
+void feed_init(struct feed *f, struct db *db, struct table *table);
+void feed_release(struct feed *f);
+
+/*
+ * A write of at most `records` records begins. again: it is the failed one before, once more. May
+ * drop targets of tables that are gone.
+ */
+void feed_begin(struct feed *f, uint32_t records, bool again);
+
+/* What came of a record, for templates. */
+struct feed_row {
+	struct feed_target *target;
+	uint32_t series;
+};
+
+/*
+ * Add a record. 0: done. -EINVAL: refused, with a sentence and the offset in its line; all other
+ * errors concern the whole write (-ENOMEM, -ESTALE, and those of db_append()).
+ */
+int feed_point(struct feed *f, const struct point *pt, struct feed_row *ret, size_t *ret_at,
+	       struct err *e) must_check;
+
+/* Room for one more row in t's batch; stores everything when it is full. */
+int feed_room(struct feed *f, struct feed_target *t, struct err *e) must_check;
+
+/* The next time of arrival. */
+int64_t feed_arrival(struct feed *f);
+
+/* Store all rows collected. Failed: nothing was forgotten, abort or try again. */
+int feed_flush(struct feed *f, struct err *e) must_check;
+
+/* Forget the rows collected. */
+void feed_abort(struct feed *f);
+
+/* Forget the tables, too (one of them was dropped). */
+void feed_forget(struct feed *f);
+
+/* The table that a measure leads to, as a reference; or NULL. For saying what went wrong. */
+struct table *feed_table(struct feed *f, struct str measure);
+
+#endif
