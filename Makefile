@@ -39,7 +39,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-unit check-sql check-mount tests-build asan tsan crash bench fuzz demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash bench fuzz demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -136,6 +136,10 @@ install: all
 	install -D -m 755 build/tidefs $(DESTDIR)$(PREFIX)/bin/tidefs
 	install -D -m 644 docs/tidefs.1 $(DESTDIR)$(PREFIX)/share/man/man1/tidefs.1
 	install -D -m 755 mount-scripts/mount.tidefs $(DESTDIR)$(PREFIX)/sbin/mount.tidefs
+
+## docs: docs/files.md anew, from the table of virtual files
+docs: all
+	$(Q)build/tidefs --print-files > docs/files.md
 
 ## format: apply .clang-format to every C file
 format:

@@ -163,6 +163,7 @@ void handle_destroy(struct handle *h); /* without release */
 /* Text of a small file, rendered whole so that partial reads agree. Never changes once made. */
 struct text {
 	_Atomic int refs;
+	int64_t changed_ns; /* since when it has been this text */
 	size_t len;
 	char data[];
 };

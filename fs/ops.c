@@ -87,13 +87,9 @@ const struct file_ops *node_ops(const struct node *n)
 	return NULL;
 }
 
-/* When things were born: files whose text is made on demand are as old as the moment. */
+/* When things were born, for what knows no better time. */
 static int64_t default_mtime(struct fs *fs, const struct node *n)
 {
-	if (n->kind == NODE_FILE && n->row->ops == &text_ops && !n->row->store)
-		return clock_now_ns();
-	if (n->kind == NODE_STATEMENT)
-		return clock_now_ns();
 	if (n->table)
 		return table_created_ns(n->table);
 	if (n->db)

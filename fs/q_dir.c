@@ -211,12 +211,15 @@ static void statement_release(struct handle *h)
 
 static int statement_attr(struct fs *fs, struct node *n, struct stat *st)
 {
-	int64_t size;
+	int64_t size, born;
 
 	pthread_mutex_lock(&n->mu);
 	result_done(n->result, &size);
+	born = result_born_ns(n->result);
 	pthread_mutex_unlock(&n->mu);
 	st->st_size = size;
+	st->st_mtim.tv_sec = born / NS_PER_S;
+	st->st_mtim.tv_nsec = born % NS_PER_S;
 	return 0;
 }
 

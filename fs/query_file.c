@@ -112,6 +112,10 @@ static int result_of(struct handle *h, struct stmt *s, struct result **ret)
 	if (s->rc < 0)
 		return result_failed(h->fs, false, s->rc, s->sentence, ret);
 	s->taken = true;
+	if (stmt_lacks_end(s))
+		return result_failed(h->fs, false, -EINVAL,
+				     "this statement changes something: it runs once, when a ';' ends it",
+				     ret);
 	return result_prepare(h->fs, &spec, ret);
 }
 

@@ -58,6 +58,7 @@ struct result {
 	bool keep;
 	bool is_volatile;
 	uint64_t version;
+	int64_t born_ns;
 
 	_Atomic int refs;
 	_Atomic bool cancelled;
@@ -130,6 +131,7 @@ static struct result *result_alloc(struct fs *fs, bool keep)
 	atomic_init(&r->refs, 1);
 	pthread_mutex_init(&r->mu, NULL);
 	r->idle_ns = clock_mono_ns();
+	r->born_ns = clock_now_ns();
 	spool_init(&r->spool);
 	pthread_mutex_lock(&rs->mu);
 	r->all_next = rs->all;
@@ -732,6 +734,11 @@ bool result_is_volatile(const struct result *r)
 uint64_t result_version(const struct result *r)
 {
 	return r->version;
+}
+
+int64_t result_born_ns(const struct result *r)
+{
+	return r->born_ns;
 }
 
 const struct caller *result_who(const struct result *r)

@@ -47,6 +47,7 @@ void result_put(struct result *r); /* NULL is fine; the last one cancels what st
 int result_rc(struct result *r);           /* <0: failed so far */
 bool result_is_volatile(const struct result *r);
 uint64_t result_version(const struct result *r); /* of the data, when it was prepared */
+int64_t result_born_ns(const struct result *r); /* wall time of its making */
 const struct caller *result_who(const struct result *r);
 bool result_done(struct result *r, int64_t *ret_size); /* size 0 when failed */
 

@@ -20,6 +20,7 @@ struct text *text_create(const char *p, size_t n)
 
 	if (!t)
 		return NULL;
+	t->changed_ns = 0;
 	atomic_init(&t->refs, 1);
 	t->len = n;
 	if (n)
@@ -39,6 +40,62 @@ void text_put(struct text *t)
 		free(t);
 }
 
+/*
+ * When the text of a file last changed, by st_ino: tar(1) warns of a file whose times move while it
+ * reads, and rsync(1) would copy every one of them each time. Two words a file that was ever looked
+ * at; the table is as large as the mount, and is not cleared when a table is dropped.
+ */
+struct seen {
+	uint64_t ino, hash;
+	int64_t changed_ns;
+};
+static pthread_mutex_t seen_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct seen *seen; /* guarded by seen_mu, as below; open addressing, ino 0: empty */
+static size_t seen_n, seen_cap;
+
+static struct seen *seen_slot(struct seen *v, size_t cap, uint64_t ino)
+{
+	size_t i = hash_u64(ino) & (cap - 1);
+
+	while (v[i].ino && v[i].ino != ino)
+		i = (i + 1) & (cap - 1);
+	return &v[i];
+}
+
+static void seen_grow(void)
+{
+	size_t cap = seen_cap ? seen_cap * 2 : 256;
+	struct seen *v = calloc(cap, sizeof *v);
+
+	if (!v)
+		return;
+	for (size_t i = 0; i < seen_cap; i++)
+		if (seen[i].ino)
+			*seen_slot(v, cap, seen[i].ino) = seen[i];
+	free(seen);
+	seen = v;
+	seen_cap = cap;
+}
+
+static int64_t text_changed_ns(uint64_t ino, struct str text)
+{
+	uint64_t hash = hash_str(text);
+	int64_t now = clock_now_ns();
+
+	pthread_mutex_lock(&seen_mu);
+	if (seen_n * 2 >= seen_cap)
+		seen_grow();
+	if (seen_n < seen_cap) {
+		struct seen *s = seen_slot(seen, seen_cap, ino);
+		seen_n += s->ino == 0;
+		if (s->ino != ino || s->hash != hash)
+			*s = (struct seen){ino, hash, now};
+		now = s->changed_ns;
+	}
+	pthread_mutex_unlock(&seen_mu);
+	return now;
+}
+
 static int render(struct fs *fs, struct node *n, struct text **ret)
 {
 	struct buf out;
@@ -52,6 +109,8 @@ static int render(struct fs *fs, struct node *n, struct text **ret)
 	if (rc >= 0) {
 		*ret = text_create(out.data, out.len);
 		rc = *ret ? 0 : -ENOMEM;
+		if (*ret)
+			(*ret)->changed_ns = text_changed_ns(n->ino, buf_str(&out));
 	}
 	buf_release(&out);
 	return rc;
@@ -82,8 +141,11 @@ static int text_attr(struct fs *fs, struct node *n, struct stat *st)
 			n->shown = fresh;
 		}
 	}
-	if (n->shown)
+	if (n->shown) {
 		st->st_size = (off_t)n->shown->len;
+		st->st_mtim.tv_sec = n->shown->changed_ns / NS_PER_S;
+		st->st_mtim.tv_nsec = n->shown->changed_ns % NS_PER_S;
+	}
 	pthread_mutex_unlock(&n->mu);
 	return rc;
 }

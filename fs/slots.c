@@ -62,6 +62,14 @@ static int changes(struct str text, bool *ret, bool *ret_empty, struct err *e)
 	return rc;
 }
 
+bool stmt_lacks_end(const struct stmt *s)
+{
+	struct err ignored = {0};
+	bool changing = false, empty;
+
+	return s->rc == 0 && changes(buf_str(&s->text), &changing, &empty, &ignored) >= 0 && changing;
+}
+
 static bool blank(const char *p, size_t n)
 {
 	return str_trim((struct str){p, n}).len == 0;

@@ -35,6 +35,8 @@ void stmt_restart(struct stmt *s); /* open(O_TRUNC) */
  */
 int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct db *db,
 		   const char *p, size_t n, struct err *e) must_check;
+/* Is it a statement that changes something, and lacks the ';' that would run it? */
+bool stmt_lacks_end(const struct stmt *s);
 bool stmt_is_empty(const struct stmt *s);
 
 /* Keyed by (uid, session, directory). Reference counted; expired ones vanish once put. */
