@@ -111,6 +111,12 @@ int vb_add_str(struct vec_builder *b, struct str v, struct err *e) must_check;
 /* A list: add its elements to vb_elem(b), then close it with their number. */
 struct vec_builder *vb_elem(struct vec_builder *b);
 int vb_add_list(struct vec_builder *b, uint32_t elems_just_added, struct err *e) must_check;
+/* A row: add one value to each vb_field(b, f), then close it. */
+static inline struct vec_builder *vb_field(struct vec_builder *b, uint32_t f)
+{
+	return &b->children[f];
+}
+int vb_add_row(struct vec_builder *b, struct err *e) must_check;
 void vb_finish(struct vec_builder *b, struct vec *ret); /* FLAT; the builder may go on being filled */
 
 #endif

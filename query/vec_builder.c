@@ -135,16 +135,22 @@ int vb_add_list(struct vec_builder *b, uint32_t elems_just_added, struct err *e)
 	return 0;
 }
 
-static int add_row(struct vec_builder *b, const struct vec *from, uint32_t i, struct err *e)
+int vb_add_row(struct vec_builder *b, struct err *e)
 {
 	int rc = grow(b, true, e);
 
+	if (rc >= 0)
+		b->n++;
+	return rc;
+}
+
+static int add_row(struct vec_builder *b, const struct vec *from, uint32_t i, struct err *e)
+{
+	int rc = 0;
+
 	for (uint32_t f = 0; f < b->type->field_count && rc >= 0; f++)
 		rc = vb_add(&b->children[f], &from->child[f], i, e);
-	if (rc < 0)
-		return rc;
-	b->n++;
-	return 0;
+	return rc < 0 ? rc : vb_add_row(b, e);
 }
 
 int vb_add(struct vec_builder *b, const struct vec *from, uint32_t i, struct err *e)

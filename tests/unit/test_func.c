@@ -230,6 +230,7 @@ CASES_TEST(operators, op_cases)
 CASES_TEST(dates, date_cases)
 CASES_TEST(formats, format_cases)
 CASES_TEST(math, math_cases)
+CASES_TEST(arrays, array_cases)
 CASES_TEST(strings, string_cases)
 
 static void setup(void)
@@ -256,6 +257,7 @@ int main(void)
 	ADD_CASES(dates, date_cases);
 	ADD_CASES(formats, format_cases);
 	ADD_CASES(math, math_cases);
+	ADD_CASES(arrays, array_cases);
 	ADD_CASES(strings, string_cases);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
