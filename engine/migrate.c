@@ -3,7 +3,7 @@
  *
  * The unit is a date. For a date that is due, all runs' rows of it that are old enough go into one
  * new tile per part, together with those tiles of the part that hold some of the same identities or
- * are small beside what comes in. So a part never holds one identity twice, and its number of tiles
+ * are small (choose_tiles()). So a part never holds one identity twice, and its number of tiles
  * grows with the logarithm of its rows. The runs keep the rest of their rows: "moved" says which of a
  * date they no longer show; a run with nothing left to show is dropped.
  *
@@ -220,6 +220,55 @@ static int tile_meets_runs(const struct job *j, struct tile *tile, struct err *e
 	return 0;
 }
 
+static int by_rows(const void *x, const void *y)
+{
+	uint64_t a = (*(struct file *const *)x)->meta.rows, b = (*(struct file *const *)y)->meta.rows;
+	return (a > b) - (a < b);
+}
+
+/*
+ * Which tiles of the part are written anew together with what comes in: those that may hold an
+ * identity of it, those that are small beside it, and whole groups of a size once there are
+ * GROUP_TILES of them. So a part holds O(log rows) tiles and a row is rewritten O(log rows) times.
+ * v has the part's tiles and is cut down to the chosen ones.
+ */
+#define SMALL_RATIO 10
+#define GROUP_RATIO 4
+#define GROUP_TILES 4
+
+static int choose_tiles(const struct job *j, struct file **v, uint32_t *n, struct err *e)
+{
+	uint64_t sum = j->due / j->parts + 1;
+	uint32_t small = 0, k = 0;
+
+	qsort(v, *n, sizeof *v, by_rows);
+	while (small < *n) {
+		uint32_t end = small;
+		if (v[small]->meta.rows <= SMALL_RATIO * sum) {
+			sum += v[small++]->meta.rows;
+			continue;
+		}
+		while (end < *n && v[end]->meta.rows <= GROUP_RATIO * v[small]->meta.rows)
+			end++;
+		if (end - small < GROUP_TILES)
+			break;
+		while (small < end)
+			sum += v[small++]->meta.rows;
+	}
+	for (uint32_t i = 0; i < *n; i++) {
+		struct tile *tile;
+		int rc = file_tile(v[i], j->t, &tile, e);
+		if (rc >= 0)
+			rc = i < small ? 1 : tile_meets_runs(j, tile, e);
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
+			v[k++] = v[i];
+	}
+	*n = k;
+	return 0;
+}
+
 static int migrate_part(struct job *j, uint32_t part, struct err *e)
 {
 	struct table *t = j->t;
@@ -227,34 +276,31 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	struct scan *scan = NULL;
 	struct tile *tile = NULL;
 	uint64_t *bits = NULL;
-	uint32_t bit_n = 0, n = 0;
+	uint32_t bit_n = 0, n = 0, tiles_in;
 	char dir[64], date[16];
 	int rc = in ? 0 : -ENOMEM;
 
 	struct rewrite r = {.table = t, .kind = CATALOG_TILE, .dir = dir};
 	r.meta.seq_lo = UINT64_MAX;
 	for (uint32_t i = 0; i < j->set->n && rc >= 0; i++) {
-		struct file *f = j->set->v[i];
-		bool is_taken = run_concerned(j, f);
-		if (f->meta.kind == CATALOG_TILE && f->meta.date == j->date && f->meta.part == part) {
-			struct tile *old;
-			rc = file_tile(f, t, &old, e);
-			if (rc >= 0)
-				rc = f->meta.rows <= 10 * (j->due / j->parts + 1) ? 1 : tile_meets_runs(j, old, e);
-			is_taken = rc > 0;
-		}
-		if (rc < 0 || !is_taken)
-			continue;
-		in[n++] = file_get(f);
-		r.meta.seq_lo = MIN(r.meta.seq_lo, f->meta.seq_lo);
-		r.meta.seq_hi = MAX(r.meta.seq_hi, f->meta.seq_hi);
+		const struct catalog_file *m = &j->set->v[i]->meta;
+		if (m->kind == CATALOG_TILE && m->date == j->date && m->part == part)
+			in[n++] = j->set->v[i];
 	}
+	if (rc >= 0)
+		rc = choose_tiles(j, in, &n, e);
 	if (rc >= 0 && j->parts > 1)
 		rc = part_bits(j, part, &bits, &bit_n);
-	if (rc < 0) {
-		for (uint32_t i = 0; i < n; i++)
-			file_put(in[i]);
+	if (rc < 0)
 		goto out;
+	tiles_in = n;
+	for (uint32_t i = 0; i < j->set->n; i++)
+		if (run_concerned(j, j->set->v[i]))
+			in[n++] = j->set->v[i];
+	for (uint32_t i = 0; i < n; i++) {
+		file_get(in[i]); /* the scan's */
+		r.meta.seq_lo = MIN(r.meta.seq_lo, in[i]->meta.seq_lo);
+		r.meta.seq_hi = MAX(r.meta.seq_hi, in[i]->meta.seq_hi);
 	}
 	/* A retention raised since can have left tile rows past today's cut: all of a tile's rows are
 	 * taken, and of the runs' only those that are due. */
@@ -274,15 +320,10 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	rc = rewrite_file(&r, scan, j->fields, j->field_n, &tile, e);
 	if (rc < 0)
 		goto out;
-	for (uint32_t i = 0; i < j->set->n; i++) {
-		struct file *f = j->set->v[i];
-		bool was_in = false;
-		for (uint32_t k = 0; k < n; k++)
-			was_in |= in[k] == f;
-		if (!was_in || f->meta.kind != CATALOG_TILE)
-			continue;
-		j->drop[j->drop_n++] = f->meta.id;
-		j->gone[j->gone_n++] = f;
+	/* The scan has put its references; the set still holds them. */
+	for (uint32_t i = 0; i < tiles_in; i++) {
+		j->drop[j->drop_n++] = in[i]->meta.id;
+		j->gone[j->gone_n++] = in[i];
 	}
 	if (tile) {
 		struct file *f = file_create(&r.meta, tile);
