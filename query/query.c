@@ -168,6 +168,9 @@ int query_next(struct query *q, const struct vbatch **ret, struct err *e)
 	int rc = op_next(q->root, &q->batch, e);
 	if (rc <= 0) {
 		q->is_done = true;
+		/* Arenas and vectors only know that there was no more; here it is known how much. */
+		if (rc == -ENOMEM && (!e || str_starts(str_from(e->text), "out of memory")))
+			return exec_nomem(&q->exec.ctx, e);
 		return rc;
 	}
 	atomic_fetch_add_explicit(&q->rows_out, q->batch.n, memory_order_relaxed);
