@@ -1,8 +1,8 @@
 /*
  * batch: the memory of rows in columns (see batch.h); the encoding is in batch_codec.c.
  *
- * Invariant, between calls: in every column, rows n .. cap-1 are NULL and their values are zero. So a
- * row that lacks a column costs nothing, and clear wipes only what was used. A row half filled at
+ * Invariant, between calls: in every column, rows n .. cap-1 are NULL and their values are zero. So
+ * a row that lacks a column costs nothing, and clear wipes only what was used. A row half filled at
  * index n is the one exception, and batch_drop_row() and batch_clear() restore it.
  */
 #include "engine/batch.h"

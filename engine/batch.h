@@ -1,8 +1,8 @@
 /*
  * batch: rows of one table on their way in, in columns, in order of arrival.
  *
- * The parser fills a batch, the WAL stores its encoding, the memtable copies its columns. A batch is
- * reused: clear keeps the memory, so nothing is allocated per row once it has grown.
+ * The parser fills a batch, the WAL stores its encoding, the memtable copies its columns. A batch
+ * is reused: clear keeps the memory, so nothing is allocated per row once it has grown.
  */
 #ifndef TIDE_BATCH_H
 #define TIDE_BATCH_H
@@ -27,8 +27,8 @@ struct batch {
 	struct batch_col *cols; /* in order of first use since init; survive clear */
 	uint32_t col_count;
 	uint32_t col_cap;
-	uint32_t col_hint;      /* where batch_col() looks first */
-	struct arena strings;   /* VARCHAR bytes; reset by clear */
+	uint32_t col_hint;    /* where batch_col() looks first */
+	struct arena strings; /* VARCHAR bytes; reset by clear */
 };
 
 void batch_init(struct batch *b);
@@ -42,15 +42,16 @@ int batch_reserve(struct batch *b) must_check;
 int batch_reserve_rows(struct batch *b, uint32_t rows) must_check;
 
 /*
- * To add a row: batch_reserve(), fill series, time_ns and (with has_version) version at index n, and
- * for each value data, valid = 1 at index n and has_values = true; then n++. Missing values need
- * nothing. Whoever gives up a row half-way calls this instead of n++: its values are forgotten.
+ * To add a row: batch_reserve(), fill series, time_ns and (with has_version) version at index n,
+ * and for each value data, valid = 1 at index n and has_values = true; then n++. Missing values
+ * need nothing. Whoever gives up a row half-way calls this instead of n++: its values are
+ * forgotten.
  */
 void batch_drop_row(struct batch *b);
 
 /*
- * The slot of a column (an index of cols), added where new (NULL for earlier rows). A column that has
- * no value since clear may change its type. <0: -ENOMEM; -EINVAL: has values of another type.
+ * The slot of a column (an index of cols), added where new (NULL for earlier rows). A column that
+ * has no value since clear may change its type. <0: -ENOMEM; -EINVAL: has values of another type.
  * Adding may move cols.
  */
 int batch_col(struct batch *b, uint32_t col_id, enum coltype type) must_check;

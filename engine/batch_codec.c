@@ -3,11 +3,11 @@
  * docs/format-wal.md.
  *
  * The aim is a log a tenth of the text at the speed of a few passes over the columns: integers are
- * base + narrow offsets (frame of reference), of values or of deltas, whichever is narrower, with the
- * greatest common divisor taken out of times (else a 10 s interval needs 8 bytes in nanoseconds).
- * Doubles that are short decimals become integers, where dividing gives back every bit. Only values
- * that are there are stored. No bit packing: bytes can be moved without shifts, and the log lives
- * for minutes.
+ * base + narrow offsets (frame of reference), of values or of deltas, whichever is narrower, with
+ * the greatest common divisor taken out of times (else a 10 s interval needs 8 bytes in
+ * nanoseconds). Doubles that are short decimals become integers, where dividing gives back every
+ * bit. Only values that are there are stored. No bit packing: bytes can be moved without shifts,
+ * and the log lives for minutes.
  */
 #include "engine/batch.h"
 #include "engine/series.h"
@@ -43,82 +43,87 @@ static const double powers10[DOUBLES_END - DOUBLES_DECIMAL] = {
 
 static unsigned width_code(uint64_t max)
 {
-	return max == 0 ? 0 : max <= UINT8_MAX ? 1 : max <= UINT16_MAX ? 2 : max <= UINT32_MAX ? 3 : 4;
+	return max == 0            ? 0
+	       : max <= UINT8_MAX  ? 1
+	       : max <= UINT16_MAX ? 2
+	       : max <= UINT32_MAX ? 3
+				   : 4;
 }
 
 /* Loops over one width each; `value` is an expression of i. memcpy: the target is not aligned. */
-#define STORE_ALL(to, n, code, value)                                                              \
-	do {                                                                                       \
-		switch (code) {                                                                    \
-		case 1:                                                                            \
-			for (uint32_t i = 0; i < (n); i++)                                         \
-				(to)[i] = (uint8_t)(value);                                        \
-			break;                                                                     \
-		case 2:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				uint16_t x_ = LE16((uint16_t)(value));                             \
-				memcpy((to) + 2 * (size_t)i, &x_, 2);                              \
-			}                                                                          \
-			break;                                                                     \
-		case 3:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				uint32_t x_ = LE32((uint32_t)(value));                             \
-				memcpy((to) + 4 * (size_t)i, &x_, 4);                              \
-			}                                                                          \
-			break;                                                                     \
-		case 4:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				uint64_t x_ = LE64((uint64_t)(value));                             \
-				memcpy((to) + 8 * (size_t)i, &x_, 8);                              \
-			}                                                                          \
-			break;                                                                     \
-		}                                                                                  \
+#define STORE_ALL(to, n, code, value)                                  \
+	do {                                                           \
+		switch (code) {                                        \
+		case 1:                                                \
+			for (uint32_t i = 0; i < (n); i++)             \
+				(to)[i] = (uint8_t)(value);            \
+			break;                                         \
+		case 2:                                                \
+			for (uint32_t i = 0; i < (n); i++) {           \
+				uint16_t x_ = LE16((uint16_t)(value)); \
+				memcpy((to) + 2 * (size_t)i, &x_, 2);  \
+			}                                              \
+			break;                                         \
+		case 3:                                                \
+			for (uint32_t i = 0; i < (n); i++) {           \
+				uint32_t x_ = LE32((uint32_t)(value)); \
+				memcpy((to) + 4 * (size_t)i, &x_, 4);  \
+			}                                              \
+			break;                                         \
+		case 4:                                                \
+			for (uint32_t i = 0; i < (n); i++) {           \
+				uint64_t x_ = LE64((uint64_t)(value)); \
+				memcpy((to) + 8 * (size_t)i, &x_, 8);  \
+			}                                              \
+			break;                                         \
+		}                                                      \
 	} while (0)
 
 /* The reverse: `use` is a statement over i and the offset `o`. */
-#define LOAD_ALL(from, n, code, use)                                                               \
-	do {                                                                                       \
-		switch (code) {                                                                    \
-		case 0:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				const uint64_t o = 0;                                              \
-				use;                                                               \
-			}                                                                          \
-			break;                                                                     \
-		case 1:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				const uint64_t o = (from)[i];                                      \
-				use;                                                               \
-			}                                                                          \
-			break;                                                                     \
-		case 2:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				uint16_t x_;                                                       \
-				memcpy(&x_, (from) + 2 * (size_t)i, 2);                            \
-				const uint64_t o = LE16(x_);                                       \
-				use;                                                               \
-			}                                                                          \
-			break;                                                                     \
-		case 3:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				uint32_t x_;                                                       \
-				memcpy(&x_, (from) + 4 * (size_t)i, 4);                            \
-				const uint64_t o = LE32(x_);                                       \
-				use;                                                               \
-			}                                                                          \
-			break;                                                                     \
-		case 4:                                                                            \
-			for (uint32_t i = 0; i < (n); i++) {                                       \
-				uint64_t x_;                                                       \
-				memcpy(&x_, (from) + 8 * (size_t)i, 8);                            \
-				const uint64_t o = LE64(x_);                                       \
-				use;                                                               \
-			}                                                                          \
-			break;                                                                     \
-		}                                                                                  \
+#define LOAD_ALL(from, n, code, use)                                    \
+	do {                                                            \
+		switch (code) {                                         \
+		case 0:                                                 \
+			for (uint32_t i = 0; i < (n); i++) {            \
+				const uint64_t o = 0;                   \
+				use;                                    \
+			}                                               \
+			break;                                          \
+		case 1:                                                 \
+			for (uint32_t i = 0; i < (n); i++) {            \
+				const uint64_t o = (from)[i];           \
+				use;                                    \
+			}                                               \
+			break;                                          \
+		case 2:                                                 \
+			for (uint32_t i = 0; i < (n); i++) {            \
+				uint16_t x_;                            \
+				memcpy(&x_, (from) + 2 * (size_t)i, 2); \
+				const uint64_t o = LE16(x_);            \
+				use;                                    \
+			}                                               \
+			break;                                          \
+		case 3:                                                 \
+			for (uint32_t i = 0; i < (n); i++) {            \
+				uint32_t x_;                            \
+				memcpy(&x_, (from) + 4 * (size_t)i, 4); \
+				const uint64_t o = LE32(x_);            \
+				use;                                    \
+			}                                               \
+			break;                                          \
+		case 4:                                                 \
+			for (uint32_t i = 0; i < (n); i++) {            \
+				uint64_t x_;                            \
+				memcpy(&x_, (from) + 8 * (size_t)i, 8); \
+				const uint64_t o = LE64(x_);            \
+				use;                                    \
+			}                                               \
+			break;                                          \
+		}                                                       \
 	} while (0)
 
-/* ---- integers --------------------------------------------------------------------------------- */
+/* ---- integers ---------------------------------------------------------------------------------
+ */
 
 struct range {
 	int64_t min, max;   /* of the values */
@@ -183,7 +188,8 @@ static void store_scaled(uint8_t *to, const int64_t *v, uint32_t n, unsigned cod
 {
 	if (range < UINT64_C(1) << 53) {
 		double s = (double)scale;
-		STORE_ALL(to, n, code, (int64_t)((double)(int64_t)((uint64_t)v[i] - (uint64_t)base) / s));
+		STORE_ALL(to, n, code,
+			  (int64_t)((double)(int64_t)((uint64_t)v[i] - (uint64_t)base) / s));
 	} else {
 		STORE_ALL(to, n, code, ((uint64_t)v[i] - (uint64_t)base) / scale);
 	}
@@ -195,7 +201,8 @@ static void store_deltas(uint8_t *to, const int64_t *v, uint32_t n, unsigned cod
 	if (scale == 1)
 		STORE_ALL(to, n, code, (uint64_t)v[i + 1] - (uint64_t)v[i] - (uint64_t)dmin);
 	else
-		STORE_ALL(to, n, code, ((uint64_t)v[i + 1] - (uint64_t)v[i] - (uint64_t)dmin) / scale);
+		STORE_ALL(to, n, code,
+			  ((uint64_t)v[i + 1] - (uint64_t)v[i] - (uint64_t)dmin) / scale);
 }
 
 /* n > 0. is_time: try to take out a common divisor. */
@@ -267,7 +274,8 @@ static void get_ints(struct cur *c, int64_t *v, uint32_t n)
 	}
 }
 
-/* ---- doubles ------------------------------------------------------------------------------------ */
+/* ---- doubles ------------------------------------------------------------------------------------
+ */
 
 static uint64_t f64_bits(double v)
 {
@@ -277,8 +285,9 @@ static uint64_t f64_bits(double v)
 }
 
 /*
- * v * 10^e as integers into `to`; false as soon as a value is not exactly integer / 10^e (then it is
- * no short decimal, or NaN, an infinity, -0). Blocks, so that the test does not stop vectorising.
+ * v * 10^e as integers into `to`; false as soon as a value is not exactly integer / 10^e (then it
+ * is no short decimal, or NaN, an infinity, -0). Blocks, so that the test does not stop
+ * vectorising.
  */
 static bool to_decimal(const double *v, uint32_t n, unsigned e, int64_t *to)
 {
@@ -391,7 +400,8 @@ static void get_doubles(struct cur *c, struct col *col, uint32_t n)
 	}
 }
 
-/* ---- bits: booleans and validity ------------------------------------------------------------------ */
+/* ---- bits: booleans and validity
+ * ------------------------------------------------------------------ */
 
 /* One byte a value (0 or 1) to one bit, and back. */
 static void put_bits(struct buf *out, const uint8_t *v, uint32_t n)
@@ -417,7 +427,8 @@ static void get_bits(struct cur *c, uint8_t *v, uint32_t n)
 		c->bad = true;
 }
 
-/* ---- varchars --------------------------------------------------------------------------------------- */
+/* ---- varchars
+ * --------------------------------------------------------------------------------------- */
 
 static void put_strings(struct buf *out, const struct str *v, uint32_t n, int64_t *scratch)
 {
@@ -472,7 +483,8 @@ static void get_strings(struct cur *c, struct str *v, uint32_t n, int64_t *scrat
 	}
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------ */
+/* ---- columns
+ * ------------------------------------------------------------------------------------------ */
 
 /* Values of the rows that have one, moved together; NULL data of `col` stays as it is. */
 static const void *gather(const struct col *col, uint32_t from, uint32_t n, void *to)
@@ -480,7 +492,8 @@ static const void *gather(const struct col *col, uint32_t from, uint32_t n, void
 	const uint8_t *valid = col->valid + from;
 	uint32_t k = 0;
 
-	/* Written unconditionally and counted by validity: no branch to mispredict. `to` has n + 1. */
+	/* Written unconditionally and counted by validity: no branch to mispredict. `to` has n + 1.
+	 */
 	switch (col->type) {
 	case COL_BOOLEAN:
 		for (uint32_t i = 0; i < n; i++) {
@@ -511,12 +524,13 @@ static const void *gather(const struct col *col, uint32_t from, uint32_t n, void
 	return to;
 }
 
-/* The reverse, in place: k values at the front go to the rows that have one, the others are zero. */
+/* The reverse, in place: k values at the front go to the rows that have one, the others are zero.
+ */
 static void spread(struct col *col, uint32_t n, uint32_t k)
 {
-#define SPREAD(a, zero)                                                                            \
-	for (uint32_t i = n; i-- > 0;)                                                             \
-		(a)[i] = col->valid[i] ? (a)[--k] : (zero)
+#define SPREAD(a, zero)                \
+	for (uint32_t i = n; i-- > 0;) \
+	(a)[i] = col->valid[i] ? (a)[--k] : (zero)
 
 	switch (col->type) {
 	case COL_BOOLEAN:
@@ -620,12 +634,13 @@ done:
 	return rc;
 }
 
-/* ---- decoding --------------------------------------------------------------------------------------------- */
+/* ---- decoding
+ * --------------------------------------------------------------------------------------------- */
 
 static int bad(struct err *e, const struct cur *c, struct str payload, const char *what)
 {
-	return err_set(e, -EBADMSG, "rows in the log: byte %zu of %zu: %s", payload.len - cur_left(c),
-		       payload.len, what);
+	return err_set(e, -EBADMSG, "rows in the log: byte %zu of %zu: %s",
+		       payload.len - cur_left(c), payload.len, what);
 }
 
 /* One column into b; n rows. */
@@ -683,8 +698,8 @@ static int get_column(struct batch *b, struct cur *c, struct str payload, int64_
 	return 0;
 }
 
-static int get_rows(struct batch *b, struct cur *c, struct str payload, int64_t *scratch, unsigned flags,
-		    struct err *e)
+static int get_rows(struct batch *b, struct cur *c, struct str payload, int64_t *scratch,
+		    unsigned flags, struct err *e)
 {
 	get_ints(c, scratch, b->n);
 	if (c->bad)

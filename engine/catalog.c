@@ -79,14 +79,16 @@ int catalog_fail(struct catalog *c, int sqlite_rc, const char *what, struct err 
 	int rc = errno_of(sqlite_rc);
 	int os = c->db ? sqlite3_system_errno(c->db) : 0;
 
-	/* Some ways of a full disk reach SQLite as an I/O error (-shm and -wal files being made). */
+	/* Some ways of a full disk reach SQLite as an I/O error (-shm and -wal files being made).
+	 */
 	if (rc == -EIO && (os == ENOSPC || os == EDQUOT))
 		rc = -ENOSPC;
 	return err_set(e, rc, "catalogue '%s': %s: %s", c->path, what,
 		       c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(sqlite_rc));
 }
 
-/* ---- statements -------------------------------------------------------------------------------- */
+/* ---- statements --------------------------------------------------------------------------------
+ */
 
 #define CATALOG_SQL(name, sql) [STMT_##name] = sql,
 static const char *const statements[STMTS] = {CATALOG_STATEMENTS(CATALOG_SQL)};
@@ -96,7 +98,8 @@ sqlite3_stmt *catalog_stmt(struct catalog *c, enum catalog_stmt which, int *ret_
 	pthread_mutex_lock(&c->mu);
 	sqlite3_stmt *st = c->stmts[which];
 	if (!st) {
-		int rc = sqlite3_prepare_v3(c->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, &st, NULL);
+		int rc = sqlite3_prepare_v3(c->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT,
+					    &st, NULL);
 		if (rc != SQLITE_OK) {
 			*ret_rc = catalog_fail(c, rc, "cannot prepare a statement", e);
 			pthread_mutex_unlock(&c->mu);
@@ -143,14 +146,16 @@ int catalog_text(struct catalog *c, sqlite3_stmt *st, int i, char *to, size_t ca
 	if (!p)
 		return catalog_fail(c, SQLITE_NOMEM, "cannot read a text", e);
 	if (n < 0 || (size_t)n >= cap || memchr(p, 0, (size_t)n))
-		return err_set(e, -EBADMSG, "catalogue '%s': a %s of %d bytes, at most %zu are possible",
+		return err_set(e, -EBADMSG,
+			       "catalogue '%s': a %s of %d bytes, at most %zu are possible",
 			       c->path, sqlite3_column_name(st, i), n, cap - 1);
 	memcpy(to, p, (size_t)n);
 	to[n] = '\0';
 	return 0;
 }
 
-/* ---- transactions -------------------------------------------------------------------------------- */
+/* ---- transactions
+ * -------------------------------------------------------------------------------- */
 
 static int run(struct catalog *c, enum catalog_stmt which, const char *what, struct err *e)
 {
@@ -165,7 +170,8 @@ int catalog_begin(struct catalog *c, struct err *e)
 	if (c->read_only)
 		return err_set(e, -EROFS, "catalogue '%s' was opened for reading only", c->path);
 	pthread_mutex_lock(&c->mu);
-	int rc = c->in_begin ? err_set(e, -EDEADLK, "catalogue '%s': a transaction is open already", c->path)
+	int rc = c->in_begin ? err_set(e, -EDEADLK, "catalogue '%s': a transaction is open already",
+				       c->path)
 			     : run(c, STMT_BEGIN, "cannot begin a transaction", e);
 	if (rc < 0) {
 		pthread_mutex_unlock(&c->mu);
@@ -186,9 +192,11 @@ int catalog_commit(struct catalog *c, struct err *e)
 {
 	int rc = 0;
 
-	/* Rolled back behind our back by a failure inside: committing "nothing" must not look good. */
+	/* Rolled back behind our back by a failure inside: committing "nothing" must not look good.
+	 */
 	if (sqlite3_get_autocommit(c->db))
-		rc = err_set(e, -EIO, "catalogue '%s': the transaction was rolled back after an error",
+		rc = err_set(e, -EIO,
+			     "catalogue '%s': the transaction was rolled back after an error",
 			     c->path);
 	else
 		rc = run(c, STMT_COMMIT, "cannot commit", e);
@@ -208,7 +216,8 @@ void catalog_abort(struct catalog *c)
 
 int catalog_group_begin(struct catalog *c, bool *ret_own, struct err *e)
 {
-	pthread_mutex_lock(&c->mu); /* recursive; whether this thread is inside begin is then certain */
+	pthread_mutex_lock(
+		&c->mu); /* recursive; whether this thread is inside begin is then certain */
 	bool own = !c->in_begin;
 	int rc = own ? catalog_begin(c, e) : 0;
 	pthread_mutex_unlock(&c->mu);
@@ -228,7 +237,8 @@ int catalog_group_end(struct catalog *c, bool own, int rc, struct err *e)
 	return catalog_commit(c, e);
 }
 
-/* ---- open and close -------------------------------------------------------------------------------- */
+/* ---- open and close
+ * -------------------------------------------------------------------------------- */
 
 static int pragma_int(struct catalog *c, const char *sql, int64_t *ret, struct err *e)
 {
@@ -283,13 +293,15 @@ static int check_format(struct catalog *c, struct err *e)
 		return c->read_only ? err_set(e, -EMEDIUMTYPE, "catalogue '%s' is empty", c->path)
 				    : create_schema(c, e);
 	if (application != APPLICATION_ID)
-		return err_set(e, -EMEDIUMTYPE, "'%s' is a database of another program, not a tidefs catalogue",
+		return err_set(e, -EMEDIUMTYPE,
+			       "'%s' is a database of another program, not a tidefs catalogue",
 			       c->path);
 	if (version != CATALOG_FORMAT)
-		return err_set(e, -EMEDIUMTYPE,
-			       "catalogue '%s' has format %lld; this program knows format %d: use the "
-			       "version of tidefs that wrote it, or a newer one",
-			       c->path, (long long)version, CATALOG_FORMAT);
+		return err_set(
+			e, -EMEDIUMTYPE,
+			"catalogue '%s' has format %lld; this program knows format %d: use the "
+			"version of tidefs that wrote it, or a newer one",
+			c->path, (long long)version, CATALOG_FORMAT);
 	return 0;
 }
 
@@ -313,9 +325,9 @@ static char *immutable_uri(const char *path)
 }
 
 /*
- * A reader in WAL mode needs the -shm file, and must make it where no writer has. In a directory that
- * cannot be written to that fails; then nobody can be writing either and, if no -wal is left over, the
- * file alone is the whole truth.
+ * A reader in WAL mode needs the -shm file, and must make it where no writer has. In a directory
+ * that cannot be written to that fails; then nobody can be writing either and, if no -wal is left
+ * over, the file alone is the whole truth.
  */
 static int open_read_only(struct catalog *c)
 {
@@ -345,9 +357,9 @@ static int open_db(struct catalog *c, struct err *e)
 			return err_set(e, -errno, "catalogue '%s': %s", c->path, strerror(errno));
 		rc = open_read_only(c);
 	} else {
-		rc = sqlite3_open_v2(c->path, &c->db,
-				     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-				     NULL);
+		rc = sqlite3_open_v2(
+			c->path, &c->db,
+			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	}
 	if (rc != SQLITE_OK)
 		return catalog_fail(c, rc, "cannot be opened", e);
@@ -402,7 +414,8 @@ void catalog_close(struct catalog *c)
 	free(c);
 }
 
-/* ---- integers by name -------------------------------------------------------------------------------- */
+/* ---- integers by name
+ * -------------------------------------------------------------------------------- */
 
 int catalog_get_int(struct catalog *c, const char *key, int64_t dflt, int64_t *ret, struct err *e)
 {
@@ -417,7 +430,8 @@ int catalog_get_int(struct catalog *c, const char *key, int64_t dflt, int64_t *r
 		*ret = sqlite3_column_int64(st, 0);
 	else if (rc == SQLITE_DONE)
 		*ret = dflt;
-	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : catalog_fail(c, rc, "cannot read a number", e);
+	rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0
+						   : catalog_fail(c, rc, "cannot read a number", e);
 	catalog_done(c, st);
 	return rc;
 }

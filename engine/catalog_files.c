@@ -7,9 +7,18 @@ int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 {
 	const int64_t numbers[] = {
 		/* parameters 4 to 15 of FILE_ADD, in its order */
-		(int64_t)f->seq_lo, (int64_t)f->seq_hi, f->t_min_ns,	    f->t_max_ns,
-		(int64_t)f->rows,   (int64_t)f->bytes,	(int64_t)f->values, f->date,
-		f->part,	    f->parts,		(int64_t)f->generation, f->created_ns,
+		(int64_t)f->seq_lo,
+		(int64_t)f->seq_hi,
+		f->t_min_ns,
+		f->t_max_ns,
+		(int64_t)f->rows,
+		(int64_t)f->bytes,
+		(int64_t)f->values,
+		f->date,
+		f->part,
+		f->parts,
+		(int64_t)f->generation,
+		f->created_ns,
 	};
 	int rc;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_FILE_ADD, &rc, e);
@@ -26,8 +35,8 @@ int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 		f->id = (uint64_t)sqlite3_last_insert_rowid(c->db);
 		rc = 0;
 	} else if (rc == SQLITE_CONSTRAINT_UNIQUE) {
-		rc = err_set(e, -EEXIST, "catalogue '%s': table %u has a file '%s' already", c->path,
-			     f->table_id, f->path);
+		rc = err_set(e, -EEXIST, "catalogue '%s': table %u has a file '%s' already",
+			     c->path, f->table_id, f->path);
 	} else {
 		rc = catalog_fail(c, rc, "cannot store a file", e);
 	}
@@ -70,11 +79,13 @@ static int read_file(struct catalog *c, sqlite3_stmt *st, struct catalog_file *f
 
 	for (int i = 0; i < (int)ARRAY_LEN(v); i++)
 		v[i] = i == 3 ? 0 : sqlite3_column_int64(st, i);
-	bool good = v[0] > 0 && v[1] > 0 && v[1] <= UINT32_MAX && (v[2] == CATALOG_RUN || v[2] == CATALOG_TILE) &&
-		    v[11] >= INT32_MIN && v[11] <= INT32_MAX && v[12] >= 0 && v[12] <= UINT32_MAX &&
-		    v[13] >= 0 && v[13] <= UINT32_MAX;
+	bool good = v[0] > 0 && v[1] > 0 && v[1] <= UINT32_MAX &&
+		    (v[2] == CATALOG_RUN || v[2] == CATALOG_TILE) && v[11] >= INT32_MIN &&
+		    v[11] <= INT32_MAX && v[12] >= 0 && v[12] <= UINT32_MAX && v[13] >= 0 &&
+		    v[13] <= UINT32_MAX;
 	if (!good)
-		return err_set(e, -EBADMSG, "catalogue '%s': file %lld is malformed", c->path, (long long)v[0]);
+		return err_set(e, -EBADMSG, "catalogue '%s': file %lld is malformed", c->path,
+			       (long long)v[0]);
 	*f = (struct catalog_file){
 		.id = (uint64_t)v[0],
 		.table_id = (uint32_t)v[1],
@@ -116,7 +127,8 @@ int catalog_files(struct catalog *c, uint32_t table_id,
 	return rc < 0 ? rc : 0;
 }
 
-int catalog_moved_set(struct catalog *c, uint64_t file_id, int32_t date, int64_t upto_ns, struct err *e)
+int catalog_moved_set(struct catalog *c, uint64_t file_id, int32_t date, int64_t upto_ns,
+		      struct err *e)
 {
 	int rc;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_MOVED_SET, &rc, e);
@@ -144,8 +156,8 @@ int catalog_moved(struct catalog *c, uint64_t file_id,
 		if (step != SQLITE_ROW)
 			rc = catalog_fail(c, step, "cannot list what was moved", e);
 		else if (date < INT32_MIN || date > INT32_MAX)
-			rc = err_set(e, -EBADMSG, "catalogue '%s': file %llu has a malformed date", c->path,
-				     (unsigned long long)file_id);
+			rc = err_set(e, -EBADMSG, "catalogue '%s': file %llu has a malformed date",
+				     c->path, (unsigned long long)file_id);
 		else
 			rc = fn(ctx, (int32_t)date, sqlite3_column_int64(st, 1));
 	}

@@ -56,7 +56,8 @@
 enum catalog_stmt { CATALOG_STATEMENTS(CATALOG_ENUM) STMTS };
 
 struct catalog {
-	pthread_mutex_t mu; /* recursive: held from begin to commit or abort, and within each call */
+	pthread_mutex_t
+		mu; /* recursive: held from begin to commit or abort, and within each call */
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STMTS]; /* guarded by mu */
 	bool read_only;             /* constant after open */
@@ -68,8 +69,8 @@ struct catalog {
 int catalog_fail(struct catalog *c, int sqlite_rc, const char *what, struct err *e);
 
 /*
- * Begin using a statement: locks mu, prepares it where new. NULL: *ret_rc and e are set and the lock
- * is not held. Ends with catalog_done(), which resets and unlocks.
+ * Begin using a statement: locks mu, prepares it where new. NULL: *ret_rc and e are set and the
+ * lock is not held. Ends with catalog_done(), which resets and unlocks.
  */
 sqlite3_stmt *catalog_stmt(struct catalog *c, enum catalog_stmt which, int *ret_rc, struct err *e);
 void catalog_done(struct catalog *c, sqlite3_stmt *st);

@@ -16,14 +16,15 @@ static int random_uuid(uint8_t uuid[16], struct err *e)
 	return 0;
 }
 
-int catalog_table_create(struct catalog *c, const char *name, struct catalog_table *ret, struct err *e)
+int catalog_table_create(struct catalog *c, const char *name, struct catalog_table *ret,
+			 struct err *e)
 {
 	struct catalog_table t = {.expired_before_ns = INT64_MIN, .created_ns = clock_now_ns()};
 	size_t len = strlen(name);
 
 	if (len == 0 || len >= sizeof t.name)
-		return err_set(e, len ? -ENAMETOOLONG : -EINVAL, "a table name has 1 to %zu bytes, not %zu",
-			       sizeof t.name - 1, len);
+		return err_set(e, len ? -ENAMETOOLONG : -EINVAL,
+			       "a table name has 1 to %zu bytes, not %zu", sizeof t.name - 1, len);
 	memcpy(t.name, name, len + 1);
 	int rc = random_uuid(t.uuid, e);
 	if (rc < 0)
@@ -72,7 +73,8 @@ static int drop_rows(struct catalog *c, uint32_t id, struct err *e)
 	if (rc == SQLITE_ROW)
 		rc = catalog_text(c, st, 0, name, sizeof name, e);
 	else if (rc == SQLITE_DONE)
-		rc = err_set(e, -ENOENT, "catalogue '%s': there is no table with id %u", c->path, id);
+		rc = err_set(e, -ENOENT, "catalogue '%s': there is no table with id %u", c->path,
+			     id);
 	else
 		rc = catalog_fail(c, rc, "cannot read a table", e);
 	catalog_done(c, st);
@@ -104,7 +106,8 @@ int catalog_table_update(struct catalog *c, const struct catalog_table *t, struc
 	if (rc != SQLITE_DONE)
 		rc = catalog_fail(c, rc, "cannot update a table", e);
 	else if (sqlite3_changes(c->db) == 0)
-		rc = err_set(e, -ENOENT, "catalogue '%s': there is no table with id %u", c->path, t->id);
+		rc = err_set(e, -ENOENT, "catalogue '%s': there is no table with id %u", c->path,
+			     t->id);
 	else
 		rc = 0;
 	catalog_done(c, st);
@@ -118,7 +121,8 @@ static int read_table(struct catalog *c, sqlite3_stmt *st, struct catalog_table 
 
 	*t = (struct catalog_table){0};
 	if (id <= 0 || id > UINT32_MAX || !uuid || sqlite3_column_bytes(st, 2) != sizeof t->uuid)
-		return err_set(e, -EBADMSG, "catalogue '%s': table %lld is malformed", c->path, (long long)id);
+		return err_set(e, -EBADMSG, "catalogue '%s': table %lld is malformed", c->path,
+			       (long long)id);
 	t->id = (uint32_t)id;
 	memcpy(t->uuid, uuid, sizeof t->uuid);
 	t->flushed_lsn = (uint64_t)sqlite3_column_int64(st, 3);
@@ -127,8 +131,8 @@ static int read_table(struct catalog *c, sqlite3_stmt *st, struct catalog_table 
 	return catalog_text(c, st, 1, t->name, sizeof t->name, e);
 }
 
-int catalog_tables(struct catalog *c, int (*fn)(void *ctx, const struct catalog_table *t), void *ctx,
-		   struct err *e)
+int catalog_tables(struct catalog *c, int (*fn)(void *ctx, const struct catalog_table *t),
+		   void *ctx, struct err *e)
 {
 	int rc, step;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_TABLE_LIST, &rc, e);
@@ -164,7 +168,8 @@ int catalog_setting_set(struct catalog *c, uint32_t table_id, const char *name, 
 }
 
 int catalog_settings(struct catalog *c, uint32_t table_id,
-		     int (*fn)(void *ctx, const char *name, const char *value), void *ctx, struct err *e)
+		     int (*fn)(void *ctx, const char *name, const char *value), void *ctx,
+		     struct err *e)
 {
 	int rc, step;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_SETTING_LIST, &rc, e);
@@ -189,7 +194,8 @@ int catalog_settings(struct catalog *c, uint32_t table_id,
 
 /* ---- owner and mode -------------------------------------------------------------------------- */
 
-int catalog_attr_set(struct catalog *c, const char *path, const struct catalog_attr *a, struct err *e)
+int catalog_attr_set(struct catalog *c, const char *path, const struct catalog_attr *a,
+		     struct err *e)
 {
 	int rc;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_ATTR_SET, &rc, e);
@@ -203,8 +209,9 @@ int catalog_attr_set(struct catalog *c, const char *path, const struct catalog_a
 	return catalog_exec(c, st, "cannot store owner and mode", e);
 }
 
-int catalog_attrs(struct catalog *c, int (*fn)(void *ctx, const char *path, const struct catalog_attr *a),
-		  void *ctx, struct err *e)
+int catalog_attrs(struct catalog *c,
+		  int (*fn)(void *ctx, const char *path, const struct catalog_attr *a), void *ctx,
+		  struct err *e)
 {
 	int rc, step;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_ATTR_LIST, &rc, e);
@@ -223,7 +230,8 @@ int catalog_attrs(struct catalog *c, int (*fn)(void *ctx, const char *path, cons
 			.uid = (uint32_t)sqlite3_column_int64(st, 2),
 			.gid = (uint32_t)sqlite3_column_int64(st, 3),
 		};
-		rc = path ? fn(ctx, path, &a) : catalog_fail(c, SQLITE_NOMEM, "cannot read a path", e);
+		rc = path ? fn(ctx, path, &a)
+			  : catalog_fail(c, SQLITE_NOMEM, "cannot read a path", e);
 	}
 	catalog_done(c, st);
 	return rc < 0 ? rc : 0;

@@ -5,16 +5,17 @@
  *	                              ^ active: appends go here
  *	kept: batches with LSN > durable_lsn, as written, in RAM
  *
- * Locks. `mu` guards everything that is not constant. Appends write while they hold it: they must be in
- * order anyway, and a write into the page cache is a copy. Syncing is done outside: whoever has work with
- * files that must not disappear (sync, rescue, trim) takes the claim `syncing`, gives up mu, and takes it
- * again. So a group commit is: the first caller claims and syncs what is there; those who come meanwhile
- * append, wait, and the next of them syncs for all the others.
+ * Locks. `mu` guards everything that is not constant. Appends write while they hold it: they must
+ *be in order anyway, and a write into the page cache is a copy. Syncing is done outside: whoever
+ *has work with files that must not disappear (sync, rescue, trim) takes the claim `syncing`, gives
+ *up mu, and takes it again. So a group commit is: the first caller claims and syncs what is there;
+ *those who come meanwhile append, wait, and the next of them syncs for all the others.
  *
- * A failed fsync (`refused`) is made good by writing what is kept to a new segment. While that is being
- * tried (`rescuing`) appends wait, as `kept` is read without mu; when it failed they are refused until
- * a later try succeeds: the background thread tries at each interval, and so does wal_sync(). A log that
- * could not begin its first segment at open (disk full) is in the same state, with nothing kept.
+ * A failed fsync (`refused`) is made good by writing what is kept to a new segment. While that is
+ *being tried (`rescuing`) appends wait, as `kept` is read without mu; when it failed they are
+ *refused until a later try succeeds: the background thread tries at each interval, and so does
+ *wal_sync(). A log that could not begin its first segment at open (disk full) is in the same state,
+ *with nothing kept.
  */
 #include "engine/wal_segment.h"
 
@@ -28,30 +29,30 @@
 #include <unistd.h>
 
 struct wal {
-	const struct io *io;       /* constant after open, as the next four */
+	const struct io *io; /* constant after open, as the next four */
 	int dirfd;
 	struct wal_options opt;
 	uint8_t log_id[16];
-	bool frozen;               /* read-only for good: damaged, or opened so */
+	bool frozen; /* read-only for good: damaged, or opened so */
 
 	pthread_mutex_t mu;
 	pthread_cond_t changed;    /* syncing or rescuing ended */
 	pthread_cond_t wake;       /* for the background thread: stop */
 	_Atomic uint64_t next_lsn; /* written under mu */
 	uint64_t durable_lsn;
-	uint64_t marked_lsn;       /* highest synced LSN that some batch or header carries */
+	uint64_t marked_lsn; /* highest synced LSN that some batch or header carries */
 	struct wal_segment *head, *tail;
-	bool has_active;           /* tail takes appends */
+	bool has_active; /* tail takes appends */
 	uint64_t last_number;
 	struct wal_kept kept;
-	bool dir_dirty;            /* a new file's name is not on disk yet */
+	bool dir_dirty; /* a new file's name is not on disk yet */
 	bool syncing, rescuing, refused;
-	int refused_rc;            /* what appends get: -ENOSPC or -EROFS */
-	bool cut_needed;           /* rubbish behind tail->bytes that ftruncate would not take away */
+	int refused_rc;  /* what appends get: -ENOSPC or -EROFS */
+	bool cut_needed; /* rubbish behind tail->bytes that ftruncate would not take away */
 	bool stop;
-	uint64_t start_lsn;        /* the first LSN since open, and the last one before it in the log: */
-	uint64_t start_follows;    /* numbers may have been skipped in between */
-	char reason[256];          /* why refused or frozen */
+	uint64_t start_lsn; /* the first LSN since open, and the last one before it in the log: */
+	uint64_t start_follows; /* numbers may have been skipped in between */
+	char reason[256];       /* why refused or frozen */
 	uint64_t replayed_bytes, cut_bytes;
 	pthread_t thread;
 	bool has_thread;
@@ -73,7 +74,8 @@ static int write_error(int rc)
 	return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG ? -ENOSPC : -EIO;
 }
 
-/* ---- segments: mu is held ------------------------------------------------------------------------- */
+/* ---- segments: mu is held
+ * ------------------------------------------------------------------------- */
 
 static int random_salt(uint32_t *ret)
 {
@@ -84,7 +86,11 @@ static int make_segment(struct wal *w, uint64_t first, uint64_t follows, uint64_
 			uint64_t synced, struct wal_segment **ret)
 {
 	struct wal_header h = {
-		.first_lsn = first, .follows = follows, .number = number, .boot = w->opt.boot, .synced = synced,
+		.first_lsn = first,
+		.follows = follows,
+		.number = number,
+		.boot = w->opt.boot,
+		.synced = synced,
 	};
 	int rc = random_salt(&h.salt);
 
@@ -121,7 +127,8 @@ static int begin_segment(struct wal *w, uint64_t first, uint64_t follows, struct
 	int rc = make_segment(w, first, follows, w->last_number + 1, w->durable_lsn, &s);
 
 	if (rc < 0)
-		return err_set(e, write_error(rc), "the log cannot begin a new segment: %s", strerror(-rc));
+		return err_set(e, write_error(rc), "the log cannot begin a new segment: %s",
+			       strerror(-rc));
 	w->last_number++;
 	FAULT("wal.rotate");
 	add_segment(w, s);
@@ -155,8 +162,8 @@ static int write_batch(struct wal *w, const uint8_t *p, size_t n)
 }
 
 /*
- * A batch without records that says how far the log is on stable storage: recovery can then tell bytes
- * that went bad from bytes that a power cut never let through. It needs no sync of its own.
+ * A batch without records that says how far the log is on stable storage: recovery can then tell
+ * bytes that went bad from bytes that a power cut never let through. It needs no sync of its own.
  */
 static void write_mark(struct wal *w)
 {
@@ -166,14 +173,17 @@ static void write_mark(struct wal *w)
 	if (!s || w->refused || w->cut_needed || w->marked_lsn >= w->durable_lsn)
 		return;
 	struct wal_batch b = {
-		.bytes = WAL_BATCH_HEAD, .first_lsn = last_lsn(w) + 1, .synced = w->durable_lsn,
+		.bytes = WAL_BATCH_HEAD,
+		.first_lsn = last_lsn(w) + 1,
+		.synced = w->durable_lsn,
 	};
 	wal_batch_seal(p, &b, s->header.salt);
 	if (write_batch(w, p, sizeof p) == 0)
 		w->marked_lsn = w->durable_lsn;
 }
 
-/* ---- syncing: mu is held, and given up inside ------------------------------------------------------- */
+/* ---- syncing: mu is held, and given up inside
+ * ------------------------------------------------------- */
 
 /* fdatasync every dirty file and, where there are new ones, the directory. The claim is held. */
 static int sync_files(struct wal *w, char *what, size_t cap)
@@ -204,8 +214,7 @@ static int sync_files(struct wal *w, char *what, size_t cap)
 	pthread_mutex_lock(&w->mu);
 	if (rc < 0) {
 		snprintf(what, cap, "the log could not be synced: %s", strerror(-rc));
-		w->dir_dirty = w->dir_dirty || dir;
-		return rc;
+		return rc; /* dir_dirty needs no care: a rescue syncs the directory */
 	}
 	for (struct wal_segment *s = w->head; s; s = s->next)
 		if (s->last_lsn <= target)
@@ -216,7 +225,8 @@ static int sync_files(struct wal *w, char *what, size_t cap)
 }
 
 /* Write the batches of one chunk that are not durable to s, under its salt. mu is not held. */
-static int rewrite_chunk(struct wal *w, struct wal_chunk *c, uint64_t durable, struct wal_segment *s)
+static int rewrite_chunk(struct wal *w, struct wal_chunk *c, uint64_t durable,
+			 struct wal_segment *s)
 {
 	size_t from = c->used;
 
@@ -230,7 +240,9 @@ static int rewrite_chunk(struct wal *w, struct wal_chunk *c, uint64_t durable, s
 		}
 		at += b.bytes;
 	}
-	int64_t rc = from < c->used ? io_pwrite(w->io, s->fd, c->data + from, c->used - from, s->bytes) : 0;
+	int64_t rc = from < c->used
+			     ? io_pwrite(w->io, s->fd, c->data + from, c->used - from, s->bytes)
+			     : 0;
 	if (rc >= 0)
 		s->bytes += (int64_t)(c->used - from);
 	return rc < 0 ? (int)rc : 0;
@@ -254,7 +266,8 @@ static int write_rescue(struct wal *w, uint64_t durable, uint64_t number, struct
 	if (rc < 0) {
 		char name[WAL_NAME_MAX];
 		wal_segment_name(name, s->header.first_lsn, s->header.number);
-		(void)w->io->unlinkat(w->io, w->dirfd, name, 0); /* what stays is a good copy, or a torn one */
+		(void)w->io->unlinkat(w->io, w->dirfd, name,
+				      0); /* what stays is a good copy, or a torn one */
 		wal_segment_free(w->io, s);
 		return rc;
 	}
@@ -331,7 +344,8 @@ static int lead_sync(struct wal *w, struct err *e)
 	if (rc == 0)
 		wal_kept_forget(&w->kept, w->durable_lsn);
 	else
-		err_set(e, -EIO, "%s; writing it elsewhere failed too: %s; it is tried again and again",
+		err_set(e, -EIO,
+			"%s; writing it elsewhere failed too: %s; it is tried again and again",
 			w->reason[0] ? w->reason : "the log could not be synced", strerror(-rc));
 	w->syncing = false;
 	pthread_cond_broadcast(&w->changed);
@@ -358,12 +372,14 @@ int wal_sync(struct wal *w, uint64_t lsn, struct err *e)
 	pthread_mutex_lock(&w->mu);
 	int rc = sync_to(w, lsn, e);
 	if (rc == 0 && w->refused && !w->syncing)
-		(void)lead_sync(w, NULL); /* these records are safe; the log itself may be made good too */
+		(void)lead_sync(
+			w, NULL); /* these records are safe; the log itself may be made good too */
 	pthread_mutex_unlock(&w->mu);
 	return rc;
 }
 
-/* ---- appending -------------------------------------------------------------------------------------- */
+/* ---- appending
+ * -------------------------------------------------------------------------------------- */
 
 /* Until a batch of n bytes may be written, or a reason why not. mu is held; may wait. */
 static int wait_ready(struct wal *w, size_t n, struct err *e)
@@ -385,7 +401,9 @@ static int wait_ready(struct wal *w, size_t n, struct err *e)
 		}
 		int rc = w->cut_needed ? cut_back(w) : 0;
 		if (rc < 0)
-			return err_set(e, -EIO, "the log takes nothing: a batch written in part cannot be cut off: %s",
+			return err_set(e, -EIO,
+				       "the log takes nothing: a batch written in part cannot be "
+				       "cut off: %s",
 				       strerror(-rc));
 		if (active(w)->bytes < (int64_t)w->opt.segment_bytes)
 			return 0;
@@ -394,7 +412,8 @@ static int wait_ready(struct wal *w, size_t n, struct err *e)
 }
 
 /* mu is held. */
-static int append(struct wal *w, struct wal_record *recs, uint32_t count, size_t bytes, struct err *e)
+static int append(struct wal *w, struct wal_record *recs, uint32_t count, size_t bytes,
+		  struct err *e)
 {
 	int rc = wait_ready(w, bytes, e);
 
@@ -402,20 +421,25 @@ static int append(struct wal *w, struct wal_record *recs, uint32_t count, size_t
 		return rc;
 	uint8_t *p = wal_kept_reserve(&w->kept, bytes);
 	if (!p)
-		return err_set(e, -ENOMEM, "the log: out of memory for a batch of %zu bytes", bytes);
+		return err_set(e, -ENOMEM, "the log: out of memory for a batch of %zu bytes",
+			       bytes);
 	struct wal_segment *s = active(w);
 	struct buf out = {.data = (char *)p, .len = WAL_BATCH_HEAD, .cap = bytes, .max = bytes};
 	for (uint32_t i = 0; i < count; i++)
 		wal_record_put(&out, &recs[i]);
 	struct wal_batch b = {
-		.bytes = (uint32_t)bytes, .count = count, .first_lsn = last_lsn(w) + 1, .synced = w->durable_lsn,
+		.bytes = (uint32_t)bytes,
+		.count = count,
+		.first_lsn = last_lsn(w) + 1,
+		.synced = w->durable_lsn,
 	};
 	wal_batch_seal(p, &b, s->header.salt);
 
 	FAULT("wal.append.before");
 	rc = write_batch(w, p, bytes);
 	if (rc < 0)
-		return err_set(e, write_error(rc), "the log could not be written: %s", strerror(-rc));
+		return err_set(e, write_error(rc), "the log could not be written: %s",
+			       strerror(-rc));
 	FAULT("wal.append.after");
 
 	for (uint32_t i = 0; i < count; i++)
@@ -452,7 +476,8 @@ int wal_append(struct wal *w, struct wal_record *recs, int n, struct err *e)
 	return rc;
 }
 
-/* ---- trimming ---------------------------------------------------------------------------------------- */
+/* ---- trimming
+ * ---------------------------------------------------------------------------------------- */
 
 /* A new segment in place of one that is wholly covered and not small. The claim is held. */
 static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
@@ -474,11 +499,13 @@ static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
 		rc = w->io->fsync(w->io, w->dirfd);
 	pthread_mutex_lock(&w->mu);
 	if (rc < 0) {
-		/* The error is spent: a later fsync of this file may lie. Only a rescue tells the truth. */
+		/* The error is spent: a later fsync of this file may lie. Only a rescue tells the
+		 * truth. */
 		w->dir_dirty = true;
 		w->refused = true;
 		w->refused_rc = -EROFS;
-		snprintf(w->reason, sizeof w->reason, "the log could not be synced: %s", strerror(-rc));
+		snprintf(w->reason, sizeof w->reason, "the log could not be synced: %s",
+			 strerror(-rc));
 		return err_set(e, -EIO, "%s", w->reason);
 	}
 	return 0;
@@ -497,7 +524,8 @@ static int drop_covered(struct wal *w, uint64_t lsn, struct err *e)
 		FAULT("wal.trim");
 		rc = w->io->unlinkat(w->io, w->dirfd, name, 0);
 		if (rc < 0 && rc != -ENOENT) {
-			rc = err_set(e, rc, "log segment '%s' cannot be removed: %s", name, strerror(-rc));
+			rc = err_set(e, rc, "log segment '%s' cannot be removed: %s", name,
+				     strerror(-rc));
 			break;
 		}
 		rc = 0;
@@ -530,7 +558,8 @@ int wal_trim(struct wal *w, uint64_t lsn, struct err *e)
 	return rc;
 }
 
-/* ---- background ------------------------------------------------------------------------------------- */
+/* ---- background
+ * ------------------------------------------------------------------------------------- */
 
 static void *background(void *arg)
 {
@@ -545,14 +574,16 @@ static void *background(void *arg)
 		if (w->stop)
 			break;
 		if (!w->syncing && (w->refused || w->durable_lsn < last_lsn(w)))
-			(void)lead_sync(w, NULL); /* a failure shows in the status and in every append */
+			(void)lead_sync(
+				w, NULL); /* a failure shows in the status and in every append */
 		write_mark(w);
 	}
 	pthread_mutex_unlock(&w->mu);
 	return NULL;
 }
 
-/* ---- open and close ----------------------------------------------------------------------------------- */
+/* ---- open and close
+ * ----------------------------------------------------------------------------------- */
 
 /* Which boot this is, 0 where the kernel does not say (then nothing is excused as a power cut). */
 static uint64_t boot_of_machine(void)
@@ -583,7 +614,8 @@ static int continue_segment(struct wal *w, uint64_t first)
 	return 0;
 }
 
-/* An empty segment of an earlier boot goes once its successor is safe, or each boot would leave one. */
+/* An empty segment of an earlier boot goes once its successor is safe, or each boot would leave
+ * one. */
 static void drop_empty(struct wal *w, const struct wal_segment *empty)
 {
 	struct wal_segment **link = &w->head;
@@ -599,7 +631,8 @@ static void drop_empty(struct wal *w, const struct wal_segment *empty)
 	wal_segment_free(w->io, s);
 }
 
-/* A new segment behind what was recovered, safe on disk. empty: what it takes the place of, or NULL. */
+/* A new segment behind what was recovered, safe on disk. empty: what it takes the place of, or
+ * NULL. */
 static int start_segment(struct wal *w, const struct wal_segment *empty, struct err *e)
 {
 	int rc = begin_segment(w, w->start_lsn, w->start_follows, e);
@@ -623,7 +656,9 @@ static void start_appends(struct wal *w, const struct wal_recovery *r)
 	uint64_t first = MAX(MAX(r->next_lsn, r->lsn_floor), MAX(w->opt.next_lsn_min, 1));
 	struct wal_segment *old = w->tail;
 	struct wal_segment *empty =
-		old && old->last_lsn < old->header.first_lsn && old->header.first_lsn == first ? old : NULL;
+		old && old->last_lsn < old->header.first_lsn && old->header.first_lsn == first
+			? old
+			: NULL;
 	struct err e = {0};
 
 	w->start_lsn = first;
@@ -646,7 +681,8 @@ static int open_dir(struct wal *w, int dirfd, const char *dir, struct err *e)
 	int rc = w->opt.read_only ? 0 : io_mkdirs(w->io, dirfd, dir);
 
 	if (rc == 0)
-		rc = w->dirfd = w->io->openat(w->io, dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+		rc = w->dirfd =
+			w->io->openat(w->io, dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	return rc < 0 ? err_set(e, rc, "the log '%s' cannot be opened: %s", dir, strerror(-rc)) : 0;
 }
 
@@ -763,7 +799,8 @@ void wal_close(struct wal *w)
 	free(w);
 }
 
-/* ---- what it is like ----------------------------------------------------------------------------------- */
+/* ---- what it is like
+ * ----------------------------------------------------------------------------------- */
 
 uint64_t wal_last_lsn(const struct wal *w)
 {

@@ -1,8 +1,8 @@
 /*
  * wal: the write-ahead log of one database (docs/format-wal.md).
  *
- * A log is a row of segment files. Every record carries a log sequence number (LSN: 1, 2, 3, ... per
- * database, never reused), a type, a table id and a payload that the log does not look into.
+ * A log is a row of segment files. Every record carries a log sequence number (LSN: 1, 2, 3, ...
+ * per database, never reused), a type, a table id and a payload that the log does not look into.
  * wal_append() takes several records and makes them one checksummed batch: all or none of it.
  */
 #ifndef TIDE_WAL_H
@@ -30,12 +30,12 @@ struct wal_record {
 struct wal;
 
 struct wal_options {
-	int64_t sync_interval_ns;  /* background fdatasync when dirty; 0 = none (tests) */
-	uint64_t next_lsn_min;     /* LSNs start at least here (catalogue's highest + 1) */
-	bool read_only;            /* replay only: nothing is written, another process may be writing */
-	uint64_t segment_bytes;    /* 0: WAL_SEGMENT_BYTES */
-	uint64_t unsynced_max;     /* RAM for batches not yet synced; 0: WAL_UNSYNCED_MAX */
-	uint64_t boot;             /* which boot of the machine this is; 0: ask the kernel (tests set it) */
+	int64_t sync_interval_ns; /* background fdatasync when dirty; 0 = none (tests) */
+	uint64_t next_lsn_min;    /* LSNs start at least here (catalogue's highest + 1) */
+	bool read_only; /* replay only: nothing is written, another process may be writing */
+	uint64_t segment_bytes; /* 0: WAL_SEGMENT_BYTES */
+	uint64_t unsynced_max;  /* RAM for batches not yet synced; 0: WAL_UNSYNCED_MAX */
+	uint64_t boot; /* which boot of the machine this is; 0: ask the kernel (tests set it) */
 };
 
 /* Called once per record in LSN order; the payload is lent for the call. <0 stops the replay. */
@@ -47,8 +47,8 @@ struct wal_status {
 	uint64_t durable_lsn; /* every record up to here survives power loss */
 	uint64_t bytes;       /* in all segments */
 	uint32_t segments;
-	bool read_only;       /* corruption in the middle, or a failed fsync not yet made good */
-	char reason[256];     /* why read_only */
+	bool read_only;   /* corruption in the middle, or a failed fsync not yet made good */
+	char reason[256]; /* why read_only */
 	uint64_t replayed_bytes;
 	uint64_t cut_bytes; /* of a torn tail, cut off at open */
 };
@@ -87,9 +87,9 @@ int wal_append(struct wal *w, struct wal_record *recs, int n, struct err *e) mus
 int wal_sync(struct wal *w, uint64_t lsn, struct err *e) must_check;
 
 /*
- * Every record up to and including lsn is stored elsewhere: drop segments that hold only such. Where
- * that is all of the segment in use and it is not small, a new one is begun first. -EROFS: the log was
- * opened read-only or is damaged, and stays as it is.
+ * Every record up to and including lsn is stored elsewhere: drop segments that hold only such.
+ * Where that is all of the segment in use and it is not small, a new one is begun first. -EROFS:
+ * the log was opened read-only or is damaged, and stays as it is.
  */
 int wal_trim(struct wal *w, uint64_t lsn, struct err *e) must_check;
 

@@ -3,10 +3,10 @@
  *
  * The rules are in docs/format-wal.md under "Recovery". Segments are merged by LSN, as sorted lists
  * are: each has a cursor on its next valid batch (found by searching, where the bytes before it are
- * damaged), and x is the next LSN wanted. A round goes over the segments in order and takes from each
- * the batches that begin at x; rounds go on while one makes progress. In a log without damage one round
- * reads every segment once. Cursors that still stand on a batch at the end are the proof that
- * something is missing at x.
+ * damaged), and x is the next LSN wanted. A round goes over the segments in order and takes from
+ * each the batches that begin at x; rounds go on while one makes progress. In a log without damage
+ * one round reads every segment once. Cursors that still stand on a batch at the end are the proof
+ * that something is missing at x.
  */
 #include "engine/wal_segment.h"
 
@@ -28,10 +28,10 @@ struct cursor {
 	bool header_good;
 	uint64_t boot; /* of the header, or what is to be assumed */
 	struct wal_batch batch;
-	int64_t off;     /* of batch */
-	int64_t end;     /* behind the last batch that was taken: what is worth keeping */
-	int64_t damage;  /* offset of the latest damage, or -1 */
-	int64_t size;    /* of the file */
+	int64_t off;    /* of batch */
+	int64_t end;    /* behind the last batch that was taken: what is worth keeping */
+	int64_t damage; /* offset of the latest damage, or -1 */
+	int64_t size;   /* of the file */
 };
 
 struct recovery {
@@ -53,7 +53,8 @@ static int read_failed(const struct cursor *c, int rc, struct err *e)
 	return err_set(e, rc, "log segment '%s': cannot be read: %s", c->name, strerror(-rc));
 }
 
-/* ---- which segments there are ------------------------------------------------------------------- */
+/* ---- which segments there are -------------------------------------------------------------------
+ */
 
 static int by_number(const void *a, const void *b)
 {
@@ -102,7 +103,8 @@ static int list_segments(struct recovery *r, struct err *e)
 	return rc;
 }
 
-/* ---- cursors --------------------------------------------------------------------------------------- */
+/* ---- cursors
+ * --------------------------------------------------------------------------------------- */
 
 static void close_cursor(struct recovery *r, struct cursor *c)
 {
@@ -125,14 +127,16 @@ static void refuse(struct recovery *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* The whole segment was read. What was replayed of it must be on disk before anyone relies on it. */
+/* The whole segment was read. What was replayed of it must be on disk before anyone relies on it.
+ */
 static void end_cursor(struct recovery *r, struct cursor *c)
 {
 	c->state = AT_END;
 	if (!r->read_only) {
 		int rc = r->io->fdatasync(r->io, c->seg->fd);
 		if (rc < 0)
-			refuse(r, "log segment '%s' could not be synced: %s", c->name, strerror(-rc));
+			refuse(r, "log segment '%s' could not be synced: %s", c->name,
+			       strerror(-rc));
 	}
 	close_cursor(r, c);
 }
@@ -148,11 +152,12 @@ static int seek(struct recovery *r, struct cursor *c, int64_t off, struct err *e
 		end_cursor(r, c);
 		return 0;
 	}
-	int rc = c->header_good ? wal_reader_batch(&c->reader, off, salt, lsn_min, &c->batch, NULL) : 1;
+	int rc = c->header_good ? wal_reader_batch(&c->reader, off, salt, lsn_min, &c->batch, NULL)
+				: 1;
 	if (rc == 1) {
 		c->damage = off;
-		rc = wal_reader_find(&c->reader, c->header_good ? off + 1 : off, salt, lsn_min, &c->batch,
-				     &c->off);
+		rc = wal_reader_find(&c->reader, c->header_good ? off + 1 : off, salt, lsn_min,
+				     &c->batch, &c->off);
 	}
 	if (rc < 0)
 		return read_failed(c, rc, e);
@@ -175,7 +180,9 @@ static int read_header(struct recovery *r, struct cursor *c, struct err *e)
 	if (rc == 0) {
 		rc = wal_header_decode(p, h);
 		if (rc == -EMEDIUMTYPE)
-			return err_set(e, rc, "log segment '%s' was written by another version of tidefs", c->name);
+			return err_set(e, rc,
+				       "log segment '%s' was written by another version of tidefs",
+				       c->name);
 		c->header_good = rc == 0 && h->first_lsn == c->name_lsn && h->number == c->number &&
 				 (!r->out.has_id || memcmp(h->log_id, r->out.log_id, 16) == 0);
 	}
@@ -183,7 +190,8 @@ static int read_header(struct recovery *r, struct cursor *c, struct err *e)
 	 * A page that never reached the disk reads as zeros. Its segment was then begun in the boot
 	 * that wrote the one before.
 	 */
-	bool lost = !c->header_good && rc != 1 && memcmp(p, zeros, sizeof zeros) == 0 && c > r->cursors;
+	bool lost =
+		!c->header_good && rc != 1 && memcmp(p, zeros, sizeof zeros) == 0 && c > r->cursors;
 	c->boot = c->header_good ? h->boot : lost ? c[-1].boot : r->boot;
 	if (c->header_good && !r->out.has_id) {
 		memcpy(r->out.log_id, h->log_id, 16);
@@ -200,7 +208,8 @@ static int open_cursor(struct recovery *r, struct cursor *c, struct err *e)
 	if (!s)
 		return err_set(e, -ENOMEM, "the log: out of memory");
 	c->seg = s;
-	s->fd = r->io->openat(r->io, r->dirfd, c->name, (r->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC, 0);
+	s->fd = r->io->openat(r->io, r->dirfd, c->name,
+			      (r->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC, 0);
 	int rc = s->fd < 0 ? s->fd : r->io->fstat(r->io, s->fd, &st);
 	if (rc < 0)
 		return read_failed(c, rc, e);
@@ -219,7 +228,8 @@ static int open_cursor(struct recovery *r, struct cursor *c, struct err *e)
 	return 0;
 }
 
-/* ---- replay ---------------------------------------------------------------------------------------- */
+/* ---- replay
+ * ---------------------------------------------------------------------------------------- */
 
 static int replay_batch(struct recovery *r, struct cursor *c, struct err *e)
 {
@@ -272,7 +282,8 @@ static int drain(struct recovery *r, struct cursor *c, struct err *e)
 	return rc;
 }
 
-/* ---- judging what is left ------------------------------------------------------------------------------ */
+/* ---- judging what is left
+ * ------------------------------------------------------------------------------ */
 
 /* Whether this segment shows that the log went on behind x. */
 static bool goes_on(const struct recovery *r, const struct cursor *c)
@@ -303,22 +314,26 @@ static void say_damaged(struct recovery *r, const struct cursor *proof)
 {
 	const struct cursor *hole = NULL;
 	char follows[128];
-	uint64_t lsn = proof->state == AT_BATCH ? proof->batch.first_lsn : proof->seg->header.first_lsn;
+	uint64_t lsn =
+		proof->state == AT_BATCH ? proof->batch.first_lsn : proof->seg->header.first_lsn;
 
 	for (const struct cursor *c = r->cursors; c <= proof; c++)
 		if (c->damage >= 0)
 			hole = c;
 	if (proof->state == AT_BATCH)
-		snprintf(follows, sizeof follows, "a valid batch (record %" PRIu64 ") follows at byte %lld of '%s'",
-			 lsn, (long long)proof->off, proof->name);
+		snprintf(follows, sizeof follows,
+			 "a valid batch (record %" PRIu64 ") follows at byte %lld of '%s'", lsn,
+			 (long long)proof->off, proof->name);
 	else
 		snprintf(follows, sizeof follows, "segment '%s' follows", proof->name);
 	if (hole)
-		refuse(r, "log segment '%s' is damaged at byte %lld: record %" PRIu64 " is lost, but %s",
+		refuse(r,
+		       "log segment '%s' is damaged at byte %lld: record %" PRIu64
+		       " is lost, but %s",
 		       hole->name, (long long)hole->damage, r->x, follows);
 	else
-		refuse(r, "records %" PRIu64 " to %" PRIu64 " of the log are missing, but %s", r->x, lsn - 1,
-		       follows);
+		refuse(r, "records %" PRIu64 " to %" PRIu64 " of the log are missing, but %s", r->x,
+		       lsn - 1, follows);
 }
 
 /* x is where the log ends: is that an end, or a hole? */
@@ -348,7 +363,8 @@ static int judge(struct recovery *r, struct err *e)
 /* Cut a segment back to what was taken of it; drop it where that is nothing and it is not whole. */
 static int cut(struct recovery *r, struct cursor *c)
 {
-	bool drop = !c->header_good || (c->end <= WAL_HEADER_BYTES && c->seg->header.first_lsn > r->x);
+	bool drop =
+		!c->header_good || (c->end <= WAL_HEADER_BYTES && c->seg->header.first_lsn > r->x);
 
 	if (!drop && c->end >= c->size)
 		return 0;
@@ -382,8 +398,8 @@ static void cut_all(struct recovery *r)
 	for (uint32_t i = r->count; rc == 0 && i-- > 0;) {
 		rc = cut(r, &r->cursors[i]);
 		if (rc < 0)
-			refuse(r, "log segment '%s': its torn end cannot be cut off: %s", r->cursors[i].name,
-			       strerror(-rc));
+			refuse(r, "log segment '%s': its torn end cannot be cut off: %s",
+			       r->cursors[i].name, strerror(-rc));
 	}
 	if (rc == 0 && r->count) {
 		rc = r->io->fsync(r->io, r->dirfd);
@@ -392,7 +408,8 @@ static void cut_all(struct recovery *r)
 	}
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------- */
+/* ---- all of it
+ * -------------------------------------------------------------------------------------------- */
 
 static int recover(struct recovery *r, struct err *e)
 {
@@ -428,7 +445,12 @@ int wal_recover(const struct io *io, int dirfd, bool read_only, uint64_t boot, w
 		void *ctx, struct wal_recovery *ret, struct err *e)
 {
 	struct recovery r = {
-		.io = io, .dirfd = dirfd, .read_only = read_only, .boot = boot, .fn = fn, .ctx = ctx,
+		.io = io,
+		.dirfd = dirfd,
+		.read_only = read_only,
+		.boot = boot,
+		.fn = fn,
+		.ctx = ctx,
 	};
 	int rc = recover(&r, e);
 

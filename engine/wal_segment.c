@@ -8,15 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VERSION     1
-#define WINDOW      ((size_t)1 << 20)
-#define CHUNK       ((size_t)1 << 20)
-#define SPARES_MAX  16
+#define VERSION    1
+#define WINDOW     ((size_t)1 << 20)
+#define CHUNK      ((size_t)1 << 20)
+#define SPARES_MAX 16
 
 static const char segment_magic[8] = {'T', 'I', 'D', 'E', 'W', 'A', 'L', '1'};
 static const char batch_magic[4] = {'T', 'W', 'B', '1'};
 
-/* ---- segments ---------------------------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------------------------------
+ */
 
 /* A buf over memory that is large enough: puts never allocate. */
 static struct buf over(void *p, size_t n)
@@ -125,7 +126,8 @@ void wal_segment_free(const struct io *io, struct wal_segment *s)
 	free(s);
 }
 
-/* ---- batches ----------------------------------------------------------------------------------- */
+/* ---- batches -----------------------------------------------------------------------------------
+ */
 
 void wal_batch_seal(uint8_t *p, const struct wal_batch *b, uint32_t salt)
 {
@@ -215,7 +217,8 @@ static bool records_fit(const uint8_t *p, const struct wal_batch *b)
 	return !c.bad && n == b->count;
 }
 
-/* ---- reading a segment -------------------------------------------------------------------------- */
+/* ---- reading a segment --------------------------------------------------------------------------
+ */
 
 void wal_reader_init(struct wal_reader *r, const struct io *io, int fd, int64_t size)
 {
@@ -265,8 +268,8 @@ int wal_reader_batch(struct wal_reader *r, int64_t off, const uint32_t *salt, ui
 	if (rc)
 		return rc;
 	struct full_head h = read_head(p);
-	if (!h.has_magic || h.batch.bytes < WAL_BATCH_HEAD || h.flags || (salt && h.salt != *salt) ||
-	    h.batch.first_lsn < lsn_min || h.batch.first_lsn == 0 ||
+	if (!h.has_magic || h.batch.bytes < WAL_BATCH_HEAD || h.flags ||
+	    (salt && h.salt != *salt) || h.batch.first_lsn < lsn_min || h.batch.first_lsn == 0 ||
 	    h.batch.first_lsn > UINT64_MAX - h.batch.count)
 		return 1;
 	rc = wal_reader_peek(r, off, h.batch.bytes, &p);
@@ -305,7 +308,8 @@ int wal_reader_find(struct wal_reader *r, int64_t off, const uint32_t *salt, uin
 	return 1;
 }
 
-/* ---- batches kept in RAM ------------------------------------------------------------------------- */
+/* ---- batches kept in RAM
+ * ------------------------------------------------------------------------- */
 
 uint8_t *wal_kept_reserve(struct wal_kept *k, size_t n)
 {

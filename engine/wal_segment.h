@@ -1,6 +1,6 @@
 /*
- * wal_segment: what the log's source files share: bytes of segments and batches (docs/format-wal.md),
- * batches kept in RAM, recovery. Not for use outside engine/wal*.c.
+ * wal_segment: what the log's source files share: bytes of segments and batches
+ * (docs/format-wal.md), batches kept in RAM, recovery. Not for use outside engine/wal*.c.
  */
 #ifndef TIDE_WAL_SEGMENT_H
 #define TIDE_WAL_SEGMENT_H
@@ -11,7 +11,8 @@
 #define WAL_BATCH_HEAD   40
 #define WAL_NAME_MAX     64
 
-/* ---- segments ---------------------------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------------------------------
+ */
 
 struct wal_header {
 	uint8_t log_id[16];
@@ -45,7 +46,8 @@ int wal_segment_create(const struct io *io, int dirfd, const struct wal_header *
 		       struct wal_segment **ret);
 void wal_segment_free(const struct io *io, struct wal_segment *s); /* closes; NULL is fine */
 
-/* ---- batches ----------------------------------------------------------------------------------- */
+/* ---- batches -----------------------------------------------------------------------------------
+ */
 
 struct wal_batch {
 	uint32_t bytes; /* with the head */
@@ -70,7 +72,8 @@ size_t wal_record_bytes(const struct wal_record *r);
 void wal_record_put(struct buf *out, const struct wal_record *r);
 bool wal_record_next(struct cur *c, struct wal_record *ret); /* false: end, or c->bad */
 
-/* ---- reading a segment -------------------------------------------------------------------------- */
+/* ---- reading a segment --------------------------------------------------------------------------
+ */
 
 /* A window that slides over the file; batches are whole in it. */
 struct wal_reader {
@@ -97,7 +100,8 @@ int wal_reader_batch(struct wal_reader *r, int64_t off, const uint32_t *salt, ui
 int wal_reader_find(struct wal_reader *r, int64_t off, const uint32_t *salt, uint64_t lsn_min,
 		    struct wal_batch *ret, int64_t *ret_off);
 
-/* ---- batches kept in RAM until they are synced ----------------------------------------------------- */
+/* ---- batches kept in RAM until they are synced
+ * ----------------------------------------------------- */
 
 struct wal_chunk {
 	struct wal_chunk *next;
@@ -118,7 +122,8 @@ void wal_kept_commit(struct wal_kept *k, size_t n, uint64_t last_lsn); /* what w
 void wal_kept_forget(struct wal_kept *k, uint64_t lsn); /* chunks that end at or before it */
 void wal_kept_release(struct wal_kept *k);
 
-/* ---- recovery ----------------------------------------------------------------------------------- */
+/* ---- recovery -----------------------------------------------------------------------------------
+ */
 
 struct wal_recovery {
 	struct wal_segment *head, *tail; /* all segments, closed; given */

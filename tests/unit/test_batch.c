@@ -8,7 +8,8 @@
 #include "engine/series.h"
 #include "tests/unit/unit.h"
 
-/* ---- making rows ------------------------------------------------------------------------------- */
+/* ---- making rows -------------------------------------------------------------------------------
+ */
 
 /* Values as real columns have them; each is a case that the encoder treats apart. */
 enum shape { SMALL, CONSTANT, COUNTER, WIDE, REGULAR, DECIMAL, ROUGH, ODD, SHAPES };
@@ -124,7 +125,10 @@ static void fill(struct batch *b, uint64_t *rng, uint32_t rows)
 	b->has_version = unit_random(rng) % 4 == 0;
 	while (b->n < rows) {
 		ck_assert_int_eq(batch_reserve(b), 0);
-		b->series[b->n] = series == 0 ? b->n % 4000 : (uint32_t)(unit_random(rng) % (series == 1 ? 100 : SERIES_MAX));
+		b->series[b->n] =
+			series == 0
+				? b->n % 4000
+				: (uint32_t)(unit_random(rng) % (series == 1 ? 100 : SERIES_MAX));
 		b->time_ns[b->n] = random_int(rng, times, b->n);
 		b->version[b->n] = random_int(rng, SMALL, 0);
 		for (uint32_t i = 0; i < n; i++) {
@@ -134,14 +138,18 @@ static void fill(struct batch *b, uint64_t *rng, uint32_t rows)
 			ck_assert_int_ge(slot, 0);
 			set_value(b, slot, cols[i].shape, rng);
 		}
-		if (unit_random(rng) % 50 == 0)
+		if (unit_random(rng) % 50 == 0) {
 			batch_drop_row(b);
-		else
+			for (uint32_t i = 0; i < b->col_count; i++)
+				ck_assert_int_eq(b->cols[i].col.valid[b->n], 0);
+		} else {
 			b->n++;
+		}
 	}
 }
 
-/* ---- comparing -------------------------------------------------------------------------------------- */
+/* ---- comparing
+ * -------------------------------------------------------------------------------------- */
 
 static const struct batch_col *find(const struct batch *b, uint32_t id)
 {
@@ -159,7 +167,8 @@ static void same_value(const struct col *a, uint32_t i, const struct col *b, uin
 		ck_assert(str_eq(a->str[i], b->str[j]));
 	else
 		ck_assert_mem_eq((char *)a->data + i * coltype_size(a->type),
-				 (char *)b->data + j * coltype_size(b->type), coltype_size(a->type));
+				 (char *)b->data + j * coltype_size(b->type),
+				 coltype_size(a->type));
 }
 
 static void same(const struct batch *want, uint32_t from, uint32_t to, const struct batch *got)
@@ -183,7 +192,8 @@ static void same(const struct batch *want, uint32_t from, uint32_t to, const str
 		ck_assert(!got->cols[c].has_values || find(want, got->cols[c].col_id));
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * -------------------------------------------------------------------------------------------- */
 
 START_TEST(round_trip)
 {
@@ -194,7 +204,8 @@ START_TEST(round_trip)
 	batch_init(&b);
 	batch_init(&back);
 	buf_init(&out, 64 << 20);
-	for (int round = 0; round < 40; round++) { /* one pair of batches throughout: reuse is tested too */
+	for (int round = 0; round < 40;
+	     round++) { /* one pair of batches throughout: reuse is tested too */
 		uint32_t rows = 1 + (uint32_t)(unit_random(&rng) % (round % 8 == 7 ? 3000 : 100));
 		batch_clear(&b);
 		fill(&b, &rng, rows);
@@ -216,7 +227,8 @@ START_TEST(round_trip)
 }
 END_TEST
 
-/* Whatever the bytes, decoding ends with a valid batch or -EBADMSG and a sentence (asan watches). */
+/* Whatever the bytes, decoding ends with a valid batch or -EBADMSG and a sentence (asan watches).
+ */
 START_TEST(hostile_bytes)
 {
 	uint64_t rng = unit_seed() + 1000 + (uint64_t)_i;
@@ -240,7 +252,8 @@ START_TEST(hostile_bytes)
 		for (uint64_t k = 1 + unit_random(&rng) % 3; k; k--) {
 			uint64_t r = unit_random(&rng);
 			size_t at = r & 1 ? r / 2 % out.len : r / 2 % MIN(out.len, 40);
-			copy[at] = (char)(r & 2 ? copy[at] ^ (1 << (r >> 60 & 7)) : (int)(r >> 48 & 0xFF));
+			copy[at] = (char)(r & 2 ? copy[at] ^ (1 << (r >> 60 & 7))
+						: (int)(r >> 48 & 0xFF));
 		}
 		struct err e = {0};
 		int rc = batch_decode(&back, (struct str){copy, out.len}, &e);
@@ -253,7 +266,8 @@ START_TEST(hostile_bytes)
 				ck_assert(bc->col.valid[r] <= 1);
 				if (bc->col.type == COL_VARCHAR && bc->col.str[r].len)
 					ck_assert(bc->col.str[r].ptr >= copy &&
-						  bc->col.str[r].ptr + bc->col.str[r].len <= copy + out.len);
+						  bc->col.str[r].ptr + bc->col.str[r].len <=
+							  copy + out.len);
 			}
 		}
 		free(copy);
@@ -314,7 +328,8 @@ START_TEST(tsbs_row_size)
 		bool decimals;
 		double bytes;
 	} cases[] = {
-		{4000, 16000, false, 16}, {10, 5000, false, 16}, {100, 1000, false, 14}, {10, 10, false, 30}, {4000, 16000, true, 30},
+		{4000, 16000, false, 16}, {10, 5000, false, 16},   {100, 1000, false, 14},
+		{10, 10, false, 30},      {4000, 16000, true, 30},
 	};
 	uint64_t rng = 1;
 	struct batch b;
@@ -327,7 +342,8 @@ START_TEST(tsbs_row_size)
 		b.series[b.n] = b.n % cases[_i].hosts;
 		b.time_ns[b.n] = (INT64_C(1451606400) + b.n / cases[_i].hosts * 10) * NS_PER_S;
 		for (uint32_t c = 0; c < 10; c++) {
-			int slot = batch_col(&b, 10 + c, cases[_i].decimals ? COL_DOUBLE : COL_BIGINT);
+			int slot =
+				batch_col(&b, 10 + c, cases[_i].decimals ? COL_DOUBLE : COL_BIGINT);
 			uint64_t v = unit_random(&rng) % (cases[_i].decimals ? 10001 : 101);
 			if (cases[_i].decimals)
 				b.cols[slot].col.f64[b.n] = (double)v / 100;

@@ -77,13 +77,13 @@ static int add_attr(void *ctx, const char *p, const struct catalog_attr *a)
 	return 0;
 }
 
-#define EXPECT(call, want)                                                                         \
-	do {                                                                                       \
-		buf_init(&list, 1 << 20);                                                          \
-		ck_assert_msg((call) == 0, "%s", e.text);                                          \
-		buf_addc(&list, '\0');                                                             \
-		ck_assert_str_eq(list.data, want);                                                 \
-		buf_release(&list);                                                                \
+#define EXPECT(call, want)                                \
+	do {                                              \
+		buf_init(&list, 1 << 20);                 \
+		ck_assert_msg((call) == 0, "%s", e.text); \
+		buf_addc(&list, '\0');                    \
+		ck_assert_str_eq(list.data, want);        \
+		buf_release(&list);                       \
 	} while (0)
 
 static uint32_t new_table(const char *name)
@@ -137,7 +137,8 @@ START_TEST(tables)
 	ck_assert_int_eq(catalog_table_update(c, &t, &e), 0);
 	t.expired_before_ns = 50; /* never goes back */
 	ck_assert_int_eq(catalog_table_update(c, &t, &e), 0);
-	EXPECT(catalog_tables(c, add_table, NULL, &e), "2 Weather 0 -1;1 weather 9223372036854775806 100;");
+	EXPECT(catalog_tables(c, add_table, NULL, &e),
+	       "2 Weather 0 -1;1 weather 9223372036854775806 100;");
 	t.id = 99;
 	ck_assert_int_eq(catalog_table_update(c, &t, &e), -ENOENT);
 }
@@ -170,6 +171,8 @@ START_TEST(drop_takes_everything_of_the_table)
 	EXPECT(catalog_moved(c, fa, add_moved, NULL, &e), "");
 	EXPECT(catalog_moved(c, fb, add_moved, NULL, &e), "3<10;");
 	EXPECT(catalog_attrs(c, add_attr, NULL, &e), ":640:1:-1;ab:600:1:-1;");
+	ck_assert_int_eq(catalog_table_drop(c, b, &e), 0);
+	reopen();
 	ck_assert_uint_gt(new_table("c"), b); /* ids are never used again, also after a reopen */
 	ck_assert_uint_eq(new_table("a"), 4);
 	ck_assert_int_eq(catalog_attr_drop(c, "", &e), 0);
@@ -181,9 +184,21 @@ START_TEST(files)
 {
 	uint32_t t = new_table("t");
 	struct catalog_file f = {
-		.table_id = t, .kind = CATALOG_RUN, .path = "runs/0001.parquet", .seq_lo = 1,
-		.seq_hi = UINT64_MAX, .t_min_ns = INT64_MIN, .t_max_ns = INT64_MAX, .rows = 3, .bytes = 4,
-		.values = 5, .date = -6, .part = 7, .parts = UINT32_MAX, .generation = 9, .created_ns = 10,
+		.table_id = t,
+		.kind = CATALOG_RUN,
+		.path = "runs/0001.parquet",
+		.seq_lo = 1,
+		.seq_hi = UINT64_MAX,
+		.t_min_ns = INT64_MIN,
+		.t_max_ns = INT64_MAX,
+		.rows = 3,
+		.bytes = 4,
+		.values = 5,
+		.date = -6,
+		.part = 7,
+		.parts = UINT32_MAX,
+		.generation = 9,
+		.created_ns = 10,
 	};
 	struct catalog_file back;
 	memset(&back, 0, sizeof back);
@@ -192,10 +207,11 @@ START_TEST(files)
 	reopen();
 	EXPECT(catalog_files(c, t, add_file, &back, &e), "1 runs/0001.parquet 7/4294967295;");
 	ck_assert_str_eq(back.path, f.path);
-	ck_assert(back.id == f.id && back.table_id == t && back.kind == CATALOG_RUN && back.seq_lo == 1 &&
-		  back.seq_hi == UINT64_MAX && back.t_min_ns == INT64_MIN && back.t_max_ns == INT64_MAX &&
-		  back.rows == 3 && back.bytes == 4 && back.values == 5 && back.date == -6 && back.part == 7 &&
-		  back.generation == 9 && back.created_ns == 10);
+	ck_assert(back.id == f.id && back.table_id == t && back.kind == CATALOG_RUN &&
+		  back.seq_lo == 1 && back.seq_hi == UINT64_MAX && back.t_min_ns == INT64_MIN &&
+		  back.t_max_ns == INT64_MAX && back.rows == 3 && back.bytes == 4 &&
+		  back.values == 5 && back.date == -6 && back.part == 7 && back.generation == 9 &&
+		  back.created_ns == 10);
 
 	ck_assert_int_eq(catalog_moved_set(c, f.id, 5, 100, &e), 0);
 	ck_assert_int_eq(catalog_moved_set(c, f.id, 5, 90, &e), 0);
@@ -235,7 +251,8 @@ static void *mover(void *arg)
 	for (int i = 0; i < 50; i++) {
 		int64_t a, b;
 		if (catalog_begin(c, NULL) < 0 || catalog_get_int(c, "a", 0, &a, NULL) < 0 ||
-		    catalog_get_int(c, "b", 0, &b, NULL) < 0 || catalog_set_int(c, "a", a - 1, NULL) < 0 ||
+		    catalog_get_int(c, "b", 0, &b, NULL) < 0 ||
+		    catalog_set_int(c, "a", a - 1, NULL) < 0 ||
 		    catalog_set_int(c, "b", b + 1, NULL) < 0)
 			abort();
 		if (i % 5 == 0)
@@ -279,7 +296,8 @@ START_TEST(foreign_and_newer)
 	doctor("PRAGMA user_version = 1; PRAGMA application_id = 7");
 	ck_assert_int_eq(catalog_open(path, false, &c, &e), -EMEDIUMTYPE);
 	doctor("PRAGMA application_id = 0; PRAGMA user_version = 0");
-	ck_assert_int_eq(catalog_open(path, true, &c, &e), -EMEDIUMTYPE); /* has tables: somebody's */
+	ck_assert_int_eq(catalog_open(path, true, &c, &e),
+			 -EMEDIUMTYPE); /* has tables: somebody's */
 }
 END_TEST
 
@@ -301,7 +319,8 @@ START_TEST(malformed_values)
 {
 	uint32_t t = new_table("t");
 	uint64_t id = new_file(t, "x");
-	doctor("UPDATE files SET part = -1; UPDATE tables SET uuid = x'00'; INSERT INTO moved VALUES(1, 1e12, 0)");
+	doctor("UPDATE files SET part = -1; UPDATE tables SET uuid = x'00'; INSERT INTO moved "
+	       "VALUES(1, 1e12, 0)");
 	open_catalog();
 	buf_init(&list, 1 << 20);
 	ck_assert_int_eq(catalog_files(c, t, add_file, NULL, &e), -EBADMSG);
@@ -339,7 +358,8 @@ START_TEST(read_only)
 }
 END_TEST
 
-/* A disk that fills up inside a transaction: the errno says so, nothing of it stays, later it works. */
+/* A disk that fills up inside a transaction: the errno says so, nothing of it stays, later it
+ * works. */
 START_TEST(disk_full)
 {
 	struct rlimit old, small = {.rlim_cur = 128 << 10};
@@ -350,7 +370,8 @@ START_TEST(disk_full)
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &old);
 	small.rlim_max = old.rlim_max;
-	setrlimit(RLIMIT_FSIZE, &small); /* EFBIG stands in for ENOSPC: SQLite sees a failed write */
+	setrlimit(RLIMIT_FSIZE,
+		  &small); /* EFBIG stands in for ENOSPC: SQLite sees a failed write */
 	ck_assert_int_eq(catalog_begin(c, &e), 0);
 	for (int i = 0; rc == 0 && i < 100000; i++) {
 		struct catalog_file f = {.table_id = t, .kind = CATALOG_TILE};

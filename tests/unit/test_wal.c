@@ -1,6 +1,6 @@
 /*
- * wal: nothing acknowledged is lost, nothing else ever comes back. The model is simple: record n has a
- * payload that follows from n alone, so whatever a replay yields can be judged by itself.
+ * wal: nothing acknowledged is lost, nothing else ever comes back. The model is simple: record n
+ * has a payload that follows from n alone, so whatever a replay yields can be judged by itself.
  */
 #include <check.h>
 #include <dirent.h>
@@ -29,7 +29,8 @@ static void teardown(void)
 	unit_dir_remove(dfd, dir);
 }
 
-/* ---- records that follow from their number ------------------------------------------------------- */
+/* ---- records that follow from their number
+ * ------------------------------------------------------- */
 
 static char text[1 << 16];
 
@@ -64,15 +65,18 @@ static int check_record(void *ctx, const struct wal_record *r, struct err *err)
 	if (r->lsn != s->next)
 		return err_set(err, -EDOM, "replayed %llu, not %llu", (unsigned long long)r->lsn,
 			       (unsigned long long)s->next);
-	if (r->table_id != want.table_id || r->type != want.type || !str_eq(r->payload, want.payload))
-		return err_set(err, -EDOM, "record %llu is not what was written", (unsigned long long)r->lsn);
+	if (r->table_id != want.table_id || r->type != want.type ||
+	    !str_eq(r->payload, want.payload))
+		return err_set(err, -EDOM, "record %llu is not what was written",
+			       (unsigned long long)r->lsn);
 	s->next++;
 	return 0;
 }
 
 static const struct wal_options no_thread = {.segment_bytes = 1 << 20};
 
-static struct wal *open_at(const struct io *io, int fd, const struct wal_options *opt, struct seen *s)
+static struct wal *open_at(const struct io *io, int fd, const struct wal_options *opt,
+			   struct seen *s)
 {
 	struct seen local = {0};
 	struct wal *w = NULL;
@@ -101,10 +105,10 @@ static int append(struct wal *w, int n)
 	return rc;
 }
 
-#define OK(call)                                                                                   \
-	do {                                                                                       \
-		int rc_ = (call);                                                                  \
-		ck_assert_msg(rc_ == 0, "%d %s", rc_, e.text);                                     \
+#define OK(call)                                               \
+	do {                                                   \
+		int rc_ = (call);                              \
+		ck_assert_msg(rc_ == 0, "%d %s", rc_, e.text); \
 	} while (0)
 
 static void append_ok(struct wal *w, int n)
@@ -119,6 +123,21 @@ static struct wal_status status(struct wal *w)
 	return s;
 }
 
+static uint64_t bytes_on_disk(int fd)
+{
+	int sub = openat(fd, "wal", O_RDONLY | O_DIRECTORY);
+	DIR *d = fdopendir(sub);
+	struct dirent *de;
+	struct stat st;
+	uint64_t sum = 0;
+
+	while ((de = readdir(d)))
+		if (de->d_name[0] != '.' && fstatat(sub, de->d_name, &st, 0) == 0)
+			sum += (uint64_t)st.st_size;
+	closedir(d);
+	return sum;
+}
+
 /* Open, see [first, next), and that it takes a record and gives it back. */
 static void expect(int fd, const struct wal_options *opt, uint64_t first, uint64_t next)
 {
@@ -126,6 +145,7 @@ static void expect(int fd, const struct wal_options *opt, uint64_t first, uint64
 		struct seen s = {0};
 		struct wal *w = open_at(io_posix(), fd, opt, &s);
 		ck_assert_msg(!status(w).read_only, "%s", status(w).reason);
+		ck_assert_uint_eq(status(w).bytes, bytes_on_disk(fd)); /* no torn tail is left */
 		if (next > first || i) {
 			ck_assert_uint_eq(s.first, first);
 			ck_assert_uint_eq(s.next, next + (uint64_t)i);
@@ -138,7 +158,8 @@ static void expect(int fd, const struct wal_options *opt, uint64_t first, uint64
 	}
 }
 
-/* ---- files of a log as bytes ------------------------------------------------------------------------ */
+/* ---- files of a log as bytes
+ * ------------------------------------------------------------------------ */
 
 struct image {
 	int n;
@@ -195,7 +216,8 @@ static void put_image(const struct image *im, int fd, int skip)
 		if (i == skip)
 			continue;
 		int file = openat(sub, im->files[i].name, O_WRONLY | O_CREAT, 0600);
-		ck_assert_int_eq(write(file, im->files[i].data, im->files[i].len), (ssize_t)im->files[i].len);
+		ck_assert_int_eq(write(file, im->files[i].data, im->files[i].len),
+				 (ssize_t)im->files[i].len);
 		close(file);
 	}
 	closedir(d);
@@ -219,7 +241,8 @@ static size_t batch_end(const struct image_file *f, int k)
 	return at;
 }
 
-/* ---- plain life -------------------------------------------------------------------------------------- */
+/* ---- plain life
+ * -------------------------------------------------------------------------------------- */
 
 START_TEST(append_and_reopen)
 {
@@ -243,7 +266,8 @@ START_TEST(limits)
 {
 	struct wal *w = open_at(io_posix(), dfd, &no_thread, NULL);
 	char *big = calloc(1, WAL_BATCH_BYTES_MAX);
-	struct wal_record r[2] = {{.type = 3, .payload = {big, WAL_BATCH_BYTES_MAX}}, {.type = 3, .payload = {big, 1}}};
+	struct wal_record r[2] = {{.type = 3, .payload = {big, WAL_BATCH_BYTES_MAX}},
+				  {.type = 3, .payload = {big, 1}}};
 	ck_assert_int_eq(wal_append(w, r, 2, &e), -EMSGSIZE);
 	ck_assert_int_eq(wal_append(w, r, 0, &e), -EINVAL);
 	ck_assert_uint_eq(wal_last_lsn(w), 0);
@@ -288,7 +312,8 @@ START_TEST(segments_and_trim)
 }
 END_TEST
 
-/* A disk that is full at open: rows are served, and appends go on by themselves when there is room. */
+/* A disk that is full at open: rows are served, and appends go on by themselves when there is room.
+ */
 START_TEST(full_at_open)
 {
 	struct wal_options opt = {.next_lsn_min = 50, .segment_bytes = 100};
@@ -296,7 +321,10 @@ START_TEST(full_at_open)
 	append_ok(w, 5);
 	wal_close(w);
 	struct seen s = {0};
-	io_fault_add(faulty, &(struct io_rule){.op = "pwritev", .path = "", .first = 1, .count = -1, .error = ENOSPC});
+	io_fault_add(
+		faulty,
+		&(struct io_rule){
+			.op = "pwritev", .path = "", .first = 1, .count = -1, .error = ENOSPC});
 	w = open_at(faulty, dfd, &opt, &s);
 	ck_assert_uint_eq(s.next, 6);
 	ck_assert_int_eq(append(w, 1), -ENOSPC);
@@ -326,7 +354,11 @@ START_TEST(lsns_are_skipped)
 	append_ok(w, 2);
 	ck_assert_uint_eq(wal_last_lsn(w), 51);
 	if (_i) { /* the segment that says so is replaced */
-		io_fault_add(faulty, &(struct io_rule){.op = "fdatasync", .path = ".wal", .first = 1, .count = 1, .error = EIO});
+		io_fault_add(faulty, &(struct io_rule){.op = "fdatasync",
+						       .path = ".wal",
+						       .first = 1,
+						       .count = 1,
+						       .error = EIO});
 		OK(wal_sync(w, 51, &e));
 		io_fault_clear(faulty);
 	}
@@ -394,7 +426,8 @@ START_TEST(replay_stops)
 	struct wal *w = open_at(io_posix(), dfd, &no_thread, NULL);
 	append_ok(w, 4);
 	wal_close(w);
-	ck_assert_int_eq(wal_open(io_posix(), dfd, "wal", &no_thread, stop_at_two, NULL, &w, &e), -ECANCELED);
+	ck_assert_int_eq(wal_open(io_posix(), dfd, "wal", &no_thread, stop_at_two, NULL, &w, &e),
+			 -ECANCELED);
 	ck_assert_str_eq(e.text, "enough");
 }
 END_TEST
@@ -411,7 +444,8 @@ START_TEST(background_sync)
 }
 END_TEST
 
-/* ---- damage -------------------------------------------------------------------------------------------- */
+/* ---- damage
+ * -------------------------------------------------------------------------------------------- */
 
 /* How many batches of a file lie whole before `len`. */
 static uint64_t records_before(const struct image *im, int file, size_t len)
@@ -467,7 +501,8 @@ START_TEST(cut_everywhere)
 }
 END_TEST
 
-/* Cut any other segment anywhere: what follows proves a loss, so it refuses, with the prefix served. */
+/* Cut any other segment anywhere: what follows proves a loss, so it refuses, with the prefix
+ * served. */
 START_TEST(cut_in_the_middle)
 {
 	struct image im, after;
@@ -492,7 +527,8 @@ START_TEST(cut_in_the_middle)
 			ck_assert_ptr_nonnull(strstr(e.text, ".wal'"));
 			wal_close(w);
 			take_image(&after, dfd);
-			ck_assert_int_eq(after.n, len == full ? im.n - 1 : im.n); /* nothing was touched */
+			ck_assert_int_eq(after.n,
+					 len == full ? im.n - 1 : im.n); /* nothing was touched */
 			if (len < full)
 				ck_assert_uint_eq(after.files[k].len, len);
 			free_image(&after);
@@ -503,7 +539,8 @@ START_TEST(cut_in_the_middle)
 }
 END_TEST
 
-/* Flip a bit in every byte of every file: a prefix, and where it is not to be the whole end, refused. */
+/* Flip a bit in every byte of every file: a prefix, and where it is not to be the whole end,
+ * refused. */
 START_TEST(flip_everywhere)
 {
 	struct image im;
@@ -520,7 +557,8 @@ START_TEST(flip_everywhere)
 			f->data[at] ^= bit;
 			put_image(&im, dfd, -1);
 			f->data[at] ^= bit;
-			w = open_at(io_posix(), dfd, &opt, &s); /* check_record refuses what was not written */
+			w = open_at(io_posix(), dfd, &opt,
+				    &s); /* check_record refuses what was not written */
 			uint64_t next = s.next ? s.next : 1;
 			ck_assert_uint_lt(next, end);
 			uint64_t before = records_before(&im, k, at);
@@ -528,8 +566,9 @@ START_TEST(flip_everywhere)
 				before = records_before(&im, k - 1, im.files[k - 1].len);
 			bool last_batch = k == im.n - 1 && before + 3 >= end;
 			if (!status(w).read_only) {
-				ck_assert_msg(last_batch, "file %d byte %zu: cut to %llu of %llu", k, at,
-					      (unsigned long long)next, (unsigned long long)end);
+				ck_assert_msg(last_batch, "file %d byte %zu: cut to %llu of %llu",
+					      k, at, (unsigned long long)next,
+					      (unsigned long long)end);
 				append_ok(w, 1);
 			}
 			wal_close(w);
@@ -560,10 +599,12 @@ START_TEST(closing_mark)
 }
 END_TEST
 
-/* A power cut lets later pages through without earlier ones. That is no damage, unless it was synced. */
+/* A power cut lets later pages through without earlier ones. That is no damage, unless it was
+ * synced. */
 START_TEST(power_cut)
 {
-	struct wal_options opt = {.segment_bytes = 400, .boot = 1}, later = {.segment_bytes = 400, .boot = 2};
+	struct wal_options opt = {.segment_bytes = 400, .boot = 1},
+			   later = {.segment_bytes = 400, .boot = 2};
 	struct image im;
 	struct wal *w = open_at(io_posix(), dfd, &opt, NULL);
 	for (int i = 0; i < 12; i++) {
@@ -589,13 +630,15 @@ START_TEST(power_cut)
 			for (int boot = 1; boot <= 2; boot++) {
 				put_image(&im, dfd, -1);
 				s = (struct seen){0};
-				struct wal *x = open_at(io_posix(), dfd, boot == 1 ? &opt : &later, &s);
+				struct wal *x =
+					open_at(io_posix(), dfd, boot == 1 ? &opt : &later, &s);
 				bool refused = !last && (boot == 1 || lsn <= synced);
-				ck_assert_msg(status(x).read_only == refused, "%d %d %d: %s", k, b, boot,
-					      status(x).reason);
+				ck_assert_msg(status(x).read_only == refused, "%d %d %d: %s", k, b,
+					      boot, status(x).reason);
 				ck_assert_uint_eq(s.next ? s.next : 1, lsn);
 				wal_close(x);
-				if (!refused && boot == 2) { /* and it is whole from then on; LSNs may have been skipped */
+				if (!refused && boot == 2) { /* and it is whole from then on; LSNs
+								may have been skipped */
 					s = (struct seen){.jump = 0};
 					x = open_at(io_posix(), dfd, &later, &s);
 					ck_assert_msg(!status(x).read_only, "%s", status(x).reason);
@@ -624,7 +667,8 @@ START_TEST(stale_batches)
 	struct wal_options opt = {.segment_bytes = 400};
 	wal_close(small_log(&im, 400, 12, 0));
 	ck_assert_int_gt(im.n, 3);
-	/* The tail of an older segment behind the end of the last one, and a copy of its own front. */
+	/* The tail of an older segment behind the end of the last one, and a copy of its own front.
+	 */
 	struct image_file *f = &im.files[im.n - 1];
 	uint64_t end = records_before(&im, im.n - 1, f->len);
 	for (int from = 0; from < im.n; from++) {
@@ -640,6 +684,52 @@ START_TEST(stale_batches)
 }
 END_TEST
 
+/* The same, with the very LSN that is wanted next: only the salt tells. */
+START_TEST(stale_batch_with_the_right_lsn)
+{
+	struct image im, other;
+	wal_close(small_log(&other, 1 << 20, 6, 0));
+	struct image none = {0};
+	put_image(&none, dfd, -1);
+	wal_close(small_log(&im, 1 << 20, 6, 0));
+	struct image_file *f = &im.files[0], *o = &other.files[0];
+	size_t five = batch_end(f, 5), all = batch_end(f, 6);
+	ck_assert_uint_eq(batch_end(o, 6), all);
+	memcpy(f->data + five, o->data + five, all - five);
+	put_image(&im, dfd, -1);
+	expect(dfd, &no_thread, 1, records_before(&im, 0, five));
+	free_image(&im);
+	free_image(&other);
+}
+END_TEST
+
+/* The search goes through a window of 1 MiB: a batch that begins at its very end is found too. */
+START_TEST(search_across_windows)
+{
+	struct image im;
+	char *big = calloc(1, 2 << 20);
+	struct wal *w = open_at(io_posix(), dfd, &(struct wal_options){0}, NULL);
+	struct wal_record r = {.type = 3, .table_id = 1, .payload = {big, 1}};
+	OK(wal_append(w, &r, 1, &e));
+	/* 40 head, 1 type, 1 table, 3 length: the next batch begins _i bytes before the window's
+	 * end */
+	r.payload.len = (1 << 20) + 1 - 45 - (size_t)_i;
+	OK(wal_append(w, &r, 1, &e));
+	r.payload.len = 1;
+	OK(wal_append(w, &r, 1, &e));
+	take_image(&im, dfd);
+	wal_close(w);
+	im.files[0].data[batch_end(&im.files[0], 1) + 100] ^= 1;
+	put_image(&im, dfd, -1);
+	OK(wal_open(io_posix(), dfd, "wal", &no_thread, NULL, NULL, &w, &e));
+	ck_assert(status(w).read_only);
+	ck_assert_uint_eq(wal_last_lsn(w), 1);
+	wal_close(w);
+	free_image(&im);
+	free(big);
+}
+END_TEST
+
 START_TEST(newer_version)
 {
 	struct image im;
@@ -649,7 +739,8 @@ START_TEST(newer_version)
 	memcpy(im.files[0].data + 76, &crc, 4);
 	put_image(&im, dfd, -1);
 	struct wal *w;
-	ck_assert_int_eq(wal_open(io_posix(), dfd, "wal", &no_thread, NULL, NULL, &w, &e), -EMEDIUMTYPE);
+	ck_assert_int_eq(wal_open(io_posix(), dfd, "wal", &no_thread, NULL, NULL, &w, &e),
+			 -EMEDIUMTYPE);
 	free_image(&im);
 }
 END_TEST
@@ -659,7 +750,9 @@ START_TEST(read_error_is_not_damage)
 	struct image im;
 	wal_close(small_log(&im, 1 << 20, 5, 0));
 	struct wal *w;
-	io_fault_add(faulty, &(struct io_rule){.op = "pread", .path = ".wal", .first = 1, .count = 1, .error = EIO});
+	io_fault_add(faulty,
+		     &(struct io_rule){
+			     .op = "pread", .path = ".wal", .first = 1, .count = 1, .error = EIO});
 	ck_assert_int_eq(wal_open(faulty, dfd, "wal", &no_thread, NULL, NULL, &w, &e), -EIO);
 	io_fault_clear(faulty);
 	expect(dfd, &no_thread, 1, records_before(&im, 0, im.files[0].len));
@@ -667,12 +760,19 @@ START_TEST(read_error_is_not_damage)
 }
 END_TEST
 
-/* ---- a disk that fails ------------------------------------------------------------------------------------ */
+/* ---- a disk that fails
+ * ------------------------------------------------------------------------------------ */
 
-static void rule(const char *op, int first, int count, enum io_fault_kind kind, int error, int64_t arg)
+static void rule(const char *op, int first, int count, enum io_fault_kind kind, int error,
+		 int64_t arg)
 {
-	io_fault_add(faulty, &(struct io_rule){.op = op, .path = ".wal", .first = first, .count = count,
-					       .kind = kind, .error = error, .arg = arg});
+	io_fault_add(faulty, &(struct io_rule){.op = op,
+					       .path = ".wal",
+					       .first = first,
+					       .count = count,
+					       .kind = kind,
+					       .error = error,
+					       .arg = arg});
 }
 
 START_TEST(disk_full)
@@ -765,7 +865,8 @@ START_TEST(fsync_failed_and_old_copy_bad)
 			free(copy);
 		}
 	}
-	/* Or the new one did not get to the disk whole, and the old one had all in the page cache. */
+	/* Or the new one did not get to the disk whole, and the old one had all in the page cache.
+	 */
 	f = &im.files[1];
 	for (size_t full = f->len; f->len > 0; f->len--) {
 		put_image(&im, dfd, -1);
@@ -838,7 +939,8 @@ START_TEST(unsynced_is_bounded)
 }
 END_TEST
 
-/* ---- many threads --------------------------------------------------------------------------------------- */
+/* ---- many threads
+ * --------------------------------------------------------------------------------------- */
 
 #define APPENDERS 4
 #define EACH      400
@@ -854,7 +956,8 @@ static void *appender(void *arg)
 		struct wal_record r[2];
 		for (int k = 0; k < 2; k++) {
 			int n = snprintf(payload, sizeof payload, "%d/%d", (int)(intptr_t)arg, i);
-			r[k] = (struct wal_record){.type = 3, .table_id = (uint32_t)(intptr_t)arg,
+			r[k] = (struct wal_record){.type = 3,
+						   .table_id = (uint32_t)(intptr_t)arg,
 						   .payload = {payload, (size_t)n}};
 		}
 		if (wal_append(shared, r, 2, NULL) < 0 || r[1].lsn != r[0].lsn + 1)
@@ -907,7 +1010,8 @@ static int tally_record(void *ctx, const struct wal_record *r, struct err *err)
 
 START_TEST(threads)
 {
-	struct wal_options opt = {.segment_bytes = 4000, .sync_interval_ns = NS_PER_MS, .unsynced_max = 8000};
+	struct wal_options opt = {
+		.segment_bytes = 4000, .sync_interval_ns = NS_PER_MS, .unsynced_max = 8000};
 	pthread_t th[APPENDERS], tr;
 	struct tally t = {.lsn = 0};
 
@@ -935,7 +1039,60 @@ START_TEST(threads)
 }
 END_TEST
 
-/* ---- kill -9 at each named place ------------------------------------------------------------------------- */
+static void *sync_all(void *arg)
+{
+	return (void *)(intptr_t)wal_sync(shared, UINT64_MAX, NULL);
+}
+
+/* What was appended while a sync ran is not covered by it; appends go on meanwhile. */
+START_TEST(append_during_sync)
+{
+	pthread_t th;
+	void *rc;
+	shared = open_at(faulty, dfd, &no_thread, NULL);
+	for (int i = 0; i < 3; i++) {
+		append_ok(shared, 1);
+		rule("fdatasync", 1, 1, IO_DELAY, 0, 1000);
+		ck_assert_int_eq(pthread_create(&th, NULL, sync_all, NULL), 0);
+		while (io_fault_hits(faulty) <= 2 * i)
+			usleep(1000);
+		append_ok(shared, 1);
+		uint64_t last = wal_last_lsn(shared);
+		ck_assert_uint_lt(status(shared).durable_lsn, last - 1); /* so it did not wait */
+		pthread_join(th, &rc);
+		ck_assert_ptr_null(rc);
+		ck_assert_uint_eq(status(shared).durable_lsn, last - 1);
+		rule("fdatasync", 1, 1, IO_DELAY, 0, 0);
+		OK(wal_sync(shared, last, &e));
+		ck_assert_int_eq(io_fault_hits(faulty), 2 * i + 2);
+	}
+	wal_close(shared);
+}
+END_TEST
+
+/* A sync that fails and is made good delays appends; it does not refuse them. */
+START_TEST(append_during_rescue)
+{
+	pthread_t th;
+	void *rc;
+	shared = open_at(faulty, dfd, &no_thread, NULL);
+	append_ok(shared, 1);
+	rule("fdatasync", 1, 1, IO_FAIL, EIO, 0);
+	rule("fdatasync", 2, 1, IO_DELAY, 0, 1000);
+	ck_assert_int_eq(pthread_create(&th, NULL, sync_all, NULL), 0);
+	while (io_fault_hits(faulty) < 2)
+		usleep(1000);
+	append_ok(shared, 1);
+	ck_assert_uint_ge(status(shared).durable_lsn, 1);
+	pthread_join(th, &rc);
+	ck_assert_ptr_null(rc);
+	wal_close(shared);
+	expect(dfd, &no_thread, 1, 3);
+}
+END_TEST
+
+/* ---- kill -9 at each named place
+ * ------------------------------------------------------------------------- */
 
 START_TEST(killed)
 {
@@ -989,13 +1146,15 @@ START_TEST(killed)
 }
 END_TEST
 
-/* ---- anything goes ---------------------------------------------------------------------------------------- */
+/* ---- anything goes
+ * ---------------------------------------------------------------------------------------- */
 
 /* Random life with faults, crashes (the files as they are) and torn tails, against the model. */
 START_TEST(random_life)
 {
 	uint64_t rng = unit_seed() + (uint64_t)_i;
-	struct wal_options opt = {.segment_bytes = 200 + unit_random(&rng) % 3000, .unsynced_max = 100000, .boot = 1};
+	struct wal_options opt = {
+		.segment_bytes = 200 + unit_random(&rng) % 3000, .unsynced_max = 100000, .boot = 1};
 	struct wal *w = open_at(faulty, dfd, &opt, NULL);
 	uint64_t synced = 0, last = 0, trimmed = 0;
 
@@ -1021,13 +1180,15 @@ START_TEST(random_life)
 				OK(wal_sync(w, UINT64_MAX, &e));
 			break;
 		case 4: /* a write fails */
-			rule("pwritev", 1, 1, IO_TEAR, r & 16 ? ENOSPC : EIO, (int64_t)(r / 32 % 200));
+			rule("pwritev", 1, 1, IO_TEAR, r & 16 ? ENOSPC : EIO,
+			     (int64_t)(r / 32 % 200));
 			rc = append(w, 1 + (int)(r / 16 % 4));
 			io_fault_clear(faulty);
 			ck_assert(rc == -ENOSPC || rc == -EIO || rc == 0);
 			last = wal_last_lsn(w);
 			break;
-		case 5: { /* crash: kill -9, sometimes with a batch half written, sometimes with power */
+		case 5: { /* crash: kill -9, sometimes with a batch half written, sometimes with
+			     power */
 			struct image im;
 			take_image(&im, dfd);
 			wal_close(w);
@@ -1089,6 +1250,8 @@ int main(void)
 	tcase_add_test(tc, closing_mark);
 	tcase_add_test(tc, power_cut);
 	tcase_add_test(tc, stale_batches);
+	tcase_add_test(tc, stale_batch_with_the_right_lsn);
+	tcase_add_loop_test(tc, search_across_windows, 0, 6);
 	tcase_add_test(tc, newer_version);
 	tcase_add_test(tc, read_error_is_not_damage);
 	tcase_add_test(tc, disk_full);
@@ -1099,6 +1262,8 @@ int main(void)
 	tcase_add_test(tc, fsync_recovers_by_itself);
 	tcase_add_test(tc, unsynced_is_bounded);
 	tcase_add_loop_test(tc, threads, 0, 2);
+	tcase_add_test(tc, append_during_sync);
+	tcase_add_test(tc, append_during_rescue);
 	tcase_add_loop_test(tc, killed, 0, 5);
 	tcase_add_loop_test(tc, random_life, 0, 20);
 	suite_add_tcase(s, tc);
