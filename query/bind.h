@@ -1,0 +1,186 @@
+/*
+ * bind: private to the binder's files (bind*.c, pushdown.c, prune.c). The story is at the top of bind.c.
+ */
+#ifndef TIDE_BIND_H
+#define TIDE_BIND_H
+
+#include "query/plan.h"
+#include "query/query.h"
+
+#define BIND_NODES_MAX 20000 /* plan nodes; WITH queries are inlined, and could multiply */
+
+/* A WITH query, visible to those behind it and to the query it stands in front of. */
+struct cte {
+	const struct cte *next; /* declared before, or further out */
+	const struct ast_with *with;
+};
+
+struct bind {
+	struct arena *arena;
+	const struct query_env *env;
+	const struct exec_ctx *exec;
+	struct err *e;
+	bool is_volatile;
+	struct table **tables; /* heap: referenced */
+	uint32_t table_count, table_cap;
+	uint32_t depth;        /* queries inside queries, WITH expanded */
+	uint32_t nodes;
+	const struct cte *ctes;
+};
+
+int bind_fail(struct bind *b, struct pos at, const char *fmt, ...) printf_like(3, 4);
+int bind_nomem(struct bind *b);
+int bind_no_yet(struct bind *b, struct pos at, const char *what); /* "... not supported yet" */
+
+/* ---- scopes (bind_scope.c) --------------------------------------------------------------------- */
+
+/* A column that names can reach. */
+struct scope_col {
+	struct str db, rel; /* ptr NULL: none */
+	struct str name;
+	const struct type *type;
+	uint32_t index;     /* of the plan below */
+};
+
+struct scope {
+	const struct scope *outer; /* of the query around this one; NULL: none */
+	struct scope_col *cols;
+	uint32_t n;
+};
+
+/* A select list's column, as ORDER BY sees it. */
+struct output {
+	struct bx *x;    /* over the FROM columns and aggregate marks */
+	struct str name; /* ptr NULL: it has none */
+	bool is_alias;
+	struct pos pos;
+};
+
+struct aggs {
+	struct plan_agg *v;
+	uint32_t n, cap;
+};
+
+/* Where an expression stands. */
+struct bind_ctx {
+	struct bind *b;
+	const struct scope *scope;
+	struct aggs *aggs;        /* collected here; NULL: none may stand here... */
+	const char *clause;       /* ...in "WHERE", "GROUP BY", ... */
+	bool in_agg;              /* inside an aggregate's arguments */
+	const struct output *outputs; /* names that come first (ORDER BY) */
+	uint32_t output_n;
+	const struct item_list *aliases; /* not visible, but worth a hint */
+};
+
+/* How well `name` fits what was written: 2 exactly, 1 but for case (unquoted only), 0 not. */
+int name_fits(const struct ident *id, struct str name);
+int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
+int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct bx **ret); /* (x).a.b */
+
+/* ---- expressions (bind_expr.c, bind_call.c) ----------------------------------------------------------- */
+
+/* Aggregates stand in expressions as columns from here on, until bind_select puts the AGG node below. */
+#define AGG_MARK UINT32_C(0x40000000)
+
+int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
+int bind_condition(struct bind_ctx *c, const struct ast_expr *x, const char *what, struct bx **ret);
+int bind_exprs(struct bind_ctx *c, const struct expr_list *l, struct bx ***ret, bool **ret_literal);
+int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
+int bind_form(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret); /* 1: it was one; 0: not */
+int bind_type(struct bind *b, const struct ast_type *t, const struct type **ret);
+
+/* A registry function over bound arguments, coerced and folded. */
+int bind_func(struct bind *b, struct pos at, const char *name, struct bx **args, const bool *literal,
+	      uint32_t n, struct bx **ret);
+
+/* x as `to`: itself, or cast. literal: a text literal, whose text must be right. */
+int bind_coerce(struct bind *b, struct bx *x, const struct type *to, bool literal, struct bx **ret);
+
+/* The type that all of them become; they are coerced in place. what: "CASE", for the sentence. */
+int bind_common(struct bind *b, struct pos at, const char *what, struct bx **x, const bool *literal,
+		uint32_t n, uint32_t step, const struct type **ret);
+
+int bind_const_i64(struct bind *b, const struct type *t, int64_t v, struct pos at, struct bx **ret);
+int bind_const_bool(struct bind *b, bool v, struct pos at, struct bx **ret);
+int bind_const_null(struct bind *b, const struct type *t, struct pos at, struct bx **ret);
+int bind_const_str(struct bind *b, struct str v, struct pos at, struct bx **ret);
+
+/* ---- bound expressions (plan.c) ------------------------------------------------------------------------ */
+
+struct bx *bx_new(struct bind *b, enum bx_kind kind, const struct type *t, struct pos at, uint32_t argc);
+struct bx *bx_column(struct bind *b, uint32_t index, const struct type *t, struct pos at);
+struct bx *bx_logic(struct bind *b, enum bx_kind kind, struct bx **args, uint32_t n, struct pos at);
+struct bx *bx_fold(struct bind *b, struct bx *x); /* a constant where it is one; NULL: no memory */
+
+bool bx_same(const struct bx *a, const struct bx *b);
+bool bx_is_volatile(const struct bx *x);
+bool bx_is_true(const struct bx *x), bx_is_false(const struct bx *x), bx_is_null(const struct bx *x);
+int64_t bx_i64(const struct bx *x); /* of a constant that is not NULL */
+
+/* Is there a node for which fn says yes? */
+bool bx_any(const struct bx *x, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
+
+/* A copy in which fn has replaced nodes: it gives the replacement, or NULL to look at the arguments. */
+struct bx_swap {
+	struct bx *(*fn)(struct bx_swap *s, struct bx *x);
+	struct bind *b;
+	int rc; /* set by fn, or -ENOMEM */
+};
+struct bx *bx_swap(struct bx_swap *s, struct bx *x);
+
+/* x over columns of which old column i is now exprs[i]. */
+struct bx *bx_substitute(struct bind *b, struct bx *x, struct bx *const *exprs);
+/* x over columns of which old column i is now at map[i]. */
+struct bx *bx_remap(struct bind *b, struct bx *x, const uint32_t *map);
+
+/* Splits nested ANDs. */
+struct bx_list {
+	struct bx **v;
+	uint32_t n, cap;
+};
+int bx_conjuncts(struct bind *b, struct bx *x, struct bx_list *l);
+int bx_push(struct bind *b, struct bx_list *l, struct bx *x);
+
+/* ---- plans (plan.c) -------------------------------------------------------------------------------------- */
+
+struct plan *plan_new(struct bind *b, enum plan_kind kind, uint32_t col_count);
+/* One that hands on its child's columns: FILTER, SORT, LIMIT. */
+struct plan *plan_over(struct bind *b, enum plan_kind kind, struct plan *child);
+struct plan *plan_filter(struct bind *b, struct plan *child, struct bx *where);
+struct plan *plan_project(struct bind *b, struct plan *child, uint32_t col_count);
+/* Only the first n columns of it. */
+struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
+/* Its distinct rows. */
+struct plan *plan_distinct(struct bind *b, struct plan *child);
+
+/* ---- queries ------------------------------------------------------------------------------------------------ */
+
+int bind_query(struct bind *b, const struct ast_query *q, const struct scope *outer, struct plan **ret);
+int bind_select(struct bind *b, const struct ast_query *q, const struct ast_select *s, const struct scope *outer,
+		struct plan **ret); /* with q's ORDER BY and LIMIT */
+int bind_values(struct bind *b, const struct ast_body *v, struct plan **ret);
+int bind_set(struct bind *b, const struct ast_body *body, const struct scope *outer, struct plan **ret);
+int bind_from(struct bind *b, const struct ast_from *f, const struct scope *outer, struct plan **ret,
+	      struct scope *ret_scope);
+
+/* A table by name, referenced by the binder; checks that the caller may read it. */
+int bind_table(struct bind *b, const struct ident_list *names, struct table **ret);
+int bind_db(struct bind *b, const struct ident *name, struct db **ret); /* given */
+
+/* LIMIT, OFFSET: a constant, not negative. */
+int bind_count(struct bind *b, const struct ast_expr *x, const char *what, uint64_t *ret);
+
+/* ORDER BY and LIMIT of q over a plan: keys are its columns, `visible` of which come out. */
+int bind_tail(struct bind *b, const struct ast_query *q, struct plan *p, struct plan_key *keys, uint32_t key_n,
+	      uint32_t visible, struct plan **ret);
+
+int bind_show(struct bind *b, const struct ast_stmt *s, struct plan **ret);
+int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret);
+
+/* ---- rewriting ------------------------------------------------------------------------------------------------- */
+
+int plan_pushdown(struct bind *b, struct plan *p, struct plan **ret); /* pushdown.c */
+int plan_prune(struct bind *b, struct plan *p, struct plan **ret);    /* prune.c */
+
+#endif

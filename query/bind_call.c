@@ -1,0 +1,185 @@
+/*
+ * Calls: scalar functions, and aggregates, which leave a mark (a column numbered from AGG_MARK on) and
+ * are collected for the AGG node.
+ */
+#include "query/bind.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+static int call_unsupported(struct bind *b, const struct ast_expr *x)
+{
+	const struct ast_call *c = x->call;
+
+	if (c->over)
+		return bind_no_yet(b, c->over->pos, "a window function (OVER)");
+	if (c->nulls)
+		return bind_fail(b, x->pos, "IGNORE NULLS and RESPECT NULLS belong to window functions");
+	if (c->order.n)
+		return bind_no_yet(b, c->order.v[0].pos, "ORDER BY inside an aggregate");
+	if (str_ieq(c->name.text, STR_LIT("grouping")))
+		return bind_no_yet(b, x->pos, "grouping()");
+	return 0;
+}
+
+/* The registry's name, which is lower case, for sentences; NUL-terminated. */
+static const char *lower_name(struct bind *b, struct str s)
+{
+	char *to = arena_alloc(b->arena, s.len + 1);
+
+	for (size_t i = 0; to && i < s.len; i++)
+		to[i] = (char)tolower((unsigned char)s.ptr[i]);
+	if (to)
+		to[s.len] = 0;
+	return to;
+}
+
+static bool same_agg(const struct plan_agg *a, const struct plan_agg *b)
+{
+	if (a->func != b->func || a->argc != b->argc || a->distinct != b->distinct || !a->filter != !b->filter)
+		return false;
+	if (a->filter && !bx_same(a->filter, b->filter))
+		return false;
+	for (uint32_t i = 0; i < a->argc; i++) {
+		if (!bx_same(a->args[i], b->args[i]))
+			return false;
+	}
+	return type_equal(a->type, b->type);
+}
+
+static int aggs_add(struct bind *b, struct aggs *l, const struct plan_agg *a, uint32_t *ret)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (same_agg(&l->v[i], a)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	if (l->n == l->cap) {
+		uint32_t cap = l->cap ? l->cap * 2 : 8;
+		struct plan_agg *v = arena_array(b->arena, struct plan_agg, cap);
+
+		if (!v)
+			return bind_nomem(b);
+		if (l->n)
+			memcpy(v, l->v, sizeof(*v) * l->n);
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n] = *a;
+	*ret = l->n++;
+	return 0;
+}
+
+static int agg_args(struct bind_ctx *c, const struct ast_call *call, const char *name, struct plan_agg *a)
+{
+	struct bind *b = c->b;
+	const struct type **types, **arg_types;
+	const struct vec **consts;
+	struct func_match m;
+	struct bx **args;
+	bool *literal;
+	int rc = bind_exprs(c, &call->args, &args, &literal);
+
+	if (rc < 0)
+		return rc;
+	a->argc = call->args.n;
+	types = arena_array(b->arena, const struct type *, a->argc + 1);
+	arg_types = arena_array(b->arena, const struct type *, a->argc + 1);
+	consts = arena_zarray(b->arena, const struct vec *, a->argc + 1);
+	if (!types || !arg_types || !consts)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < a->argc; i++)
+		types[i] = args[i]->type;
+	rc = func_resolve(b->arena, str_from(name), types, literal, a->argc, &m, b->e);
+	if (rc < 0)
+		return err_prefix(b->e, rc == -ENOMEM ? rc : -EINVAL, "line %u:%u", a->pos.line, a->pos.col);
+	for (uint32_t i = 0; i < a->argc; i++) {
+		rc = bind_coerce(b, args[i], m.arg_types[i], literal[i], &args[i]);
+		if (rc < 0)
+			return rc;
+		arg_types[i] = args[i]->type;
+		if (args[i]->kind == BX_CONST)
+			consts[i] = &args[i]->value;
+		else if (i && (m.func->flags & FN_CONST_ARGS))
+			return bind_fail(b, args[i]->pos, "argument %u of %s() must be a constant", i + 1, name);
+	}
+	a->func = m.func;
+	a->args = args;
+	a->arg_types = arg_types;
+	a->const_args = (const struct vec *const *)consts;
+	a->type = m.ret;
+	return 0;
+}
+
+static int bind_aggregate(struct bind_ctx *c, const struct ast_expr *x, const char *name, struct bx **ret)
+{
+	const struct ast_call *call = x->call;
+	struct bind_ctx inner = *c;
+	struct plan_agg a = {.pos = x->pos, .distinct = call->distinct};
+	uint32_t at = 0;
+	int rc;
+
+	if (c->in_agg)
+		return bind_fail(c->b, x->pos, "the aggregate %s() stands inside another aggregate; take one of them in "
+					       "a subquery", name);
+	if (!c->aggs)
+		return bind_fail(c->b, x->pos, "the aggregate %s() cannot stand in %s%s", name, c->clause,
+				 !strcmp(c->clause, "WHERE") ? "; conditions on groups belong to HAVING" : "");
+	if (call->star && strcmp(name, "count") != 0)
+		return bind_fail(c->b, x->pos, "only count takes '*'");
+	inner.in_agg = true;
+	if (call->distinct && !call->args.n)
+		return bind_fail(c->b, x->pos, "DISTINCT needs an argument");
+	rc = agg_args(&inner, call, name, &a);
+	if (rc >= 0 && call->filter)
+		rc = bind_condition(&inner, call->filter, "FILTER (WHERE ...)", &a.filter);
+	if (rc >= 0)
+		rc = aggs_add(c->b, c->aggs, &a, &at);
+	if (rc < 0)
+		return rc;
+	*ret = bx_column(c->b, AGG_MARK + at, a.type, x->pos);
+	return *ret ? 0 : bind_nomem(c->b);
+}
+
+/* Names without parentheses that the registry may know under another. */
+static const char *plain_name(const char *name)
+{
+	static const struct {
+		const char *from, *to;
+	} same[] = {{"current_timestamp", "now"}, {"localtimestamp", "now"}, {"localtime", "current_time"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		if (!strcmp(name, same[i].from) && !func_exists(str_from(name)))
+			return same[i].to;
+	}
+	return name;
+}
+
+int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
+{
+	const struct ast_call *call = x->call;
+	const char *name = lower_name(c->b, call->name.text);
+	struct bx **args;
+	bool *literal;
+	int rc;
+
+	if (!name)
+		return bind_nomem(c->b);
+	rc = call_unsupported(c->b, x);
+	if (rc < 0)
+		return rc;
+	if (func_is_aggregate(call->name.text))
+		return bind_aggregate(c, x, name, ret);
+	if (call->star)
+		return bind_fail(c->b, x->pos, "only count takes '*'");
+	if (func_exists(call->name.text) && (call->distinct || call->filter))
+		return bind_fail(c->b, x->pos, "%s() is no aggregate: DISTINCT and FILTER do not apply to it", name);
+	rc = bind_form(c, x, ret);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	if (call->no_parens)
+		name = plain_name(name);
+	rc = bind_exprs(c, &call->args, &args, &literal);
+	return rc < 0 ? rc : bind_func(c->b, x->pos, name, args, literal, call->args.n, ret);
+}

@@ -1,0 +1,456 @@
+/*
+ * SHOW, DESCRIBE and EXPLAIN: rows that the binder knows.
+ */
+#include "query/bind.h"
+
+#include <stdlib.h>
+
+#include "engine/scan.h"
+
+#define SHOW_COLS 4
+#define EXPLAIN_TEXT_MAX (8 << 20)
+
+/* A VALUES node of varchar columns that grows by a row. */
+struct rows {
+	struct bind *b;
+	uint32_t cols, n;
+	const char *const *names;
+	struct vec_builder v[SHOW_COLS];
+	struct bx *like; /* over column 0; NULL: all */
+};
+
+static int rows_init(struct rows *r, struct bind *b, const char *const *names, uint32_t cols)
+{
+	*r = (struct rows){.b = b, .cols = cols, .names = names};
+	for (uint32_t i = 0; i < cols; i++) {
+		int rc = vb_init(&r->v[i], &type_varchar, 16, b->arena, b->e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* 1: the pattern takes the name. */
+static int is_like(struct bind *b, struct str pattern, struct str name)
+{
+	struct bx *args[2], *x;
+	int rc = 0;
+
+	if (!pattern.ptr)
+		return 1;
+	rc = bind_const_str(b, name, (struct pos){0}, &args[0]);
+	if (rc >= 0)
+		rc = bind_const_str(b, pattern, (struct pos){0}, &args[1]);
+	if (rc >= 0)
+		rc = bind_func(b, (struct pos){0}, "like", args, NULL, 2, &x);
+	return rc < 0 ? rc : bx_is_true(x);
+}
+
+static int rows_add(struct rows *r, const struct str *cells)
+{
+	for (uint32_t i = 0; i < r->cols; i++) {
+		int rc = vb_add_str(&r->v[i], cells[i], r->b->e);
+
+		if (rc < 0)
+			return rc;
+	}
+	r->n++;
+	return 0;
+}
+
+static int rows_plan(struct rows *r, struct plan **ret)
+{
+	struct plan *p = plan_new(r->b, PLAN_VALUES, r->cols);
+
+	if (!p)
+		return -ENOMEM;
+	p->values = arena_zarray(r->b->arena, struct vec, r->cols);
+	if (!p->values)
+		return bind_nomem(r->b);
+	for (uint32_t i = 0; i < r->cols; i++) {
+		p->cols[i] = (struct plan_col){str_from(r->names[i]), &type_varchar};
+		vb_finish(&r->v[i], &p->values[i]);
+	}
+	p->row_count = r->n;
+	*ret = p;
+	return 0;
+}
+
+static bool may_read(const struct bind *b, struct db *db, struct table *t)
+{
+	return !b->env->allowed || b->env->allowed(b->env->allowed_ctx, db, t, false);
+}
+
+/* ---- databases and tables --------------------------------------------------------------------- */
+
+static int show_databases(struct bind *b, const struct ast_stmt *s, struct plan **ret)
+{
+	static const char *const names[] = {"Database"};
+	struct rows r;
+	struct db **dbs;
+	uint32_t n = 0;
+	int rc = rows_init(&r, b, names, 1);
+
+	if (rc >= 0 && engine_dbs(b->env->engine, &dbs, &n) < 0)
+		rc = bind_nomem(b);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < n; i++) {
+		struct str name = str_from(db_name(dbs[i]));
+
+		if (rc >= 0)
+			rc = is_like(b, s->like, name);
+		if (rc > 0 && may_read(b, dbs[i], NULL))
+			rc = rows_add(&r, &name);
+		db_put(dbs[i]);
+	}
+	free(dbs);
+	return rc < 0 ? rc : rows_plan(&r, ret);
+}
+
+static int add_tables(struct rows *r, struct db *db, struct str like)
+{
+	struct bind *b = r->b;
+	struct table **tables;
+	uint32_t n;
+	int rc = db_tables(db, &tables, &n);
+
+	if (rc < 0)
+		return rc == -ENOMEM ? bind_nomem(b) : 0; /* one that failed to open has none to show */
+	for (uint32_t i = 0; i < n; i++) {
+		struct str name = str_from(table_name(tables[i]));
+
+		if (rc >= 0)
+			rc = is_like(b, like, name);
+		if (rc > 0 && may_read(b, db, tables[i]))
+			rc = rows_add(r, &name);
+		table_put(tables[i]);
+	}
+	free(tables);
+	return rc;
+}
+
+static int show_tables(struct bind *b, const struct ast_stmt *s, struct plan **ret)
+{
+	static const char *const names[] = {"Table"};
+	struct ident of = {.text = {NULL, 0}, .pos = s->pos};
+	struct rows r;
+	struct db **dbs = NULL, *db;
+	uint32_t n = 0;
+	int rc = rows_init(&r, b, names, 1);
+
+	if (s->names.n)
+		of = s->names.v[0];
+	else if (b->env->default_db)
+		of.text = str_from(b->env->default_db);
+	if (rc >= 0 && of.text.ptr) {
+		rc = bind_db(b, &of, &db);
+		if (rc < 0)
+			return rc;
+		rc = add_tables(&r, db, s->like);
+		db_put(db);
+	} else if (rc >= 0) {
+		rc = engine_dbs(b->env->engine, &dbs, &n);
+		for (uint32_t i = 0; i < n; i++) {
+			if (rc >= 0)
+				rc = add_tables(&r, dbs[i], s->like);
+			db_put(dbs[i]);
+		}
+		free(dbs);
+	}
+	return rc < 0 ? rc : rows_plan(&r, ret);
+}
+
+/* ---- columns ------------------------------------------------------------------------------------ */
+
+static int describe(struct bind *b, const struct ast_stmt *s, struct plan **ret)
+{
+	static const char *const names[] = {"Column", "Type", "Timestream attribute type"};
+	struct table *t;
+	struct series_set *set;
+	struct rows r;
+	int rc = rows_init(&r, b, names, 3);
+
+	if (rc >= 0)
+		rc = bind_table(b, &s->names, &t);
+	if (rc < 0)
+		return rc;
+	set = table_series(t);
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0, n = series_column_count(set); i < n && rc >= 0; i++) {
+			const struct column *c = series_column(set, i);
+			struct str cells[] = {c->name, str_from(coltype_name(c->type)),
+					      c->kind == COLKIND_DIMENSION ? STR_LIT("DIMENSION") :
+					      c->kind == COLKIND_MEASURE   ? STR_LIT("MULTI")
+									   : STR_LIT("MEASURE_VALUE")};
+
+			if ((c->kind == COLKIND_DIMENSION) == (pass == 0))
+				rc = rows_add(&r, cells);
+		}
+		if (pass == 0 && rc >= 0) {
+			const struct str measure[] = {STR_LIT("measure_name"), STR_LIT("varchar"), STR_LIT("MEASURE_NAME")};
+			const struct str time[] = {STR_LIT("time"), STR_LIT("timestamp"), STR_LIT("TIMESTAMP")};
+
+			rc = rows_add(&r, measure);
+			if (rc >= 0)
+				rc = rows_add(&r, time);
+		}
+	}
+	return rc < 0 ? rc : rows_plan(&r, ret);
+}
+
+/* ---- measures ----------------------------------------------------------------------------------- */
+
+struct measure {
+	struct str name;
+	uint32_t code;
+	bool *dims;      /* by column id: seen with this measure */
+	uint32_t *some;  /* a few of its series, to look at their rows */
+	uint32_t some_n;
+};
+
+#define MEASURE_LOOK 8 /* series looked into, at most, for the type of a measure */
+
+static int measure_by_name(const void *a, const void *b)
+{
+	return str_cmp(((const struct measure *)a)->name, ((const struct measure *)b)->name);
+}
+
+static int collect_measures(struct bind *b, const struct series_set *set, uint32_t columns, struct measure **ret,
+			    uint32_t *ret_n)
+{
+	uint32_t n = series_dict_count(set, SERIES_MEASURE), series = series_count(set);
+	struct measure *m = arena_zarray(b->arena, struct measure, n + 1);
+
+	if (!m)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < n; i++) {
+		m[i].name = series_dict_value(set, SERIES_MEASURE, i);
+		m[i].dims = arena_zarray(b->arena, bool, columns + 1);
+		m[i].some = arena_array(b->arena, uint32_t, MEASURE_LOOK);
+		if (!m[i].dims || !m[i].some)
+			return bind_nomem(b);
+	}
+	for (uint32_t id = 0; id < series; id++) {
+		uint32_t code = series_measure_code(set, id);
+
+		if (code >= n) /* came meanwhile */
+			continue;
+		for (uint32_t k = 0; k < columns; k++) {
+			if (series_column(set, k)->kind == COLKIND_DIMENSION &&
+			    series_dim_code(set, id, k) != DIM_ABSENT)
+				m[code].dims[k] = true;
+		}
+		if (m[code].some_n < MEASURE_LOOK)
+			m[code].some[m[code].some_n++] = id;
+	}
+	*ret = m;
+	*ret_n = n;
+	return 0;
+}
+
+/* The measure_value column that a row of this series fills; -1: none, it is a multi-measure. */
+static int look_at_rows(struct bind *b, struct table *t, uint32_t series, const uint32_t *cols, uint32_t n, int *ret)
+{
+	uint64_t *bits = arena_zarray(b->arena, uint64_t, series / 64 + 1);
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = cols, .col_count = n,
+				 .series = bits, .series_count = series + 1};
+	struct scan *scan;
+	struct scan_batch batch;
+	int rc;
+
+	if (!bits)
+		return bind_nomem(b);
+	bits[series / 64] = UINT64_C(1) << series % 64;
+	rc = scan_open(t, &spec, b->exec->budget, &scan, b->e);
+	if (rc < 0)
+		return rc;
+	rc = scan_next(scan, &batch, b->e);
+	*ret = -1;
+	for (uint32_t i = 0; rc > 0 && i < n && *ret < 0; i++) {
+		for (uint32_t k = 0; k < batch.n && *ret < 0; k++) {
+			if (!batch.cols[i].valid || batch.cols[i].valid[k])
+				*ret = (int)i;
+		}
+	}
+	scan_close(scan);
+	return rc;
+}
+
+/*
+ * A measure's type is no property of its series, so where a table has both kinds of records, or several
+ * measure_value columns, a few of its rows tell.
+ */
+static int measure_type(struct bind *b, struct table *t, const struct measure *m, const uint32_t *values,
+			uint32_t value_n, bool has_multi, struct str *ret)
+{
+	const struct series_set *set = table_series(t);
+	int at = value_n == 1 && !has_multi ? 0 : -1, rc = 0;
+
+	for (uint32_t i = 0; at < 0 && value_n && i < m->some_n && rc >= 0; i++)
+		rc = look_at_rows(b, t, m->some[i], values, value_n, &at);
+	if (rc < 0)
+		return rc;
+	*ret = at < 0 ? STR_LIT("multi") : str_from(coltype_name(series_column(set, values[at])->type));
+	return 0;
+}
+
+static void json_string(struct buf *out, struct str s)
+{
+	buf_addc(out, '"');
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		if (c == '"' || c == '\\')
+			buf_addf(out, "\\%c", c);
+		else if (c < 0x20)
+			buf_addf(out, "\\u%04x", c);
+		else
+			buf_addc(out, (char)c);
+	}
+	buf_addc(out, '"');
+}
+
+static int measure_dims(struct bind *b, const struct series_set *set, uint32_t columns, const struct measure *m,
+			struct str *ret)
+{
+	struct buf out;
+	bool any = false;
+
+	buf_init(&out, 4 << 20);
+	buf_addc(&out, '[');
+	for (uint32_t k = 0; k < columns; k++) {
+		if (!m->dims[k])
+			continue;
+		buf_adds(&out, any ? ",{\"data_type\":\"varchar\",\"dimension_name\":"
+				   : "{\"data_type\":\"varchar\",\"dimension_name\":");
+		json_string(&out, series_column(set, k)->name);
+		buf_addc(&out, '}');
+		any = true;
+	}
+	buf_addc(&out, ']');
+	*ret = out.rc < 0 ? (struct str){NULL, 0} : arena_str(b->arena, buf_str(&out));
+	buf_release(&out);
+	return ret->ptr ? 0 : bind_nomem(b);
+}
+
+static int show_measures(struct bind *b, const struct ast_stmt *s, struct plan **ret)
+{
+	static const char *const names[] = {"measure_name", "data_type", "dimensions"};
+	struct table *t;
+	struct series_set *set;
+	struct measure *m = NULL;
+	struct rows r;
+	uint32_t columns, n = 0, value_n = 0, *values;
+	bool has_multi = false;
+	int rc = rows_init(&r, b, names, 3);
+
+	if (rc >= 0)
+		rc = bind_table(b, &s->names, &t);
+	if (rc < 0)
+		return rc;
+	set = table_series(t);
+	columns = series_column_count(set);
+	values = arena_array(b->arena, uint32_t, columns + 1);
+	if (!values)
+		return bind_nomem(b);
+	for (uint32_t k = 0; k < columns; k++) {
+		if (series_column(set, k)->kind == COLKIND_MEASURE_VALUE)
+			values[value_n++] = k;
+		has_multi |= series_column(set, k)->kind == COLKIND_MEASURE;
+	}
+	rc = collect_measures(b, set, columns, &m, &n);
+	if (rc < 0)
+		return rc;
+	qsort(m, n, sizeof(*m), measure_by_name);
+	for (uint32_t i = 0; i < n; i++) {
+		struct str cells[3] = {m[i].name};
+
+		rc = is_like(b, s->like, m[i].name);
+		if (rc == 0)
+			continue;
+		if (rc > 0)
+			rc = measure_type(b, t, &m[i], values, value_n, has_multi, &cells[1]);
+		if (rc >= 0)
+			rc = measure_dims(b, set, columns, &m[i], &cells[2]);
+		if (rc >= 0)
+			rc = rows_add(&r, cells);
+		if (rc < 0)
+			return rc;
+	}
+	return rows_plan(&r, ret);
+}
+
+/* ---- functions ---------------------------------------------------------------------------------- */
+
+static int show_functions(struct bind *b, const struct ast_stmt *s, struct plan **ret)
+{
+	static const char *const names[] = {"Function", "Signature", "Group", "Help"};
+	uint32_t n;
+	const struct func *all = func_all(&n);
+	struct rows r;
+	int rc = rows_init(&r, b, names, 4);
+
+	for (uint32_t i = 0; i < n && rc >= 0; i++) {
+		const struct func *f = &all[i];
+		const char *sign;
+		struct str cells[4] = {str_from(f->name)};
+
+		if (f->flags & FN_HIDDEN)
+			continue;
+		rc = is_like(b, s->like, cells[0]);
+		if (rc <= 0)
+			continue;
+		sign = arena_printf(b->arena, "%s(%s)%s%s", f->name, f->params ? f->params : "...",
+				    f->ret ? " -> " : "", f->ret ? f->ret : "");
+		if (!sign)
+			return bind_nomem(b);
+		cells[1] = str_from(sign);
+		cells[2] = str_from(f->group ? f->group : "");
+		cells[3] = str_from(f->help ? f->help : "");
+		rc = rows_add(&r, cells);
+	}
+	return rc < 0 ? rc : rows_plan(&r, ret);
+}
+
+int bind_show(struct bind *b, const struct ast_stmt *s, struct plan **ret)
+{
+	switch (s->kind) {
+	case STMT_SHOW_DATABASES:
+		return show_databases(b, s, ret);
+	case STMT_SHOW_TABLES:
+		return show_tables(b, s, ret);
+	case STMT_SHOW_MEASURES:
+		return show_measures(b, s, ret);
+	case STMT_SHOW_FUNCTIONS:
+		return show_functions(b, s, ret);
+	default:
+		return describe(b, s, ret);
+	}
+}
+
+int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret)
+{
+	static const char *const names[] = {"Query Plan"};
+	struct rows r;
+	struct buf text;
+	int rc = rows_init(&r, b, names, 1);
+
+	if (rc < 0)
+		return rc;
+	buf_init(&text, EXPLAIN_TEXT_MAX);
+	plan_format(inner, &text);
+	if (text.rc < 0)
+		rc = err_set(b->e, -E2BIG, "the plan's text is longer than %d bytes", EXPLAIN_TEXT_MAX);
+	for (size_t from = 0; from < text.len && rc >= 0;) {
+		const char *end = memchr(text.data + from, '\n', text.len - from);
+		size_t len = (size_t)(end - (text.data + from));
+		struct str line = {text.data + from, len};
+
+		rc = rows_add(&r, &line);
+		from += len + 1;
+	}
+	buf_release(&text);
+	return rc < 0 ? rc : rows_plan(&r, ret);
+}

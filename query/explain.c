@@ -1,0 +1,308 @@
+/*
+ * explain: plans as text, a node a line, children indented below.
+ *
+ *	SORT time DESC limit 10
+ *	  PROJECT host, avg AS _col1
+ *	    AGG host: avg(temp)
+ *	      SCAN iot.weather (host, temp) time >= 2024-01-01 00:00:00.000000000 series (host = 'a')
+ */
+#include "query/bind.h"
+
+#include <ctype.h>
+
+static void format_name(struct str s, struct buf *out)
+{
+	bool plain = s.len > 0 && !isdigit((unsigned char)s.ptr[0]);
+
+	for (size_t i = 0; i < s.len && plain; i++)
+		plain = isalnum((unsigned char)s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == ':';
+	if (!plain)
+		buf_addc(out, '"');
+	buf_add_str(out, s);
+	if (!plain)
+		buf_addc(out, '"');
+}
+
+static void format_const(const struct bx *x, struct buf *out)
+{
+	bool quoted;
+
+	if (bx_is_null(x)) {
+		buf_adds(out, "NULL");
+		return;
+	}
+	quoted = x->type->kind == TY_VARCHAR;
+	switch (x->type->kind) {
+	case TY_TIMESTAMP: case TY_DATE: case TY_TIME: case TY_INTERVAL_DS: case TY_INTERVAL_YM:
+		type_format(x->type, out);
+		buf_addc(out, ' ');
+		quoted = true;
+		break;
+	default:
+		break;
+	}
+	if (quoted)
+		buf_addc(out, '\'');
+	vec_format(&x->value, 0, out);
+	if (quoted)
+		buf_addc(out, '\'');
+}
+
+static void format_args(const struct bx *x, uint32_t from, const char *between, const struct plan_col *cols,
+			struct buf *out)
+{
+	for (uint32_t i = from; i < x->argc; i++) {
+		if (i > from)
+			buf_adds(out, between);
+		bx_format(x->args[i], cols, out);
+	}
+}
+
+static void format_case(const struct bx *x, const struct plan_col *cols, struct buf *out)
+{
+	uint32_t i = 0;
+
+	buf_adds(out, "CASE");
+	for (; i + 1 < x->argc; i += 2) {
+		buf_adds(out, " WHEN ");
+		bx_format(x->args[i], cols, out);
+		buf_adds(out, " THEN ");
+		bx_format(x->args[i + 1], cols, out);
+	}
+	if (i < x->argc) {
+		buf_adds(out, " ELSE ");
+		bx_format(x->args[i], cols, out);
+	}
+	buf_adds(out, " END");
+}
+
+static void format_call(const struct bx *x, const struct plan_col *cols, struct buf *out)
+{
+	const char *name = x->func->name;
+	bool hidden = x->func->flags & FN_HIDDEN;
+
+	if (hidden && !strcmp(name, "is null")) {
+		buf_addc(out, '(');
+		bx_format(x->args[0], cols, out);
+		buf_adds(out, " IS NULL)");
+	} else if (hidden && !strcmp(name, "[]") && x->argc == 2) {
+		bx_format(x->args[0], cols, out);
+		buf_addc(out, '[');
+		bx_format(x->args[1], cols, out);
+		buf_addc(out, ']');
+	} else if (hidden && x->argc == 2) {
+		buf_addc(out, '(');
+		bx_format(x->args[0], cols, out);
+		buf_addc(out, ' ');
+		for (const char *c = name; *c; c++)
+			buf_addc(out, (char)toupper((unsigned char)*c));
+		buf_addc(out, ' ');
+		bx_format(x->args[1], cols, out);
+		buf_addc(out, ')');
+	} else if (hidden && x->argc == 1) {
+		buf_adds(out, !strcmp(name, "neg") ? "(-" : "(NOT ");
+		bx_format(x->args[0], cols, out);
+		buf_addc(out, ')');
+	} else {
+		buf_addf(out, "%s(", name);
+		format_args(x, 0, ", ", cols, out);
+		buf_addc(out, ')');
+	}
+}
+
+void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
+{
+	switch (x->kind) {
+	case BX_CONST:
+		format_const(x, out);
+		break;
+	case BX_COLUMN:
+		format_name(cols[x->index].name, out);
+		break;
+	case BX_PARAM:
+		buf_addf(out, "$%u.%u", x->depth, x->index);
+		break;
+	case BX_CALL:
+		format_call(x, cols, out);
+		break;
+	case BX_CAST:
+		buf_adds(out, x->is_try ? "TRY_CAST(" : "CAST(");
+		bx_format(x->args[0], cols, out);
+		buf_adds(out, " AS ");
+		type_format(x->type, out);
+		buf_addc(out, ')');
+		break;
+	case BX_AND:
+	case BX_OR:
+		buf_addc(out, '(');
+		format_args(x, 0, x->kind == BX_AND ? " AND " : " OR ", cols, out);
+		buf_addc(out, ')');
+		break;
+	case BX_CASE:
+		format_case(x, cols, out);
+		break;
+	case BX_IN:
+		buf_addc(out, '(');
+		bx_format(x->args[0], cols, out);
+		buf_adds(out, " IN (");
+		format_args(x, 1, ", ", cols, out);
+		buf_adds(out, "))");
+		break;
+	case BX_COALESCE:
+	case BX_TRY:
+	case BX_ROW:
+		buf_adds(out, x->kind == BX_COALESCE ? "coalesce(" : x->kind == BX_TRY ? "try(" : "ROW(");
+		format_args(x, 0, ", ", cols, out);
+		buf_addc(out, ')');
+		break;
+	case BX_ARRAY:
+		buf_adds(out, "ARRAY[");
+		format_args(x, 0, ", ", cols, out);
+		buf_addc(out, ']');
+		break;
+	case BX_FIELD:
+		bx_format(x->args[0], cols, out);
+		buf_addf(out, ".%u", x->index + 1);
+		break;
+	case BX_LAMBDA:
+		buf_addf(out, "(%u) -> ", x->param_count);
+		bx_format(x->args[0], cols, out);
+		break;
+	}
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------ */
+
+static void format_time(const char *op, int64_t ns, struct buf *out)
+{
+	char *to;
+
+	buf_addf(out, " time %s ", op);
+	to = buf_reserve(out, TIMESTAMP_TEXT_LEN);
+	if (to)
+		out->len += timestamp_format(to, ns);
+}
+
+static void format_scan(const struct plan *p, struct buf *out)
+{
+	buf_addf(out, "SCAN %s.%s (", p->db_name, p->table_name);
+	for (uint32_t i = 0; i < p->col_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		format_name(p->cols[i].name, out);
+	}
+	buf_addc(out, ')');
+	if (p->t_lo > p->t_hi) {
+		buf_adds(out, " no rows");
+	} else {
+		if (p->t_lo != INT64_MIN)
+			format_time(">=", p->t_lo, out);
+		if (p->t_hi != INT64_MAX)
+			format_time("<=", p->t_hi, out);
+	}
+	if (p->series_where) {
+		buf_adds(out, " series ");
+		bx_format(p->series_where, p->cols, out);
+	}
+}
+
+static void format_project(const struct plan *p, struct buf *out)
+{
+	const struct plan_col *below = p->children[0]->cols;
+
+	buf_adds(out, "PROJECT ");
+	for (uint32_t i = 0; i < p->col_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		bx_format(p->exprs[i], below, out);
+		if (p->exprs[i]->kind == BX_COLUMN && str_eq(below[p->exprs[i]->index].name, p->cols[i].name))
+			continue;
+		buf_adds(out, " AS ");
+		format_name(p->cols[i].name, out);
+	}
+}
+
+static void format_agg(const struct plan *p, struct buf *out)
+{
+	const struct plan_col *below = p->children[0]->cols;
+
+	buf_adds(out, p->is_global ? "AGG all rows" : "AGG by ");
+	for (uint32_t i = 0; i < p->group_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		bx_format(p->groups[i], below, out);
+	}
+	for (uint32_t i = 0; i < p->agg_count; i++) {
+		const struct plan_agg *a = &p->aggs[i];
+
+		buf_addf(out, "%s%s(%s", i ? ", " : ": ", a->func->name, a->distinct ? "DISTINCT " : "");
+		if (!a->argc)
+			buf_addc(out, '*');
+		for (uint32_t k = 0; k < a->argc; k++) {
+			if (k)
+				buf_adds(out, ", ");
+			bx_format(a->args[k], below, out);
+		}
+		buf_addc(out, ')');
+		if (a->filter) {
+			buf_adds(out, " FILTER ");
+			bx_format(a->filter, below, out);
+		}
+	}
+}
+
+static void format_sort(const struct plan *p, struct buf *out)
+{
+	buf_adds(out, p->kind == PLAN_SORT ? "SORT " : "LIMIT");
+	for (uint32_t i = 0; i < p->key_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		format_name(p->cols[p->keys[i].col].name, out);
+		buf_adds(out, p->keys[i].desc ? " DESC" : "");
+		buf_adds(out, p->keys[i].nulls_first ? " NULLS FIRST" : "");
+	}
+	if (p->limit != UINT64_MAX)
+		buf_addf(out, "%s %llu", p->kind == PLAN_SORT ? " limit" : "", (unsigned long long)p->limit);
+	if (p->offset)
+		buf_addf(out, " offset %llu", (unsigned long long)p->offset);
+	if (p->with_ties)
+		buf_adds(out, " with ties");
+}
+
+static void format_node(const struct plan *p, int depth, struct buf *out)
+{
+	buf_addf(out, "%*s", 2 * depth, "");
+	switch (p->kind) {
+	case PLAN_SCAN:
+		format_scan(p, out);
+		break;
+	case PLAN_VALUES:
+		buf_addf(out, "VALUES %u row%s", p->row_count, p->row_count == 1 ? "" : "s");
+		break;
+	case PLAN_FILTER:
+		buf_adds(out, "FILTER ");
+		bx_format(p->where, p->children[0]->cols, out);
+		break;
+	case PLAN_PROJECT:
+		format_project(p, out);
+		break;
+	case PLAN_AGG:
+		format_agg(p, out);
+		break;
+	case PLAN_SORT:
+	case PLAN_LIMIT:
+		format_sort(p, out);
+		break;
+	case PLAN_UNION:
+		buf_adds(out, "UNION");
+		break;
+	}
+	buf_addc(out, '\n');
+	for (uint32_t i = 0; i < p->child_count; i++)
+		format_node(p->children[i], depth + 1, out);
+}
+
+void plan_format(const struct plan *p, struct buf *out)
+{
+	format_node(p, 0, out);
+}
