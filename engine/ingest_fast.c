@@ -4,7 +4,8 @@
 
 #include "engine/base/digits.h"
 
-#define KEY_WORDS 4
+#define KEY_WORDS    4
+#define PATIENCE_MAX 64
 
 /* A key as it stands in a line, with what surrounds it: "usage_user=" or ",usage_user=". */
 struct layout_field {
@@ -25,7 +26,7 @@ struct layout {
 
 void fast_init(struct fast *x)
 {
-	*x = (struct fast){.last = KNOWN_NONE};
+	*x = (struct fast){.last = KNOWN_NONE, .patience = 1};
 	arena_init(&x->heads, NULL);
 	/* Heads come from outside; nobody shall know which of them collide. */
 	x->seed = hash_u64((uint64_t)clock_mono_ns() ^ (uintptr_t)x);
@@ -35,6 +36,7 @@ static void forget_heads(struct fast *x)
 {
 	x->known_count = 0;
 	x->missed = 0;
+	x->hits = 0;
 	x->last = KNOWN_NONE;
 	idx_clear(&x->by_head);
 	arena_release(&x->heads);
@@ -343,6 +345,7 @@ int fast_line(struct fast *x, struct feed *f, const char *p, const char *end, co
 	uint32_t id = match_head(x, p, end);
 	if (id == KNOWN_NONE)
 		return 0;
+	x->hits++;
 	struct known *k = &x->known[id];
 	if (x->last != KNOWN_NONE)
 		x->known[x->last].next = id;
@@ -457,9 +460,13 @@ static uint32_t learn_head(struct fast *x, struct str head)
 	if (found >= 0)
 		return (uint32_t)found;
 	if (x->known_count == KNOWN_MAX || x->heads.bytes + head.len > KNOWN_BYTES_MAX) {
-		/* Full. Once as many strangers came as there is room for, it is their turn. */
-		if (++x->missed <= x->known_count)
+		/*
+		 * Full. Once as many strangers came as there is room for, it is their turn. Where that
+		 * helped little (more series than fit, round and round), wait longer each time.
+		 */
+		if (++x->missed / x->patience <= x->known_count)
 			return KNOWN_NONE;
+		x->patience = x->hits >= x->known_count ? 1 : MIN(x->patience * 2, PATIENCE_MAX);
 		forget_heads(x);
 	}
 	if (x->known_count == x->known_cap) {

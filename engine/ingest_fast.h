@@ -49,6 +49,8 @@ struct fast {
 	uint64_t seed;     /* of the heads' hashes */
 	uint32_t last;     /* known line before this one, or KNOWN_NONE */
 	uint32_t missed;   /* heads that found no room since there was none */
+	uint32_t hits;     /* lines whose head was known, since all were last forgotten */
+	uint32_t patience; /* how often as many strangers must come as are known before that */
 	uint32_t generation; /* of the feed, that targets belong to */
 	struct layout *layouts[LAYOUTS_MAX];
 	uint32_t layout_next; /* which to replace */
