@@ -497,3 +497,33 @@ static const struct fcase array_cases[] = {
 	{"zip", {FIVE, "[integer 15|24]"}, "[(6, 15), (8, 24), (2, null), (9, null), (3, null)]"},
 	{"zip", {FIVE}, "!function zip(array(integer)) does not exist"},
 };
+
+#define THREE "{double 35.1|55.2|15.3}"
+#define T(second) "timestamp 1970-01-01 00:00:" second
+#define AT(second, value) "(time=1970-01-01 00:00:" second ".000000000, value=" value ")"
+static const struct fcase series_cases[] = {
+	{"derivative_linear", {"{double 0|10|-10}", "1s"}, "[" AT("05", "2.0") ", " AT("10", "-4.0") "]"},
+	{"non_negative_derivative_linear", {"{double 0|10|-10}", "1s"}, "[" AT("05", "2.0") "]"},
+	{"derivative_linear", {"{bigint 1}", "1s"}, "[]"},
+	{"integral_trapezoidal", {THREE}, "402.0"},
+	{"integral_trapezoidal", {"{bigint 1|3}", "10s"}, "1.0"},
+	{"integral_trapezoidal", {"{double 7}"}, "0.0"},
+	{"integral_trapezoidal", {"{double}"}, "null"},
+	{"interpolate_linear", {"{double 1|2|4}", T("07.5")}, "3.0"},
+	{"interpolate_linear", {"{bigint 1|2|4}", T("05")}, "2.0"},
+	{"interpolate_linear", {"{double 1|2|4}", T("11")}, "null"},
+	{"interpolate_linear", {"{double 1|-|4}", "[timestamp 1970-01-01 00:00:10|1970-01-01 00:00:00]"},
+	 "[" AT("00", "1.0") ", " AT("10", "4.0") "]"},
+	{"interpolate_spline_cubic", {"{double 0|1|0}", T("02.5")}, "0.6875"},
+	{"interpolate_spline_cubic", {"{double 0|1}", T("02.5")}, "0.5"},
+	{"interpolate_locf", {"{varchar a|b}", T("04")}, "a"},
+	{"interpolate_locf", {"{varchar a|b}", T("50")}, "b"},
+	{"interpolate_locf", {"{varchar -|b}", T("04")}, "null"},
+	{"interpolate_fill", {"{double 1|2}", T("05"), "double 9"}, "2.0"},
+	{"interpolate_fill", {"{double 1|2}", T("06"), "double 9"}, "9.0"},
+	{"correlate_pearson", {"{double 1|2|3}", "{double 2|4|6}"}, "1.0"},
+	{"correlate_pearson", {"{double 1|2|3}", "{double 1|1|1}"}, "NaN"},
+	{"correlate_pearson", {"{double 1|2}", "{double 1|2|3}"}, "!same timestamps"},
+	{"correlate_spearman", {"{double 1|2|3}", "{double 1|8|27}"}, "1.0"},
+	{"correlate_spearman", {"{double 3|2|1}", "{double 1|8|27}"}, "-1.0"},
+};

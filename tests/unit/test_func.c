@@ -3,7 +3,7 @@
  *
  * An argument is written as "type text" and cast from that text ("bigint 7", "timestamp 2022-06-17
  * 10:15"); 'abc' is a varchar literal (which may be coerced), "null" a bare NULL, "[type a|b|c]" an array of a
- * type; an interval is a duration ("5m", "12month"). A result that begins with "!" is an error that
+ * type, "{type a|b|c}" a time series with a point every 5 s; an interval is a duration ("5m", "12month"). A result that begins with "!" is an error that
  * contains the rest; NULL is "null". Each case runs three times: with constants, with flat vectors
  * and with dictionaries, and must give the same.
  */
@@ -76,6 +76,35 @@ static void make_typed(const char *spec, struct vec *ret)
 	ret->form = VEC_CONST;
 }
 
+/* The values of seconds 0, 5, 10, ...; "-" leaves a second out. */
+static void make_series(const char *p, const struct type *t, struct vec *ret)
+{
+	struct vec_builder b;
+	struct err e = {0};
+	uint32_t n = 0;
+	int64_t time = 0;
+
+	ck_assert_int_ge(vb_init(&b, type_timeseries(&arena, t), 1, &arena, &e), 0);
+	for (; *p && *p != '}'; time += 5 * NS_PER_S) {
+		char spec[64];
+		struct vec one;
+		size_t k = strcspn(++p, "|}");
+
+		if (*p != '-' || k > 1) {
+			snprintf(spec, sizeof(spec), "%s %.*s", type_name(&arena, t), (int)k, p);
+			make_typed(spec, &one);
+			ck_assert_int_ge(vb_add_i64(vb_field(vb_elem(&b), 0), time, &e), 0);
+			ck_assert_int_ge(vb_add(vb_field(vb_elem(&b), 1), &one, 0, &e), 0);
+			ck_assert_int_ge(vb_add_row(vb_elem(&b), &e), 0);
+			n++;
+		}
+		p += k;
+	}
+	ck_assert_int_ge(vb_add_list(&b, n, &e), 0);
+	vb_finish(&b, ret);
+	ret->form = VEC_CONST;
+}
+
 static void make_array(const char *spec, struct vec *ret)
 {
 	char type[32], elem[128];
@@ -84,7 +113,7 @@ static void make_array(const char *spec, struct vec *ret)
 	uint32_t n = 0;
 	const struct type *t = NULL;
 	const char *p = spec + 1;
-	size_t k = strcspn(p, " ]");
+	size_t k = strcspn(p, " ]}");
 
 	memcpy(type, p, k);
 	type[k] = 0;
@@ -92,6 +121,10 @@ static void make_array(const char *spec, struct vec *ret)
 		if (!strcmp(type, names[i].name))
 			t = names[i].type;
 	ck_assert_msg(t != NULL, "%s", spec);
+	if (*spec == '{') {
+		make_series(p + k, t, ret);
+		return;
+	}
 	ck_assert_int_ge(vb_init(&b, type_array(&arena, t), 1, &arena, &e), 0);
 	p += k + (p[k] == ' ');
 	while (*p && *p != ']') {
@@ -121,7 +154,7 @@ static void make_arg(const char *spec, struct vec *ret, bool *ret_literal)
 		struct str s = {spec + 1, strlen(spec) - 2};
 
 		make_text(ret, s, type_varchar_n(&arena, (int32_t)s.len));
-	} else if (*spec == '[') {
+	} else if (*spec == '[' || *spec == '{') {
 		make_array(spec, ret);
 	} else {
 		make_typed(spec, ret);
@@ -231,6 +264,7 @@ CASES_TEST(dates, date_cases)
 CASES_TEST(formats, format_cases)
 CASES_TEST(math, math_cases)
 CASES_TEST(arrays, array_cases)
+CASES_TEST(series, series_cases)
 CASES_TEST(strings, string_cases)
 
 static void setup(void)
@@ -258,6 +292,7 @@ int main(void)
 	ADD_CASES(formats, format_cases);
 	ADD_CASES(math, math_cases);
 	ADD_CASES(arrays, array_cases);
+	ADD_CASES(series, series_cases);
 	ADD_CASES(strings, string_cases);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
