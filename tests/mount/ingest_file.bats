@@ -1,0 +1,136 @@
+# Appending: every tool, in every size of pieces, and what a bad line does.
+
+setup() {
+	load helper
+	tide_setup
+	tide_mount
+	mkdir "$MNT/iot" "$MNT/iot/w"
+	T=$MNT/iot/w
+}
+teardown() { tide_teardown; }
+
+rows() { stat_of "$T/stats" rows_in; }
+
+@test "shells and tools append" {
+	echo 'w,s=1 v=1 1000000000' >>"$T/ingest"
+	dash -c "echo 'w,s=1 v=2 2000000000' >> '$T/ingest'"
+	echo 'w,s=1 v=3 3000000000' >"$T/ingest"
+	printf 'w,s=1 v=4 4000000000\nw,s=1 v=5 5000000000\n' | tee -a "$T/ingest" >/dev/null
+	expect 5 "$(rows)"
+	printf 'w,s=1 v=6 6000000000\nw,s=1 v=7 7000000000' >"$DIR/lp"
+	cp "$DIR/lp" "$T/ingest"
+	wait_for 5 test "$(rows)" -eq 7 || wait_for 5 eval '[ "$(rows)" -eq 7 ]'
+	cat "$DIR/lp" >>"$T/ingest"
+	wait_for 5 eval '[ "$(rows)" -eq 9 ]'
+	dd if="$DIR/lp" of="$T/ingest" bs=7 2>/dev/null
+	wait_for 5 eval '[ "$(rows)" -eq 11 ]'
+	dd if="$DIR/lp" of="$T/ingest" bs=1 conv=fsync 2>/dev/null
+	expect 13 "$(rows)"
+	expect "" "$(cat "$T/rejected")"
+}
+
+@test "programs append: python, node, perl" {
+	need python3 node perl
+	python3 -c "open('$T/ingest','a').write('w v=1 1000000000\n')"
+	python3 -c "
+f=open('$T/ingest','wb',buffering=0)
+for i in range(100): f.write(b'w v=%d %d000000000\n' % (i, i))"
+	node -e "require('fs').appendFileSync('$T/ingest','w v=1 1000000000\n')"
+	perl -e "open F,'>>','$T/ingest' or die; print F qq(w v=1 5\n); close F or die"
+	expect 103 "$(rows)"
+}
+
+@test "bad lines: the good ones are stored, write fails only when all were bad, close tells once" {
+	run bash -c "echo nonsense >> '$T/ingest'"
+	[[ $output == *"Invalid argument"* ]]
+	need python3
+	python3 - "$T/ingest" <<'PY'
+import os, sys, errno
+f = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+n = os.write(f, b"bad\nw v=1 1000000000\n")
+assert n == 21, n
+try:
+    os.close(f)
+    assert False, "close said nothing"
+except OSError as e:
+    assert e.errno == errno.EINVAL
+f = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+os.write(f, b"w v=1 2000000000\n")
+os.close(f)
+PY
+	expect 2 "$(rows)"
+	expect 2 "$(wc -l <"$T/rejected")"
+	expect "$(stat -c %s "$T/rejected")" "$(wc -c <"$T/rejected")"
+	: >"$T/rejected"
+	expect 0 "$(stat -c %s "$T/rejected")"
+	expect "" "$(cat "$T/rejected")"
+	run truncate -s 5 "$T/rejected"
+	[ "$status" -ne 0 ]
+}
+
+@test "a partial line waits for its rest, and closing a copy of the descriptor takes nothing" {
+	exec 5>>"$T/ingest"
+	printf 'w v=1 10000' >&5
+	(: >&5) # a fork that closes its copy: FLUSH
+	bash -c 'true' 5>&5
+	expect 0 "$(rows)"
+	printf '00000\nw v=2 20' >&5
+	expect 1 "$(rows)"
+	exec 5>&-
+	wait_for 5 eval '[ "$(rows)" -eq 2 ]'
+	expect "" "$(cat "$T/rejected")"
+}
+
+@test "many writers at once do not wait for each other, and lose nothing" {
+	for w in 1 2 3 4 5 6 7 8; do
+		(for i in $(seq 100); do echo "w,s=$w v=$i $i" >>"$T/ingest"; done) &
+	done
+	wait $(jobs -p | grep -v "^$TIDE_PID\$")
+	expect 800 "$(rows)"
+}
+
+@test "flock and fcntl locks hold between writers" {
+	need flock python3
+	exec 5>>"$T/ingest"
+	flock 5
+	run flock -n "$T/ingest" true
+	[ "$status" -eq 1 ]
+	flock "$T/ingest" touch "$DIR/got" 5>&- &
+	waiter=$!
+	exec 5>&-
+	wait "$waiter"
+	[ -e "$DIR/got" ]
+	python3 - "$T/ingest" <<'PY'
+import fcntl, os, sys
+a = open(sys.argv[1], "ab")
+fcntl.lockf(a, fcntl.LOCK_EX, 10, 0)
+if os.fork() == 0:
+    b = open(sys.argv[1], "ab")
+    try:
+        fcntl.lockf(b, fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 5)
+        os._exit(1)
+    except OSError:
+        pass
+    fcntl.lockf(b, fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 10)
+    os._exit(0)
+assert os.wait()[1] == 0
+PY
+}
+
+@test "cp -p, touch and reading leave an ingest file as it is" {
+	echo 'w v=1 1' >"$DIR/lp"
+	chmod 0600 "$DIR/lp"
+	touch -d 2001-01-01 "$DIR/lp"
+	cp -p "$DIR/lp" "$T/ingest"
+	expect 644 "$(stat -c %a "$T/ingest")"
+	touch "$T/ingest"
+	expect "" "$(cat "$T/ingest")"
+	expect 1 "$(rows)"
+}
+
+@test "rows survive kill -9 and a remount" {
+	echo 'w v=1 1000000000' >>"$T/ingest"
+	tide_kill9
+	tide_mount
+	expect 1 "$(stat_of "$T/stats" memtable_rows)"
+}

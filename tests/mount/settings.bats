@@ -1,0 +1,92 @@
+# Settings: one write is one value, checked there; editors work.
+
+setup() {
+	load helper
+	tide_setup
+	tide_mount
+	mkdir "$MNT/iot" "$MNT/iot/w"
+	T=$MNT/iot/w
+	F=$T/retention/magnetic
+}
+teardown() { tide_teardown; }
+
+@test "a value is read back, and kept over a remount" {
+	echo 30d >"$F"
+	expect 30d "$(cat "$F")"
+	printf 12h >"$T/retention/memory"
+	expect 12h "$(cat "$T/retention/memory")"
+	echo '  sync  ' >"$T/settings/durability"
+	expect sync "$(cat "$T/settings/durability")"
+	tide_remount
+	expect 30d "$(cat "$F")"
+	expect sync "$(cat "$T/settings/durability")"
+}
+
+@test "what is wrong is refused by the write, keeps the old value, and status says why" {
+	echo 30d >"$F"
+	run bash -c "echo soon > '$F'"
+	[[ $output == *"write error: Invalid argument"* ]]
+	expect 30d "$(cat "$F")"
+	grep -q "last_refusal: iot/w/retention/magnetic:.*soon" "$MNT/iot/status"
+	for f in "$T"/settings/* "$T"/retention/*; do
+		run bash -c "echo '###' > '$f'"
+		[ "$status" -ne 0 ]
+	done
+}
+
+@test "truncation alone changes nothing" {
+	echo 30d >"$F"
+	: >"$F"
+	truncate -s 0 "$F"
+	expect 30d "$(cat "$F")"
+}
+
+@test "append, cp, cp -p, python r+" {
+	echo 7d >>"$F"
+	expect 7d "$(cat "$F")"
+	echo 8d >"$DIR/v"
+	cp "$DIR/v" "$F"
+	expect 8d "$(cat "$F")"
+	cp -p "$DIR/v" "$F"
+	need python3
+	python3 -c "
+f = open('$F', 'r+')
+assert f.read() == '8d\n'
+f.seek(0); f.write('9d\n'); f.close()
+assert open('$F').read() == '9d\n'"
+}
+
+@test "sed -i works, and a bad edit is refused and leaves nothing behind" {
+	echo 30d >"$F"
+	sed -i s/30/40/ "$F"
+	expect 40d "$(cat "$F")"
+	run sed -i s/40d/never/ "$F"
+	[ "$status" -ne 0 ]
+	expect 40d "$(cat "$F")"
+	expect "magnetic memory" "$(ls -A "$T/retention" | xargs)"
+}
+
+@test "vim works" {
+	need vim
+	echo 40d >"$F"
+	vim -es -u NONE -c '%s/40d/50d/' -c wq "$F"
+	expect 50d "$(cat "$F")"
+	expect "magnetic memory" "$(ls -A "$T/retention" | xargs)"
+	vim -es -u NONE -c 'set backup swapfile' -c '%s/50d/60d/' -c wq "$F"
+	expect 60d "$(cat "$F")"
+}
+
+@test "mv over a setting is a checked store; scratch files are small" {
+	echo 5d >"$T/retention/tmp"
+	expect 5d "$(cat "$T/retention/tmp")"
+	mv "$T/retention/tmp" "$F"
+	expect 5d "$(cat "$F")"
+	[ ! -e "$T/retention/tmp" ]
+	run dd if=/dev/zero of="$T/retention/big" bs=1M count=2
+	[[ $output == *"File too large"* ]]
+	rm "$T/retention/big"
+	for i in $(seq 32); do : >"$T/settings/s$i"; done
+	run touch "$T/settings/s33"
+	[ "$status" -ne 0 ]
+	rm "$T"/settings/s[0-9]*
+}
