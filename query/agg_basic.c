@@ -102,7 +102,7 @@ static i128 sum_plain_i64(const int64_t *restrict v, uint32_t n)
 		lo += (uint32_t)v[i];
 		hi += v[i] >> 32;
 	}
-	return ((i128)hi << 32) + lo;
+	return (i128)hi * (INT64_C(1) << 32) + lo;
 }
 
 static int sum_i64_add(struct agg_call *c, void *state, uint32_t from, uint32_t to, struct err *e)

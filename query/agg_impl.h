@@ -34,7 +34,7 @@ struct wide {
 };
 static inline i128 wide_get(const struct wide *w)
 {
-	return (i128)w->hi << 64 | w->lo;
+	return (i128)w->hi * ((i128)1 << 64) + w->lo;
 }
 static inline void wide_add(struct wide *w, i128 v)
 {
