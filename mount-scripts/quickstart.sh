@@ -14,7 +14,7 @@
 set -u
 
 seconds=10 keep=0 wait_at_end=1 apt=1 dir=
-usage() { sed -n '5,11s/^# \{0,1\}//p' "$0" >&2; }
+usage() { sed -n '5,10s/^#\t\{0,1\}//p' "$0" >&2; }
 while [ $# -gt 0 ]; do
 	case $1 in
 	--seconds) seconds=${2:-}; shift ;;
@@ -55,7 +55,11 @@ step() {
 	step_number=$((step_number + 1))
 	printf '\n%s== %d. %s%s\n' "$bold" "$step_number" "$1" "$off"
 }
-say() { printf '   %s\n' "$@"; }
+# say LINE...: an empty one is an empty line.
+say() {
+	local l
+	for l in "$@"; do printf '%s%s\n' "${l:+   }" "$l"; done
+}
 fail() {
 	printf 'quickstart.sh: %s\n' "$@" >&2
 	exit 1
@@ -64,7 +68,8 @@ fail() {
 # show COMMAND: as typed, then its output. Its failure is shown, and is part of the tour.
 show() {
 	printf '\n%s$ %s%s\n' "$bold" "$1" "$off"
-	eval "$1" 2>&1
+	# The shell's own complaints as a person would see them, without this script's name and line.
+	eval "$1" 2>&1 | sed "s|^[^ ]*quickstart\.sh: line [0-9]*: |bash: |"
 	return 0
 }
 
@@ -309,7 +314,7 @@ for ((t = now - 3600; t < now; t++)); do
 	done
 done >history.lp
 show "head -n 2 history.lp"
-show "time cp history.lp mnt/demo/ingest" | sed '/^user\|^sys/d'
+show "time cp history.lp mnt/demo/ingest" | sed '/^user\|^sys\|^real.*m0.000s$/d'
 
 # ---- 6: questions -------------------------------------------------------------------------------------------
 
@@ -341,7 +346,8 @@ show "find mnt/demo/room/magnetic -name '*.parquet'"
 say "Ordinary Parquet: DuckDB, pandas or Spark open them where they lie, rsync backs them up." \
 	"SQL sees one table, wherever a row lies:"
 show "cat 'mnt/q/SELECT name, count(*) AS n, round(avg(temp), 2) AS mean FROM demo.room GROUP BY name'"
-show "grep -E '^(memtable_rows|tile_)' mnt/demo/room/stats"
+say "" "Where they lie now (the last minute's are still in internal runs):"
+show "grep -E '^(run_rows|tile_rows|tile_files|tile_bytes_per_value)' mnt/demo/room/stats"
 
 # ---- the end -------------------------------------------------------------------------------------------------------
 
