@@ -302,9 +302,9 @@ START_TEST(sorts_match_a_model)
 {
 	struct unit_rng r = unit_rng();
 
-	for (int round = 0; round < 60; round++) {
+	for (int round = 0; round < 120; round++) {
 		uint32_t n = (uint32_t)unit_below(&r, round % 10 == 0 ? 60000 : 6000);
-		uint32_t spread = 1 + (uint32_t)(unit_rand_log(&r) % 5000);
+		uint32_t spread = 1 + (uint32_t)unit_below(&r, 1u << unit_below(&r, 13));
 		struct model_row *m = arena_array(&bx_arena, struct model_row, n + 1);
 		int64_t *a = arena_array(&bx_arena, int64_t, n + 1), *seq = arena_array(&bx_arena, int64_t, n + 1);
 		const char **b = arena_array(&bx_arena, const char *, n + 1);
@@ -326,8 +326,8 @@ START_TEST(sorts_match_a_model)
 		s->keys = model_keys;
 		s->key_count = model_key_n;
 		if (unit_below(&r, 2)) {
-			s->limit = unit_rand_log(&r) % 5000;
-			s->offset = unit_below(&r, 2) ? unit_rand_log(&r) % 3000 : 0;
+			s->limit = unit_below(&r, 1u << unit_below(&r, 13));
+			s->offset = unit_below(&r, 2) ? unit_below(&r, 1u << unit_below(&r, 12)) : 0;
 			s->with_ties = unit_below(&r, 2);
 		}
 		qsort(m, n, sizeof *m, model_cmp);
