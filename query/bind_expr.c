@@ -776,6 +776,15 @@ static int bind_like(struct bind_ctx *c, const struct ast_expr *x, struct bx **r
 	return rc < 0 ? rc : negate(c->b, x->negated, x->pos, *ret, ret);
 }
 
+/* +x is x, of what could be negated. */
+static int bind_plus(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
+{
+	struct bx *negated;
+	int rc = bind_expr(c, x->a, ret);
+
+	return rc < 0 ? rc : bind_func(c->b, x->pos, "neg", ret, NULL, 1, &negated);
+}
+
 int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 {
 	const struct ast_expr *const two[] = {x->a, x->b};
@@ -807,8 +816,8 @@ int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 					    "scheduled queries", STR_FMT(x->text));
 	case EX_NEG:
 		return bind_op(c, x->pos, "neg", two, 1, ret);
-	case EX_POS: /* of what can be negated only */
-		return bind_op(c, x->pos, "neg", two, 1, ret) < 0 ? -EINVAL : bind_expr(c, x->a, ret);
+	case EX_POS:
+		return bind_plus(c, x, ret);
 	case EX_NOT: {
 		int rc = bind_condition(c, x->a, "the operand of NOT", ret);
 

@@ -419,6 +419,7 @@ START_TEST(test_size)
 	ck_assert_int_eq(run_repeated("SELECT temp", ", temp + 1", 5000, " FROM weather", "", "", &e), 0);
 	ck_assert_int_eq(run_repeated("SELECT temp FROM weather WHERE temp > 1", " AND temp > 2", 10000, "", "", "", &e), 0);
 	ck_assert_int_eq(run_repeated("SELECT ", "(", 900, "1", ")", "", &e), 0);
+	ck_assert_int_eq(run_repeated("SELECT ", "+ ", 900, "temp", "", " FROM weather", &e), 0);
 	ck_assert_int_eq(run_repeated("SELECT ", "abs(", 900, "temp", ")", " FROM weather", &e), 0);
 	ck_assert_int_eq(run_repeated("SELECT * FROM ", "(SELECT * FROM ", 120, "weather", ")", "", &e), 0);
 	ck_assert_int_eq(run_repeated("VALUES 1", ", 2", 50000, "", "", "", &e), 0);
