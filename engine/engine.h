@@ -180,7 +180,7 @@ int table_maintain(struct table *t, struct err *e) must_check;
 /* ---- what there is ---------------------------------------------------------------------------------- */
 
 struct tier_stats {
-	uint64_t rows; /* stored; duplicates across files count until they are merged */
+	uint64_t rows; /* stored and not moved on; duplicates across files count until they are merged */
 	uint64_t bytes;
 	uint64_t values;
 	uint32_t files;

@@ -48,6 +48,7 @@ struct file {
 	uint32_t moved_count;
 	pthread_mutex_t open_mu;
 	struct tile *tile; /* guarded by open_mu; set once */
+	_Atomic int64_t visible_rows; /* not moved; -1: not counted yet */
 };
 
 struct file *file_get(struct file *f);

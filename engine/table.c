@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/internal.h"
+#include "engine/scan.h"
 
 static void table_free(struct table *t)
 {
@@ -282,9 +283,31 @@ size_t table_memtable_bytes(struct table *t)
 	return n;
 }
 
-static void tier_add(struct tier_stats *to, const struct catalog_file *m)
+/* Rows that the file still shows; counted once per state of a run that was migrated in part. */
+static uint64_t visible_rows(struct table *t, struct file *f)
 {
-	to->rows += m->rows;
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .times_wanted = true};
+	struct scan *scan;
+	struct scan_batch b;
+	int64_t n = atomic_load(&f->visible_rows);
+
+	if (!f->moved_count)
+		return f->meta.rows;
+	if (n >= 0)
+		return (uint64_t)n;
+	file_get(f);
+	if (scan_open_sources(t, &spec, &f, 1, NULL, 0, NULL, &scan, NULL) < 0)
+		return f->meta.rows;
+	for (n = 0; scan_next(scan, &b, NULL) > 0; n += b.n)
+		;
+	scan_close(scan);
+	atomic_store(&f->visible_rows, n);
+	return (uint64_t)n;
+}
+
+static void tier_add(struct tier_stats *to, const struct catalog_file *m, uint64_t rows)
+{
+	to->rows += rows;
 	to->bytes += m->bytes;
 	to->values += m->values;
 	to->files++;
@@ -313,12 +336,14 @@ void table_stats(struct table *t, struct table_stats *ret)
 		for (uint32_t c = 0; c < b->col_count; c++)
 			st.memtable.values += b->n;
 	}
-	for (uint32_t i = 0; i < t->files->n; i++) {
-		const struct catalog_file *m = &t->files->v[i]->meta;
-		tier_add(m->kind == CATALOG_TILE ? &st.tiles : &st.runs, m);
-	}
+	struct file_set *set = file_set_get(t->files);
 	st.expired_before_ns = t->meta.expired_before_ns;
 	pthread_mutex_unlock(&t->mu);
+	for (uint32_t i = 0; i < set->n; i++) {
+		const struct catalog_file *m = &set->v[i]->meta;
+		tier_add(m->kind == CATALOG_TILE ? &st.tiles : &st.runs, m, visible_rows(t, set->v[i]));
+	}
+	file_set_put(set);
 	st.series = series_count(t->series);
 	st.columns = series_column_count(t->series);
 	st.series_bytes = series_bytes(t->series);
