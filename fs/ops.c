@@ -125,12 +125,13 @@ int node_stat(struct fs *fs, struct node *n, struct stat *st)
 }
 
 /*
- * How long the kernel may believe us. A tile never changes. What was dropped meanwhile answers
- * ESTALE, upon which the kernel looks names up again, so a second costs nothing for directories.
+ * How long the kernel may believe us. A tile never changes. The name of a directory may be believed
+ * for a second, but not its attributes: what was dropped by SQL meanwhile answers ESTALE to
+ * whatever is asked of it, upon which the kernel looks the name up again, so nobody sees a ghost.
  */
 double node_attr_timeout(const struct node *n)
 {
-	return n->kind == NODE_TILE ? 3600 : n->kind == NODE_DIR ? 1 : 0;
+	return n->kind == NODE_TILE ? 3600 : 0;
 }
 
 static double entry_timeout(const struct node *n)
