@@ -25,11 +25,37 @@ install_missing() {
 	fi
 	echo "== installing with apt:$missing"
 	if [ "$(id -u)" -ne 0 ]; then
+		if ! command -v sudo >/dev/null 2>&1; then
+			echo "   not root, and there is no sudo: have root run  apt-get install$missing" >&2
+			return 1
+		fi
 		sudo=sudo
 		echo "   (sudo may ask for your password)"
 	fi
-	export DEBIAN_FRONTEND=noninteractive
+	# sudo drops the environment, so the variable goes with the command.
 	# shellcheck disable=SC2086
-	$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
-		{ $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null; }
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
+		{ $sudo apt-get update -qq &&
+			$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null; }
+}
+
+# fuse_ready: loads the module and opens the device to ordinary users, as Debian's udev rule does,
+# where nobody did (containers). Says so. Fails with a sentence when nothing can be mounted here.
+fuse_ready() {
+	local sudo=""
+	[ "$(id -u)" -eq 0 ] || sudo="sudo -n"
+	[ -e /dev/fuse ] || $sudo modprobe fuse >/dev/null 2>&1 || true
+	if [ -e /dev/fuse ] && { [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; }; then
+		$sudo chmod 666 /dev/fuse >/dev/null 2>&1 && echo "== opened /dev/fuse to all users (chmod 666)"
+	fi
+	if [ -r /dev/fuse ] && [ -w /dev/fuse ]; then
+		return 0
+	fi
+	if [ -e /dev/fuse ]; then
+		echo "/dev/fuse is closed to you, so nothing can be mounted here; as root: chmod 666 /dev/fuse" >&2
+	else
+		echo "there is no /dev/fuse, so nothing can be mounted here." >&2
+		echo "In a container, start it with: --device /dev/fuse --cap-add SYS_ADMIN" >&2
+	fi
+	return 1
 }

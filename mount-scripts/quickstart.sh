@@ -43,6 +43,7 @@ mnt=$dir/mnt
 marker=$dir/.tidefs-quickstart # says that the directory is ours to remove, and whose it is
 daemon=
 owns_dir=0
+interrupted=130 # exit code of Ctrl-C: once we wait for it, it is no failure
 
 # ---- what is printed --------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ finish() {
 	exit "$rc"
 }
 trap finish EXIT
-trap 'echo; exit 130' INT
+trap 'echo; exit "$interrupted"' INT
 trap 'exit 143' TERM HUP
 
 # ---- 1, 2: install and build ---------------------------------------------------------------------------
@@ -158,11 +159,7 @@ if [ "$apt" = 1 ]; then
 	install_missing $BUILD_PACKAGES || fail "the packages above are needed; install them and run this again"
 fi
 say "a C compiler, make, libfuse3, libzstd, sqlite3 and its parser generator: all there"
-[ -e /dev/fuse ] || modprobe fuse 2>/dev/null || true
-if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
-	fail "/dev/fuse is missing or closed to you, so nothing can be mounted here." \
-		"In a container, start it with: --device /dev/fuse --cap-add SYS_ADMIN"
-fi
+fuse_ready || exit 1
 
 step "Build"
 printf '%s$ make%s\n' "$bold" "$off"
@@ -346,8 +343,8 @@ show "find mnt/demo/room/magnetic -name '*.parquet'"
 say "Ordinary Parquet: DuckDB, pandas or Spark open them where they lie, rsync backs them up." \
 	"SQL sees one table, wherever a row lies:"
 show "cat 'mnt/q/SELECT name, count(*) AS n, round(avg(temp), 2) AS mean FROM demo.room GROUP BY name'"
-say "" "Where they lie now (the last minute's are still in internal runs):"
-show "grep -E '^(run_rows|tile_rows|tile_files|tile_bytes_per_value)' mnt/demo/room/stats"
+say "" "What the files hold so far:"
+show "grep -E '^tile_(rows|files|bytes|bytes_per_value):' mnt/demo/room/stats"
 
 # ---- the end -------------------------------------------------------------------------------------------------------
 
@@ -367,6 +364,7 @@ if [ "$wait_at_end" = 1 ]; then
 		"  cat $mnt/README" \
 		"  cat '$mnt/q/SELECT * FROM demo.cpu ORDER BY time DESC LIMIT 5.txt'" \
 		"" "Ctrl-C here unmounts it and removes the demo's data."
+	interrupted=0
 	while is_mounted; do
 		sleep 1
 		is_mounted && { sample || break; }

@@ -71,7 +71,7 @@ tide_wait_end() {
 
 # tide_kill9: the daemon is gone at once, as in a crash; the dead mount is cleared away.
 tide_kill9() {
-	kill -9 "$TIDE_PID"
+	kill -9 "$TIDE_PID" 2>/dev/null || true # it may have died by itself
 	wait "$TIDE_PID" 2>/dev/null || true
 	TIDE_PID=
 	fusermount3 -u -z "$MNT" 2>/dev/null || true
