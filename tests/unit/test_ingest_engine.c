@@ -221,7 +221,7 @@ START_TEST(many_handles)
 	}
 	for (int again = 0; again < 2; again++) {
 		for (int k = 0; k < ROUNDS / 50; k++) {
-			char name[8];
+			char name[16];
 			snprintf(name, sizeof name, "t%d", k);
 			sum(&w, name, "v", &n, &total);
 			ck_assert_uint_eq(n, THREADS * 50 * 8);
