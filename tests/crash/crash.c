@@ -114,7 +114,7 @@ struct writer {
 
 static void add_row(struct world *w, struct batch *b, uint32_t me, int64_t k, int which)
 {
-	static char texts[WRITERS][64][24];
+	static char texts[WRITERS][64][32];
 	int slot = batch_reserve(b) < 0 ? -1 : batch_col(b, w->cols[which], which ? COL_VARCHAR : COL_BIGINT);
 
 	if (slot < 0)
@@ -214,7 +214,7 @@ static int examine(void)
 			for (uint32_t i = sb.runs[r].start; i < sb.runs[r].start + sb.runs[r].count && !bad; i++) {
 				uint32_t me = sb.runs[r].series_id == w.ids[1];
 				int64_t k = next[me]++;
-				char text[24];
+				char text[32];
 				snprintf(text, sizeof text, "row %lld", (long long)k);
 				bool has_v = !sb.cols[0].valid || sb.cols[0].valid[i];
 				bool has_s = !sb.cols[1].valid || sb.cols[1].valid[i];
