@@ -143,6 +143,7 @@ struct file_ops {
 };
 
 struct handle {
+	_Atomic int refs;  /* requests under way, and one until RELEASE: that may overtake a reader's last steps */
 	struct fs *fs;
 	struct node *node; /* referenced */
 	const struct file_ops *ops;
@@ -158,7 +159,9 @@ struct handle {
 };
 
 int handle_create(struct fs *fs, struct node *n, const struct file_ops *ops, struct handle **ret) must_check;
-void handle_destroy(struct handle *h); /* without release */
+void handle_destroy(struct handle *h); /* without release: it never was open */
+struct handle *handle_enter(const struct fuse_file_info *fi); /* one reference, for one request */
+void handle_close(struct handle *h);   /* a reference less; the last one releases */
 
 /* Text of a small file, rendered whole so that partial reads agree. Never changes once made. */
 struct text {

@@ -415,6 +415,7 @@ struct entry {
 	uint64_t ino;
 	mode_t type;
 	struct node *node; /* referenced; NULL: the kernel looks it up when it wants more */
+	bool told;         /* the reply being made counts as a lookup of it */
 };
 
 struct listing {
@@ -434,7 +435,7 @@ static int list_add(struct listing *l, const char *name, mode_t type, uint64_t i
 		l->cap = cap;
 	}
 	struct entry *en = &l->v[l->n];
-	*en = (struct entry){strdup(name), ino, type, n ? node_get(l->fs, n) : NULL};
+	*en = (struct entry){strdup(name), ino, type, n ? node_get(l->fs, n) : NULL, false};
 	if (!en->name)
 		return -ENOMEM;
 	l->n++;
@@ -594,15 +595,13 @@ void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)h;
-	if (fuse_reply_open(req, fi) == -ENOENT) {
-		listing_release(h);
-		handle_destroy(h);
-	}
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		handle_close(h);
 }
 
 static void read_listing(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
-	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+	struct handle *h = handle_enter(fi);
 	struct fs *fs = h->fs;
 	struct listing *l = h->priv;
 	uint32_t first = off < 0 || (uint64_t)off > l->n ? l->n : (uint32_t)off, i;
@@ -611,6 +610,7 @@ static void read_listing(fuse_req_t req, size_t size, off_t off, struct fuse_fil
 
 	if (!to) {
 		reply_err(req, -ENOMEM);
+		handle_close(h);
 		return;
 	}
 	for (i = first; i < l->n; i++) {
@@ -619,10 +619,12 @@ static void read_listing(fuse_req_t req, size_t size, off_t off, struct fuse_fil
 		struct fuse_entry_param p = {.attr = {.st_ino = en->ino, .st_mode = en->type}};
 		size_t need;
 
+		en->told = false;
 		if (plus && en->node) {
 			if (entry_fill(fs, en->node, &p) < 0)
 				continue; /* dropped meanwhile */
 			node_lookup_add(fs, en->node);
+			en->told = true;
 		}
 		need = plus ? fuse_add_direntry_plus(req, to + used, size - used, en->name, &p, (off_t)i + 1)
 			    : fuse_add_direntry(req, to + used, size - used, en->name, &p.attr, (off_t)i + 1);
@@ -633,8 +635,12 @@ static void read_listing(fuse_req_t req, size_t size, off_t off, struct fuse_fil
 		}
 		used += need;
 	}
-	fuse_reply_buf(req, to, used);
+	if (fuse_reply_buf(req, to, used) == -ENOENT && plus) /* interrupted: the kernel saw none of it */
+		for (uint32_t k = first; k < i; k++)
+			if (l->v[k].told)
+				node_forget(fs, l->v[k].node, 1);
 	free(to);
+	handle_close(h);
 }
 
 void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
@@ -649,18 +655,16 @@ void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 
 void on_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
-
-	listing_release(h);
-	handle_destroy(h);
+	handle_close((struct handle *)(uintptr_t)fi->fh);
 	reply_err(req, 0);
 }
 
 void on_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+	struct handle *h = handle_enter(fi);
 	struct err e = {0};
 	int rc = h->node->db && node_check(h->node) == 0 ? db_sync(h->node->db, &e) : 0;
 
 	reply_err(req, rc < 0 ? rc : 0);
+	handle_close(h);
 }

@@ -18,6 +18,7 @@ int handle_create(struct fs *fs, struct node *n, const struct file_ops *ops, str
 
 	if (!h)
 		return -ENOMEM;
+	atomic_init(&h->refs, 1);
 	h->fs = fs;
 	h->node = node_get(fs, n);
 	h->ops = ops;
@@ -51,13 +52,22 @@ void handle_destroy(struct handle *h)
 	free(h);
 }
 
-static struct handle *handle_of(const struct fuse_file_info *fi)
+/*
+ * For one request. RELEASE comes after every reply, but the thread that replied may not have
+ * returned yet.
+ */
+struct handle *handle_enter(const struct fuse_file_info *fi)
 {
-	return (struct handle *)(uintptr_t)fi->fh;
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+
+	atomic_fetch_add(&h->refs, 1);
+	return h;
 }
 
-static void handle_close(struct handle *h)
+void handle_close(struct handle *h)
 {
+	if (atomic_fetch_sub(&h->refs, 1) != 1)
+		return; /* whoever is still in there does it */
 	if (h->writable)
 		atomic_fetch_sub(&h->node->writers, 1);
 	if (h->ops && h->ops->release && h->priv)
@@ -71,10 +81,8 @@ void handles_close_all(struct fs *fs)
 {
 	struct handle *h;
 
-	while ((h = fs->handles)) {
-		/* Directories are listings: dirlist_free() is their release. */
+	while ((h = fs->handles))
 		handle_close(h);
-	}
 }
 
 /* ---- open ------------------------------------------------------------------------------------------- */
@@ -184,7 +192,7 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_enter(fi);
 	int rc = node_check(h->node);
 
 	if (rc < 0 && h->ops != &tile_ops) /* an open tile stays readable */
@@ -193,12 +201,13 @@ void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		h->ops->read(h, req, size, off);
 	else
 		fuse_reply_buf(req, NULL, 0);
+	handle_close(h);
 }
 
 void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_enter(fi);
 	struct err e = {0};
 	int64_t rc = node_check(h->node);
 
@@ -208,11 +217,12 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		reply_refused(req, "write", h->node, NULL, (int)rc, &e);
 	else
 		fuse_reply_write(req, (size_t)rc);
+	handle_close(h);
 }
 
 void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_enter(fi);
 	struct err e = {0};
 	int rc = 0;
 
@@ -223,21 +233,23 @@ void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_refused(req, "close", h->node, NULL, rc, &e);
 	else
 		reply_err(req, 0);
+	handle_close(h);
 }
 
 void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_enter(fi);
 
 	if (fi->flock_release)
 		locks_drop_flock(h->fs, h->node, fi->lock_owner);
+	handle_close(h); /* the one of open(2) */
 	handle_close(h);
 	reply_err(req, 0);
 }
 
 void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_enter(fi);
 	struct err e = {0};
 	int rc = node_check(h->node);
 
@@ -247,4 +259,5 @@ void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		reply_refused(req, "fsync", h->node, NULL, rc, &e);
 	else
 		reply_err(req, 0);
+	handle_close(h);
 }

@@ -692,6 +692,7 @@ void result_read(struct result *r, fuse_req_t req, size_t n, int64_t off)
 	struct waiter probe = {.off = off};
 	bool now, resume = false;
 
+	result_get(r); /* the reply may be the last thing its holder waited for */
 	pthread_mutex_lock(&r->mu);
 	r->interrupted_ns = 0;
 	r->read_to = MAX(r->read_to, MIN(off, r->produced));
@@ -707,6 +708,7 @@ void result_read(struct result *r, fuse_req_t req, size_t n, int64_t off)
 		enqueue(r);
 	if (!now)
 		wait_for(r, req, NULL, n, off);
+	result_put(r);
 }
 
 void result_stat(struct result *r, fuse_req_t req, struct node *n)
