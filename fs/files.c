@@ -202,7 +202,7 @@ int files_print_docs(struct buf *out)
 		 "`ts_date=YYYY-MM-DD/ts_part=NN/<t0>_<t1>_<generation>.parquet`: one immutable Parquet file a\n"
 		 "tile, read-only. `rm` deletes the rows that are in it. Directories come and go with their tiles.\n"
 		 "\n## `q/`\n\n"
-		 "Lists nothing, and finds every name that is a statement. The last known extension (`.csv`,\n"
+		 "Lists nothing, and finds every name that is, or begins like, a statement. The last known extension (`.csv`,\n"
 		 "`.tsv`, `.json`, `.jsonl`, `.txt`) is the format; a `;` before it ends the SQL, for statements\n"
 		 "that end in such a word. `%2F` stands for `/`, `%252F` for a literal `%2F`. A statement that is\n"
 		 "wrong opens; reading it gives the reason, and then an error in place of the end of the file.\n");

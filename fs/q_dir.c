@@ -48,18 +48,39 @@ int q_decode(const char *name, struct buf *out, enum query_format *ret_format)
 	return out->rc;
 }
 
+/*
+ * Was it meant as a statement? "SELECT * FORM t" was: whoever wrote it wants to hear of the FORM, not
+ * that there is no such file. "notes.txt" and "SELECT" were not.
+ */
+static bool meant_as_statement(struct str text)
+{
+	static const char *const firsts[] = {"select", "with", "values", "show", "describe", "explain"};
+	size_t i = 0, n;
+
+	while (i < text.len && strchr(" \t\n", text.ptr[i]))
+		i++;
+	for (size_t k = 0; k < ARRAY_LEN(firsts); k++) {
+		n = strlen(firsts[k]);
+		if (text.len > i + n && strncasecmp(text.ptr + i, firsts[k], n) == 0 &&
+		    strchr(" \t\n(", text.ptr[i + n]))
+			return true;
+	}
+	return false;
+}
+
 /* 1: one statement that gives rows; 0: none; -EPERM and -EINVAL: a statement, but not for here. */
 static int judge(struct str text, struct err *e)
 {
 	struct arena a;
 	struct ast_stmt **v;
 	uint32_t n = 0;
-	struct err ignored = {0};
 	int rc;
 
 	arena_init(&a, NULL);
-	rc = sql_parse(&a, text, &v, &n, &ignored);
-	if (rc < 0 || n == 0)
+	rc = sql_parse(&a, text, &v, &n, e);
+	if (rc < 0)
+		rc = meant_as_statement(text) ? rc : 0;
+	else if (n == 0)
 		rc = 0;
 	else if (n > 1)
 		rc = err_set(e, -EINVAL, "a name below q/ is one statement; this has %u", n);

@@ -34,11 +34,20 @@ teardown() { tide_teardown; }
 }
 
 @test "a name that is no statement is not there; nothing can be made" {
-	for n in nonsense x.csv .hidden desktop.ini 'SELECT' 'SELECT 1 FROM FROM'; do
+	for n in nonsense x.csv .hidden desktop.ini 'SELECT' selection with.txt; do
 		[ ! -e "$Q/$n" ]
 	done
 	run touch "$Q/x"
 	[ "$status" -ne 0 ]
+}
+
+@test "a statement with a typing error says where it is" {
+	run cat "$Q/SELECT * FORM iot.w"
+	[ "$status" -eq 1 ]
+	[[ $output == *"line 1:10"*"FORM"*"Invalid argument"* ]]
+	run cat "$Q/SELECT * FROM iot.w.xlsx"
+	[ "$status" -eq 1 ]
+	[[ $output == *"line 1:20"* ]]
 }
 
 @test "a wrong statement is there, is empty, and reading it says why and fails" {
