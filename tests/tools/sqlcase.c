@@ -369,6 +369,76 @@ static void statement(struct run *r, struct lines *l, bool wants_error, struct s
 	buf_release(&shown);
 }
 
+/* Where " => " stands last in the line. */
+static const char *last_arrow(struct str line)
+{
+	for (size_t i = line.len + 1; i-- > 4;) {
+		if (!memcmp(line.ptr + i - 4, " => ", 4))
+			return line.ptr + i - 4;
+	}
+	return NULL;
+}
+
+/* One line `expression => cell`: as a TSV cell (\N is NULL), or after ! the sentence of the error. */
+static void check_line(struct run *r, struct str line, struct buf *sql, struct buf *got)
+{
+	const char *arrow = last_arrow(line);
+	struct err e = {0};
+
+	if (!arrow) {
+		hard(r, "a line of checks is: expression => result");
+		return;
+	}
+	struct str expr = {line.ptr, (size_t)(arrow - line.ptr)};
+	struct str want = {arrow + 4, (size_t)(line.ptr + line.len - arrow - 4)};
+	buf_clear(sql);
+	buf_adds(sql, "SELECT ");
+	buf_add_str(sql, expr);
+	int rc = execute(r, buf_str(sql), QF_TSV, got, &e);
+	if (rc < 0) {
+		buf_clear(got);
+		buf_addc(got, '!');
+		buf_adds(got, err_text(&e, rc));
+	} else {
+		/* Only the one row, without the header and the last line's end. */
+		const char *nl = got->len ? memchr(got->data, '\n', got->len) : NULL;
+		size_t skip = nl ? (size_t)(nl + 1 - (const char *)got->data) : 0;
+		memmove(got->data, (char *)got->data + skip, got->len - skip);
+		got->len -= skip + (got->len > skip);
+	}
+	bool ok = matches(want, buf_str(got));
+	if (r->is_refresh) {
+		buf_add_str(&r->fresh, expr);
+		buf_adds(&r->fresh, " => ");
+		buf_add_str(&r->fresh, ok ? want : buf_str(got));
+		buf_addc(&r->fresh, '\n');
+		return;
+	}
+	passed += ok;
+	if (!ok) {
+		report(r, "another result");
+		printf("  %.*s\n    expected %.*s\n    got      %.*s\n", STR_FMT(expr), STR_FMT(want),
+		       STR_FMT(buf_str(got)));
+	}
+}
+
+static void checks(struct run *r, struct lines *l)
+{
+	struct buf sql, got;
+	struct str line;
+
+	buf_init(&sql, 1 << 24);
+	buf_init(&got, 1 << 28);
+	while (!r->failed_hard && next_line(l, &line) && line.len) {
+		r->line = l->number;
+		check_line(r, line, &sql, &got);
+	}
+	if (r->is_refresh)
+		buf_addc(&r->fresh, '\n');
+	buf_release(&sql);
+	buf_release(&got);
+}
+
 /* ---- files -------------------------------------------------------------------------------------------------- */
 
 static void directive(struct run *r, struct lines *l, struct str line)
@@ -378,6 +448,8 @@ static void directive(struct run *r, struct lines *l, struct str line)
 
 	if (str_is(verb, "query") || str_is(verb, "error")) {
 		statement(r, l, str_is(verb, "error"), args);
+	} else if (str_is(verb, "checks")) {
+		checks(r, l);
 	} else if (str_is(verb, "load")) {
 		buf_init(&block, 1 << 26);
 		take_block(l, NULL, &block);
