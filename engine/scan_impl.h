@@ -1,0 +1,101 @@
+/*
+ * scan_impl: what the files of a scan share: scan_open.c sets one up, scan_cursor.c walks the rows of
+ * one series in one source, scan.c merges them into batches.
+ */
+#ifndef TIDE_SCAN_IMPL_H
+#define TIDE_SCAN_IMPL_H
+
+#include "engine/internal.h"
+#include "engine/scan.h"
+
+struct source {
+	struct file *file; /* a tile or run; else `view` is a block */
+	struct tile *tile;
+	const struct tile_info *info;
+	int64_t t_hi; /* rows of this source after it are not taken */
+	uint32_t next_series; /* merge pointer into tile_series() */
+	int64_t *field;       /* by spec column: index in the tile, or -1 */
+
+	uint32_t page; /* decoded; UINT32_MAX none */
+	uint64_t page_row, page_end;
+	bool has_time;
+	int64_t *time;
+	struct col *cols; /* by spec column */
+	bool *has_col;
+	struct arena page_arena;
+
+	struct block_view view;
+	const struct block_index *index;
+	bool is_index_given;
+	const struct col **block_cols; /* by spec column, or NULL */
+};
+
+/* One source's rows of the current series: [pos, end) are tile rows, or places in the block's order. */
+struct cursor {
+	struct source *src;
+	uint64_t pos, end;
+	int64_t t; /* time at pos */
+	bool has_duplicates;
+	bool is_timeless; /* alone and wholly wanted: times need not be looked at */
+};
+
+struct scan {
+	struct table *table;
+	struct scan_spec spec;
+	struct arena arena;
+	struct arena strings; /* of the batch at hand */
+	struct series_order *order;
+	struct source *sources;
+	uint32_t source_count;
+
+	uint32_t *ids; /* series with rows, in file order */
+	uint32_t id_count, id_at;
+	bool has_series; /* cursors are of ids[id_at] */
+	struct cursor *cursors;
+	uint32_t cursor_count;
+
+	uint32_t n; /* rows in the batch */
+	int64_t *time;
+	struct col *cols;   /* capacity SCAN_ROWS; valid always there */
+	struct col *out;    /* as handed out: valid NULL where no NULL */
+	bool *has_null;
+	struct scan_run *runs;
+	uint32_t run_count;
+	struct scan_stats stats;
+};
+
+static inline bool overlaps(const struct scan *s, int64_t t_min, int64_t t_max)
+{
+	return t_min <= s->spec.t_hi && t_max >= s->spec.t_lo;
+}
+
+static inline bool is_wanted(const struct scan *s, uint32_t id)
+{
+	return !s->spec.series || bit_test(s->spec.series, s->spec.series_count, id);
+}
+
+/* ---- scan_cursor.c ---------------------------------------------------------------------------------- */
+
+/* Make the page that holds `row` the one at hand; its columns are decoded when asked for. */
+void page_enter(struct scan *s, struct source *src, uint64_t row);
+int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e) must_check;
+
+/* Column c of the page at hand; NULL where the file lacks the column. */
+int page_col(struct source *src, uint32_t c, const struct col **ret, struct err *e) must_check;
+
+/* How many of the rows a[0], a[1], ... (ascending) are <= upto; the same of [pos, end) of a block. */
+uint64_t count_upto(const int64_t *a, uint64_t n, int64_t upto);
+uint64_t count_upto_block(const struct source *src, uint64_t pos, uint64_t end, int64_t upto);
+
+int cursor_load(struct scan *s, struct cursor *c, struct err *e) must_check; /* c->t of c->pos */
+
+/* Past hidden rows: afterwards the cursor is at its end (pos == end) or at a row that may be shown. */
+int cursor_settle(struct scan *s, struct cursor *c, struct err *e) must_check;
+
+/* The last time up to which rows may be copied without looking at hidden ranges. */
+int64_t cursor_visible_upto(const struct cursor *c);
+
+/* Cursors of every source that has rows of the series. */
+int series_enter(struct scan *s, uint32_t id, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * scan_open: which sources a scan reads, and which series it will meet, in file order.
+ */
+#include <stdlib.h>
+
+#include "engine/scan_impl.h"
+
+static int source_init_file(struct scan *s, struct source *src, struct file *f, struct err *e)
+{
+	int rc;
+
+	src->file = f;
+	src->t_hi = s->spec.t_hi;
+	src->page = UINT32_MAX;
+	arena_init(&src->page_arena, s->arena.budget);
+	rc = file_tile(f, s->table, &src->tile, e);
+	if (rc < 0)
+		return rc;
+	src->info = tile_info(src->tile);
+	src->field = arena_array(&s->arena, int64_t, s->spec.col_count + 1);
+	src->cols = arena_zarray(&s->arena, struct col, s->spec.col_count + 1);
+	src->has_col = arena_zarray(&s->arena, bool, s->spec.col_count + 1);
+	if (!src->field || !src->cols || !src->has_col)
+		return -ENOMEM;
+	for (uint32_t c = 0; c < s->spec.col_count; c++)
+		src->field[c] = tile_find_field(src->tile, s->spec.cols[c]);
+	return 0;
+}
+
+static int source_init_block(struct scan *s, struct source *src)
+{
+	src->block_cols = arena_zarray(&s->arena, const struct col *, s->spec.col_count + 1);
+	if (!src->block_cols)
+		return -ENOMEM;
+	for (uint32_t c = 0; c < s->spec.col_count; c++)
+		for (uint32_t k = 0; k < src->view.col_count; k++)
+			if (src->view.cols[k].col_id == s->spec.cols[c])
+				src->block_cols[c] = &src->view.cols[k].col;
+	return block_index_get(&src->view, s->spec.series, s->spec.series_count, &src->index,
+			       &src->is_index_given);
+}
+struct id_list {
+	uint32_t *v;
+	uint32_t n, cap;
+};
+
+static int id_add(struct id_list *l, uint32_t id)
+{
+	if (l->n == l->cap) {
+		uint32_t cap = l->cap ? l->cap * 2 : 64;
+		uint32_t *v = realloc(l->v, cap * sizeof *v);
+		if (!v)
+			return -ENOMEM;
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = id;
+	return 0;
+}
+
+static uint64_t count_wanted(const struct scan *s)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < (s->spec.series_count + 63) / 64; i++)
+		n += (uint64_t)__builtin_popcountll(s->spec.series[i]);
+	return n;
+}
+
+/* Every wanted series that some source has rows of in the time range; may name one several times. */
+static int collect_ids(struct scan *s, struct id_list *l)
+{
+	uint64_t wanted = s->spec.series ? count_wanted(s) : UINT64_MAX;
+
+	for (uint32_t i = 0; i < s->source_count; i++) {
+		struct source *src = &s->sources[i];
+		if (!src->file) {
+			for (uint32_t g = 0; g < src->index->group_count; g++) {
+				const struct block_group *bg = &src->index->groups[g];
+				if (is_wanted(s, bg->series_id) && overlaps(s, bg->t_min, bg->t_max) &&
+				    id_add(l, bg->series_id) < 0)
+					return -ENOMEM;
+			}
+			continue;
+		}
+		const struct tile_series *ts = tile_series(src->tile);
+		if (wanted < src->info->series_count / 16) {
+			/* Few wanted among many: look each up. */
+			for (uint32_t w = 0; w < (s->spec.series_count + 63) / 64; w++)
+				for (uint64_t m = s->spec.series[w]; m; m &= m - 1) {
+					uint32_t id = w * 64 + (uint32_t)__builtin_ctzll(m);
+					int64_t at = tile_find_series(src->tile, id);
+					if (at >= 0 && overlaps(s, ts[at].t_min, ts[at].t_max) &&
+					    id_add(l, id) < 0)
+						return -ENOMEM;
+				}
+			continue;
+		}
+		for (uint32_t k = 0; k < src->info->series_count; k++)
+			if (is_wanted(s, ts[k].series_id) && overlaps(s, ts[k].t_min, ts[k].t_max) &&
+			    id_add(l, ts[k].series_id) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_rank(const void *x, const void *y, void *rank)
+{
+	uint32_t a = ((const uint32_t *)rank)[*(const uint32_t *)x];
+	uint32_t b = ((const uint32_t *)rank)[*(const uint32_t *)y];
+	return (a > b) - (a < b);
+}
+
+/* Into file order, once each. */
+static int order_ids(struct scan *s, struct id_list *l)
+{
+	const struct series_order *o = s->order;
+	uint32_t n = 0;
+
+	s->ids = arena_array(&s->arena, uint32_t, MIN(l->n, o->n) + 1);
+	if (!s->ids)
+		return -ENOMEM;
+	if (!l->n)
+		return 0;
+	if (l->n < o->n / 16) {
+		qsort_r(l->v, l->n, sizeof *l->v, by_rank, o->rank);
+		for (uint32_t i = 0; i < l->n; i++)
+			if (i == 0 || l->v[i] != l->v[i - 1])
+				s->ids[n++] = l->v[i];
+		s->id_count = n;
+		return 0;
+	}
+	uint64_t *seen = calloc(o->n / 64 + 1, sizeof *seen);
+	if (!seen)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < l->n; i++) {
+		uint32_t r = o->rank[l->v[i]];
+		seen[r / 64] |= UINT64_C(1) << (r % 64);
+	}
+	for (uint32_t w = 0; w <= o->n / 64; w++)
+		for (uint64_t m = seen[w]; m; m &= m - 1)
+			s->ids[n++] = o->ids[w * 64 + (uint32_t)__builtin_ctzll(m)];
+	s->id_count = n;
+	free(seen);
+	return 0;
+}
+
+static int alloc_batch(struct scan *s)
+{
+	uint32_t nc = s->spec.col_count + 1;
+
+	s->time = arena_array(&s->arena, int64_t, SCAN_ROWS);
+	s->cols = arena_zarray(&s->arena, struct col, nc);
+	s->out = arena_zarray(&s->arena, struct col, nc);
+	s->has_null = arena_zarray(&s->arena, bool, nc);
+	s->runs = arena_array(&s->arena, struct scan_run, SCAN_ROWS);
+	s->cursors = arena_zarray(&s->arena, struct cursor, s->source_count + 1);
+	if (!s->time || !s->cols || !s->out || !s->has_null || !s->runs || !s->cursors)
+		return -ENOMEM;
+	for (uint32_t c = 0; c < s->spec.col_count; c++) {
+		const struct column *col = series_column(s->table->series, s->spec.cols[c]);
+		s->cols[c].type = col->type;
+		s->cols[c].data = arena_alloc(&s->arena, SCAN_ROWS * coltype_size(col->type));
+		s->cols[c].valid = arena_alloc(&s->arena, SCAN_ROWS);
+		if (!s->cols[c].data || !s->cols[c].valid)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Is all of the file outside the time range (then it is not even opened)? */
+static bool file_is_pruned(const struct scan *s, const struct file *f)
+{
+	return !overlaps(s, f->meta.t_min_ns, f->meta.t_max_ns);
+}
+
+int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file **files, uint32_t file_n,
+		      struct block_view *views, uint32_t view_n, struct budget *budget, struct scan **ret,
+		      struct err *e)
+{
+	struct scan *s = calloc(1, sizeof *s);
+	struct id_list ids = {0};
+	uint32_t fi = 0, vi = 0;
+	int rc = -ENOMEM;
+
+	if (!s)
+		goto fail;
+	s->table = t;
+	s->spec = *spec;
+	arena_init(&s->arena, budget);
+	arena_init(&s->strings, budget);
+	s->sources = arena_zarray(&s->arena, struct source, file_n + view_n + 1);
+	uint32_t *cols = arena_array(&s->arena, uint32_t, spec->col_count + 1);
+	if (!s->sources || !cols)
+		goto fail;
+	if (spec->col_count)
+		memcpy(cols, spec->cols, spec->col_count * sizeof *cols);
+	s->spec.cols = cols;
+	for (; fi < file_n; fi++) {
+		s->stats.tiles++;
+		if (file_is_pruned(s, files[fi])) {
+			s->stats.tiles_pruned++;
+			file_put(files[fi]);
+			continue;
+		}
+		struct source *src = &s->sources[s->source_count++];
+		rc = source_init_file(s, src, files[fi], e);
+		if (rc < 0) {
+			fi++;
+			goto fail;
+		}
+	}
+	for (; vi < view_n; vi++) {
+		if (!overlaps(s, views[vi].t_min, views[vi].t_max)) {
+			block_view_release(&views[vi]);
+			continue;
+		}
+		struct source *src = &s->sources[s->source_count++];
+		src->view = views[vi];
+		src->t_hi = s->spec.t_hi;
+		rc = source_init_block(s, src);
+		if (rc < 0) {
+			vi++;
+			goto fail;
+		}
+	}
+	rc = table_order(t, &s->order);
+	if (rc >= 0)
+		rc = alloc_batch(s);
+	if (rc >= 0)
+		rc = collect_ids(s, &ids);
+	if (rc >= 0)
+		rc = order_ids(s, &ids);
+	if (rc < 0)
+		goto fail;
+	free(ids.v);
+	*ret = s;
+	return 0;
+fail:
+	for (; fi < file_n; fi++)
+		file_put(files[fi]);
+	for (; vi < view_n; vi++)
+		block_view_release(&views[vi]);
+	free(ids.v);
+	scan_close(s);
+	if (rc == -ENOMEM)
+		err_set(e, rc, "out of memory for reading table '%s'", table_name(t));
+	return rc;
+}
+
+int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budget, struct scan **ret,
+	      struct err *e)
+{
+	struct scan_spec sp = *spec;
+	struct block_view *views = NULL;
+	uint32_t view_n = 0;
+
+	pthread_mutex_lock(&t->mu);
+	struct file_set *set = file_set_get(t->files);
+	sp.t_lo = MAX(sp.t_lo, t->meta.expired_before_ns);
+	int rc = memtable_view(&t->mem, &views, &view_n);
+	pthread_mutex_unlock(&t->mu);
+
+	struct file **files = rc < 0 ? NULL : malloc((set->n + 1) * sizeof *files);
+	if (!files) {
+		for (uint32_t i = 0; i < view_n; i++)
+			block_view_release(&views[i]);
+		rc = err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(t));
+	} else {
+		for (uint32_t i = 0; i < set->n; i++)
+			files[i] = file_get(set->v[i]);
+		rc = scan_open_sources(t, &sp, files, set->n, views, view_n, budget, ret, e);
+	}
+	file_set_put(set);
+	free(files);
+	free(views);
+	return rc;
+}
+
+void scan_limit_runs(struct scan *s, int64_t t_hi)
+{
+	for (uint32_t i = 0; i < s->source_count; i++)
+		if (s->sources[i].file && s->sources[i].file->meta.kind == CATALOG_RUN)
+			s->sources[i].t_hi = MIN(s->sources[i].t_hi, t_hi);
+}
+
+void scan_close(struct scan *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->source_count; i++) {
+		struct source *src = &s->sources[i];
+		if (src->file) {
+			arena_release(&src->page_arena);
+			file_put(src->file);
+			continue;
+		}
+		if (src->is_index_given)
+			block_index_destroy((struct block_index *)src->index);
+		block_view_release(&src->view);
+	}
+	series_order_put(s->order);
+	arena_release(&s->strings);
+	arena_release(&s->arena);
+	free(s);
+}
+
+void scan_stats(const struct scan *s, struct scan_stats *ret)
+{
+	*ret = s->stats;
+}
