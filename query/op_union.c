@@ -16,6 +16,9 @@ static int union_next(struct op *o, struct vbatch *ret, struct err *e)
 		int rc = op_next(o->children[u->at], ret, e);
 		if (rc != 0)
 			return rc;
+		/* Its groups and pages are not needed any more, and the next one draws on the same budget. */
+		op_close(o->children[u->at]);
+		o->children[u->at] = NULL;
 	}
 	return 0;
 }

@@ -362,8 +362,11 @@ PY
 	[[ $output == *"line 1:8"* && $output == *"nope"* && $output == *"Invalid argument"* ]]
 	run cp "$f" "$DIR/x"
 	[ "$status" -ne 0 ]
-	run node -e 'require("fs").promises.readFile(process.argv[1]).then(() => {}, e => { console.log(e.code); process.exit(7) })' "$f"
-	expect "7 EINVAL" "$status $output"
+	# Node before 20 takes a short read of a file of unknown size for its end, and never sees the error.
+	if node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)'; then
+		run node -e 'require("fs").promises.readFile(process.argv[1]).then(() => {}, e => { console.log(e.code); process.exit(7) })' "$f"
+		expect "7 EINVAL" "$status $output"
+	fi
 	run python3 -c 'import sys; open(sys.argv[1]).read()' "$f"
 	[ "$status" -ne 0 ]
 	[[ $output == *"Invalid argument"* ]]
