@@ -22,6 +22,8 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-proto
 CFLAGS_release := -O2 -g
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+		  -fno-omit-frame-pointer
 CFLAGS_debug   := -O0 -g
 
 ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DTIDE_VERSION='"$(VERSION)"' \
@@ -81,6 +83,12 @@ $(B)/tests/tools/%: tests/tools/%.c $(B)/libtidefs.a
 	@echo "  TOOL  $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
 
+# Only with VARIANT=fuzz CC=clang, as tests/fuzz/run.sh does.
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libtidefs.a
+	@mkdir -p $(@D)
+	@echo "  FUZZ  $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
+
 ## tests-build: compile every test program without running it
 tests-build: $(B)/tidefs $(TESTS) $(TOOLS) $(B)/tests/crash/crash
 
@@ -123,7 +131,7 @@ $(B)/tests/crash/%: tests/crash/%.c $(B)/libtidefs.a
 bench: all $(TOOLS)
 	$(Q)tests/bench/run.sh
 
-## fuzz: one program per untrusted input, SECONDS=60 each (clang)
+## fuzz: one program per untrusted input, FUZZ_SECONDS=60 each (clang)
 fuzz:
 	$(Q)tests/fuzz/run.sh
 

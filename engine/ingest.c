@@ -619,13 +619,13 @@ int64_t ingest_write(struct ingest *in, const char *data, size_t n, struct err *
 
 int ingest_finish(struct ingest *in, struct err *e)
 {
-	const char *p = in->carry.data, *end = p + in->carry.len, *nl;
 	struct mark m = mark(in);
 	int rc = 0;
 
 	/* While the write that would complete the line has failed, half of it is not a line. */
 	if (!in->carry.len || in->failed.is)
 		return 0;
+	const char *p = in->carry.data, *end = p + in->carry.len, *nl;
 	begin(in, 0, false);
 	if (lp_scan_in_string(&in->scan) && (nl = find_newline(p, end))) {
 		in->point.measure = (struct str){"", 0};

@@ -1,0 +1,61 @@
+/*
+ * Random statements over random rows: the same answer from memory, runs and tiles, with conditions
+ * pushed into the scan and without. `SQL_RANDOM_SEED=n` replays, `SQL_RANDOM_COUNT=n` asks for more.
+ */
+#include "tests/unit/unit.h"
+
+#include "tests/fuzz/sql_random.h"
+
+static uint64_t env_number(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void run_many(uint32_t rows, uint64_t count)
+{
+	uint64_t seed = env_number("SQL_RANDOM_SEED", (uint64_t)clock_now_ns() / 1000 % 1000000007);
+	struct random_db db = {0};
+
+	count = env_number("SQL_RANDOM_COUNT", count);
+	random_open(&db, rows, seed % 97);
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t bytes = (seed + i) * 0x9e3779b97f4a7c15u;
+		snprintf(random_where, sizeof random_where, "SQL_RANDOM_SEED=%llu, statement %llu",
+			 (unsigned long long)seed, (unsigned long long)i);
+		random_statement(&db, (const uint8_t *)&bytes, sizeof bytes, bytes ^ 0x5bd1e995);
+	}
+	/* A generator whose statements mostly fail would find nothing. */
+	ck_assert_uint_gt(random_count.compared, count / 3);
+	random_close(&db);
+}
+
+START_TEST(few_rows)
+{
+	run_many(401, 1500);
+}
+END_TEST
+
+/* More than a batch of the executor and than a page of a tile. */
+START_TEST(many_rows)
+{
+	run_many(20011, 60);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("sql_random");
+	TCase *tc = tcase_create("all");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_test(tc, few_rows);
+	tcase_add_test(tc, many_rows);
+	suite_add_tcase(s, tc);
+	SRunner *sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	int failures = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failures ? 1 : 0;
+}
