@@ -543,11 +543,12 @@ static int sequence_value(enum type_kind kind, bool months, int64_t start, int64
 {
 	int64_t by;
 
+	/* The step k times may leave 64 bits while the value does not. */
+	if (!months)
+		return __builtin_add_overflow(__extension__(__int128)step * k, start, ret) ? -ERANGE : 0;
 	if (__builtin_mul_overflow(step, k, &by))
 		return -ERANGE;
-	if (months)
-		return kind == TY_DATE ? date_add_months(start, by, ret) : timestamp_add_months(start, by, ret);
-	return __builtin_add_overflow(start, by, ret) ? -ERANGE : 0;
+	return kind == TY_DATE ? date_add_months(start, by, ret) : timestamp_add_months(start, by, ret);
 }
 
 static int sequence(struct fn_call *c, struct vec *ret, struct err *e)

@@ -66,9 +66,11 @@ refused() {
 
 @test "what is not possible is EPERM, for root too" {
 	t=$MNT/iot/w
-	for p in "$MNT/x" "$MNT/iot/x" "$t/x" "$MNT/q/x" "$t/magnetic/x"; do
+	for p in "$MNT/x" "$MNT/iot/x" "$t/x" "$t/magnetic/x"; do
 		refused "not permitted" touch "$p"
 	done
+	# q/ is closed to writers; root finds that out one step later.
+	refused "$([ "$(id -u)" -eq 0 ] && echo 'not permitted' || echo 'denied')" touch "$MNT/q/x"
 	refused "not permitted" rm "$t/ingest"
 	refused "not permitted" rm -f "$t/retention/memory" "$MNT/status"
 	refused "not permitted" rmdir "$t/retention"
@@ -110,7 +112,7 @@ refused() {
 		n=$(stat -c %s "$MNT/$f")
 		[ "$n" -gt 0 ]
 		expect "$n" "$(cat "$MNT/$f" | wc -c)"
-		cp "$MNT/$f" "$DIR/copy"
+		cp -f "$MNT/$f" "$DIR/copy" # the copy before may be read-only
 		expect "$n" "$(stat -c %s "$DIR/copy")"
 		expect "$n" "$(dd if="$MNT/$f" bs=7 2>/dev/null | wc -c)"
 	done
