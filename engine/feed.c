@@ -111,6 +111,10 @@ static int find_target(struct feed *f, struct str measure, struct feed_target **
 		struct table *table = f->table ? table_get(f->table) : db_table(f->db, name);
 		if (!table)
 			return 0;
+		if (!f->table && f->may_write && !f->may_write(f->may_ctx, table)) {
+			table_put(table);
+			return err_set(e, -EINVAL, "you may not write to table '%.*s'", STR_FMT(name));
+		}
 		if (f->target_count == FEED_TARGETS_MAX) {
 			rc = feed_flush(f, e);
 			if (rc < 0) {

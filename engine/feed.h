@@ -63,6 +63,8 @@ struct feed {
 	uint64_t write_no;
 	int64_t now_ns; /* one clock reading a write */
 	bool stored;    /* something was stored since feed_begin() */
+	bool (*may_write)(void *ctx, struct table *t); /* NULL: every table */
+	void *may_ctx;
 
 	int64_t arrival_base; /* 0: none reserved yet */
 	uint32_t arrival_count;

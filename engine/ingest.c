@@ -95,6 +95,8 @@ int ingest_open(struct db *db, struct table *table, const struct ingest_source *
 	in->uid = src->uid;
 	in->line = 1;
 	feed_init(&in->feed, db, table);
+	in->feed.may_write = src->may_write;
+	in->feed.may_ctx = src->may_ctx;
 	fast_init(&in->fast);
 	point_init(&in->point);
 	buf_init(&in->carry, CARRY_MAX);

@@ -17,6 +17,9 @@ struct ingest;
 struct ingest_source {
 	const char *file; /* "iot/weather/ingest", for `rejected` */
 	uint32_t uid;
+	/* Database level: may the writer add to this table? Asked once a table and handle. NULL: yes. */
+	bool (*may_write)(void *ctx, struct table *t);
+	void *may_ctx;
 };
 
 /*

@@ -272,6 +272,29 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 	return engine_attr_set(fs->engine, n->db, path, &stored, e);
 }
 
+/* ---- rows through a database's ingest ------------------------------------------------------------------ */
+
+/*
+ * Who may write to a database's `ingest` may feed its tables; but a table that was given an owner or
+ * a mode of its own, or whose `ingest` was, is its owner's: there these decide.
+ */
+bool feed_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t)
+{
+	struct node_attr d = {0755, fs->uid, fs->gid}, tab, in, own;
+	char path[ATTR_PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/ingest", table_name(t));
+	bool is_own = engine_attr(fs->engine, db, path, &own) || engine_attr(fs->engine, db, table_name(t), &own);
+	if (c->uid == 0 || !is_own)
+		return true;
+	overlay(fs, db, "", &d);
+	tab = (struct node_attr){0755, d.uid, d.gid};
+	overlay(fs, db, table_name(t), &tab);
+	in = (struct node_attr){files_find(LEVEL_TABLE, "ingest")->mode & 0777, tab.uid, tab.gid};
+	overlay(fs, db, path, &in);
+	return allows(&tab, c, X_OK) && allows(&in, c, W_OK);
+}
+
 /* ---- SQL ------------------------------------------------------------------------------------------ */
 
 bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, bool write)

@@ -117,6 +117,7 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 		struct err *e) must_check;
 
 /* The same questions for SQL, which names databases and tables and no nodes. */
+bool feed_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t); /* lines of a database's ingest */
 bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, bool write);
 
 /* ---- open files ---------------------------------------------------------------------------------- */

@@ -19,10 +19,16 @@ struct ingest_handle {
 };
 
 
+static bool may_write(void *ctx, struct table *t)
+{
+	struct handle *h = ctx;
+	return feed_allowed(h->fs, &h->who, h->node->db, t);
+}
+
 static int ingest_file_open(struct handle *h, struct err *e)
 {
 	struct ingest_handle *ih;
-	struct ingest_source src = {.uid = h->who.uid};
+	struct ingest_source src = {.uid = h->who.uid, .may_write = may_write, .may_ctx = h};
 	int rc;
 
 	if (!h->writable)

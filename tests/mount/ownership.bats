@@ -128,3 +128,17 @@ ask_as() {
 	as 1234 77 -- chgrp 77 "$T"
 	expect 77 "$(stat -c %g "$T")"
 }
+
+@test "a database's ingest feeds its tables, but not those that somebody keeps for himself" {
+	mkdir "$MNT/sens"
+	chmod 0222 "$MNT/sens/ingest"
+	as 1234 -- sh -c "echo 'a v=1' >> '$MNT/sens/ingest'"
+	as 4321 -- sh -c "echo 'a,s=x v=2' >> '$MNT/sens/ingest'"
+	chmod 0644 "$MNT/sens/a/ingest"
+	run as 1234 -- sh -c "echo 'a v=3' >> '$MNT/sens/ingest'"
+	[ "$status" -ne 0 ]
+	grep -q "you may not write to table 'a'" "$MNT/sens/a/rejected"
+	as 1234 -- sh -c "printf 'a v=3\nb v=4\n' >> '$MNT/sens/ingest'" || true
+	expect 2 "$(cat "$MNT/q/SELECT count(*) FROM sens.a" | tail -n 1)"
+	expect 1 "$(cat "$MNT/q/SELECT count(*) FROM sens.b" | tail -n 1)"
+}
