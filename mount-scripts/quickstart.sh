@@ -148,7 +148,7 @@ trap 'exit 143' TERM HUP
 # ---- 1, 2: install and build ---------------------------------------------------------------------------
 
 printf '%s\n' "${bold}tidefs: a time-series database that you mount.$off" \
-	"This tour takes about $((seconds + 15)) seconds once everything is built. Nothing is left behind."
+	"The tour takes about $((seconds + 5)) seconds once everything is built, and leaves nothing behind."
 
 step "What it needs"
 cd "$here" || exit 1
