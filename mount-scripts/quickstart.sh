@@ -251,7 +251,7 @@ disk_rows() {
 	done </proc/diskstats
 }
 network_rows() {
-	local line name received sent rest
+	local line name
 	while read -r line; do
 		case $line in *:*) ;; *) continue ;; esac
 		name=${line%%:*}
