@@ -176,6 +176,7 @@ static int open_parts(struct db *db, struct err *e)
 	if (rc < 0)
 		return rc;
 	struct wal_options wo = {.sync_interval_ns = db->en->opt.sync_interval_ns,
+				 .read_only = db->en->opt.read_only,
 				 .next_lsn_min = MAX(o.lsn_max, (uint64_t)last_lsn) + 1};
 	if (!wo.sync_interval_ns)
 		wo.sync_interval_ns = NS_PER_S;
