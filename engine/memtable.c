@@ -53,8 +53,11 @@ static struct block *block_create(uint32_t cap)
 	return b;
 }
 
-static struct block_col *block_find_col(const struct block *b, uint32_t col_id)
+/* hint: where it probably is, as batches name their columns in the same order again and again. */
+static struct block_col *block_find_col(const struct block *b, uint32_t col_id, uint32_t hint)
 {
+	if (hint < b->col_count && b->cols[hint].col_id == col_id)
+		return &b->cols[hint];
 	for (uint32_t i = 0; i < b->col_count; i++)
 		if (b->cols[i].col_id == col_id)
 			return &b->cols[i];
@@ -149,38 +152,54 @@ static size_t string_bytes(const struct batch *b)
 	return total;
 }
 
-int memtable_reserve(struct memtable *m, pthread_mutex_t *mu, const struct batch *b,
-		     struct err *e)
+/* Rows for a new block behind k (may be NULL): growing, but no more memory than is sensible. */
+static uint32_t block_rows(const struct block *k, const struct batch *b)
+{
+	size_t now = 0, before = 0;
+	uint32_t cap = BLOCK_ROWS_MIN, most;
+
+	for (uint32_t c = 0; c < b->col_count; c++)
+		if (b->cols[c].has_values)
+			now += coltype_size(b->cols[c].col.type) + 1;
+	/* Where columns differ from batch to batch, the block before shows how many come together. */
+	for (uint32_t c = 0; k && c < k->col_count; c++)
+		before += coltype_size(k->cols[c].col.type) + 1;
+	size_t row_bytes = sizeof(uint32_t) + sizeof(int64_t) + MAX(now, before);
+	if (k && !k->is_frozen)
+		cap = MIN(k->cap * 4, (uint32_t)BLOCK_ROWS_MAX);
+	else if (k)
+		cap = MIN(k->cap, (uint32_t)BLOCK_ROWS_MAX);
+	while (cap < b->n)
+		cap *= 4;
+	most = (uint32_t)MIN(MAX(BLOCK_BYTES_MAX / row_bytes, (size_t)BLOCK_ROWS_MIN), (size_t)BLOCK_ROWS_MAX);
+	return MAX(MIN(cap, most), b->n);
+}
+
+static int add_block(struct memtable *m, pthread_mutex_t *mu, const struct batch *b, struct err *e)
 {
 	struct block *k = m->last;
+	uint32_t cap = block_rows(k, b);
+	struct block *fresh = block_create(cap);
 
-	if (!k || k->is_frozen || k->cap - k->n < b->n) {
-		uint32_t cap = BLOCK_ROWS_MIN;
-		if (k && !k->is_frozen)
-			cap = MIN(k->cap * 4, (uint32_t)BLOCK_ROWS_MAX);
-		else if (k)
-			cap = MIN(k->cap, (uint32_t)BLOCK_ROWS_MAX);
-		while (cap < b->n)
-			cap *= 4;
-		cap = MAX(MIN(cap, (uint32_t)BLOCK_ROWS_MAX), b->n);
-		struct block *fresh = block_create(cap);
-		if (!fresh)
-			return err_set(e, -ENOMEM, "no memory for a block of %u rows", cap);
-		memtable_freeze(m, mu);
-		pthread_mutex_lock(mu);
-		if (k)
-			k->next = fresh;
-		else
-			m->first = fresh;
-		m->last = fresh;
-		m->bytes += fresh->bytes;
-		pthread_mutex_unlock(mu);
-		k = fresh;
-	}
-	size_t before = k->bytes;
+	if (!fresh)
+		return err_set(e, -ENOMEM, "no memory for a block of %u rows", cap);
+	memtable_freeze(m, mu);
+	pthread_mutex_lock(mu);
+	if (k)
+		k->next = fresh;
+	else
+		m->first = fresh;
+	m->last = fresh;
+	m->bytes += fresh->bytes;
+	pthread_mutex_unlock(mu);
+	return 0;
+}
+
+static int reserve_values(struct block *k, pthread_mutex_t *mu, const struct batch *b, struct err *e)
+{
 	for (uint32_t c = 0; c < b->col_count; c++) {
 		const struct batch_col *bc = &b->cols[c];
-		if (!bc->has_values || block_find_col(k, bc->col_id))
+		if (!bc->has_values || block_find_col(k, bc->col_id, c))
 			continue;
 		int rc = block_add_col(k, mu, bc->col_id, bc->col.type);
 		if (rc < 0)
@@ -188,26 +207,46 @@ int memtable_reserve(struct memtable *m, pthread_mutex_t *mu, const struct batch
 	}
 	/* The bytes of all strings in one piece, so that the copying cannot fail half-way. */
 	size_t want = string_bytes(b), held = k->strings.bytes;
-	if (want) {
-		struct arena_mark mark = arena_mark(&k->strings);
-		if (!arena_alloc(&k->strings, want))
-			return err_set(e, -ENOMEM, "no memory for %zu bytes of strings", want);
-		/* Give the piece back without its chunk: append takes the same bytes again. */
-		if (mark.chunk == k->strings.chunk)
-			arena_rewind(&k->strings, mark);
-		else
-			arena_rewind(&k->strings, (struct arena_mark){k->strings.chunk, 0});
-	}
+	if (!want)
+		return 0;
+	struct arena_mark mark = arena_mark(&k->strings);
+	if (!arena_alloc(&k->strings, want))
+		return err_set(e, -ENOMEM, "no memory for %zu bytes of strings", want);
+	/* Give the piece back without its chunk: append takes the same bytes again. */
+	if (mark.chunk == k->strings.chunk)
+		arena_rewind(&k->strings, mark);
+	else
+		arena_rewind(&k->strings, (struct arena_mark){k->strings.chunk, 0});
 	pthread_mutex_lock(mu);
 	k->bytes += k->strings.bytes - held;
-	m->bytes += k->bytes - before;
 	pthread_mutex_unlock(mu);
 	return 0;
 }
 
-static void copy_col(struct block *k, const struct batch *b, const struct batch_col *bc, char *strings)
+int memtable_reserve(struct memtable *m, pthread_mutex_t *mu, const struct batch *b,
+		     struct err *e)
 {
-	struct block_col *to = block_find_col(k, bc->col_id);
+	struct block *k = m->last;
+	int rc = 0;
+
+	if (!k || k->is_frozen || k->cap - k->n < b->n)
+		rc = add_block(m, mu, b, e);
+	if (rc < 0)
+		return rc;
+	k = m->last;
+	size_t before = k->bytes;
+	rc = reserve_values(k, mu, b, e);
+	/* Also when it failed half-way: what dropping the block gives back must have been counted. */
+	pthread_mutex_lock(mu);
+	m->bytes += k->bytes - before;
+	pthread_mutex_unlock(mu);
+	return rc;
+}
+
+static void copy_col(struct block *k, const struct batch *b, uint32_t c, char *strings)
+{
+	const struct batch_col *bc = &b->cols[c];
+	struct block_col *to = block_find_col(k, bc->col_id, c);
 	uint32_t at = k->n;
 
 	memcpy(to->col.valid + at, bc->col.valid, b->n);
@@ -245,7 +284,7 @@ void memtable_append(struct memtable *m, pthread_mutex_t *mu, const struct batch
 		const struct batch_col *bc = &b->cols[c];
 		if (!bc->has_values)
 			continue;
-		copy_col(k, b, bc, strings);
+		copy_col(k, b, c, strings);
 		if (bc->col.type == COL_VARCHAR)
 			for (uint32_t i = 0; i < b->n; i++)
 				strings += bc->col.valid[i] ? bc->col.str[i].len : 0;
@@ -275,6 +314,27 @@ void memtable_drop_through(struct memtable *m, const struct block *upto)
 		if (is_last)
 			break;
 	}
+}
+
+size_t memtable_drop_empty(struct memtable *m)
+{
+	struct block **link = &m->first, *last = NULL;
+	size_t freed = 0;
+
+	while (*link) {
+		struct block *b = *link;
+		if (b->n) {
+			last = b;
+			link = &b->next;
+			continue;
+		}
+		*link = b->next;
+		freed += b->bytes;
+		block_put(b);
+	}
+	m->last = last;
+	m->bytes -= freed;
+	return freed;
 }
 
 int memtable_view(const struct memtable *m, struct block_view **ret, uint32_t *ret_n)

@@ -20,6 +20,7 @@
 
 #define BLOCK_ROWS_MIN 256
 #define BLOCK_ROWS_MAX 65536
+#define BLOCK_BYTES_MAX ((size_t)16 << 20) /* of column arrays: a wide table's blocks have fewer rows */
 
 struct block_col {
 	uint32_t col_id;
@@ -99,6 +100,12 @@ void memtable_append(struct memtable *m, pthread_mutex_t *mu, const struct batch
 
 /* Freeze the active block, if it has rows. Caller holds the append lock. */
 void memtable_freeze(struct memtable *m, pthread_mutex_t *mu);
+
+/*
+ * Forget blocks without rows: room that was made for a batch which then could not be logged. Returns
+ * the bytes freed. Caller holds append lock and mu.
+ */
+size_t memtable_drop_empty(struct memtable *m);
 
 /* Views of all blocks with rows, oldest first; caller holds mu. *ret: given (block_view_release each, free). */
 int memtable_view(const struct memtable *m, struct block_view **ret, uint32_t *ret_n) must_check;

@@ -489,7 +489,7 @@ static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
 		return 0;
 	int rc = begin_segment(w, last_lsn(w) + 1, last_lsn(w), e);
 	if (rc < 0)
-		return rc;
+		return rc == -ENOSPC ? 0 : rc; /* no room for a new one: the old one stays in use */
 	/* The next LSN stands in the new one alone: it has to be safe before the old one goes. */
 	int fd = w->tail->fd;
 	w->dir_dirty = false;
@@ -548,7 +548,10 @@ int wal_trim(struct wal *w, uint64_t lsn, struct err *e)
 		while (w->syncing)
 			pthread_cond_wait(&w->changed, &w->mu);
 		w->syncing = true;
-		rc = rotate_covered(w, lsn, e);
+		/* First what needs no room: on a full disk nothing else can make any. */
+		rc = drop_covered(w, lsn, e);
+		if (rc == 0)
+			rc = rotate_covered(w, lsn, e);
 		if (rc == 0)
 			rc = drop_covered(w, lsn, e);
 		w->syncing = false;
