@@ -18,18 +18,25 @@
 #define APPLICATION_ID 0x54494445 /* "TIDE" */
 #define BUSY_MS        10000
 
-/* Integers that mean uint64_t are stored as the int64_t of the same bits. */
+/*
+ * Integers that mean uint64_t are stored as the int64_t of the same bits. SQLite does not checksum
+ * its pages, so each row carries a CRC-32C over its other columns, in their order (crc_of_row()); a
+ * page that loses or repeats a row shows in the integrity check. Both are looked at when it is opened.
+ */
 static const char schema[] =
-	"CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL, crc INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
 	"CREATE TABLE tables("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	"  name TEXT NOT NULL UNIQUE,"
 	"  uuid BLOB NOT NULL,"
 	"  flushed_lsn INTEGER NOT NULL,"
 	"  expired_before_ns INTEGER NOT NULL,"
-	"  created_ns INTEGER NOT NULL);"
+	"  created_ns INTEGER NOT NULL,"
+	"  saved_columns INTEGER NOT NULL, saved_series INTEGER NOT NULL, crc INTEGER NOT NULL);"
 	"CREATE TABLE settings("
 	"  table_id INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+	"  crc INTEGER NOT NULL,"
 	"  PRIMARY KEY(table_id, name)) WITHOUT ROWID;"
 	"CREATE TABLE files("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -38,14 +45,28 @@ static const char schema[] =
 	"  t_min_ns INTEGER NOT NULL, t_max_ns INTEGER NOT NULL,"
 	"  \"rows\" INTEGER NOT NULL, bytes INTEGER NOT NULL, \"values\" INTEGER NOT NULL,"
 	"  date INTEGER NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL,"
-	"  generation INTEGER NOT NULL, created_ns INTEGER NOT NULL,"
+	"  generation INTEGER NOT NULL, created_ns INTEGER NOT NULL, crc INTEGER NOT NULL,"
 	"  UNIQUE(table_id, path));"
 	"CREATE TABLE moved("
 	"  file_id INTEGER NOT NULL, date INTEGER NOT NULL, upto_ns INTEGER NOT NULL,"
-	"  PRIMARY KEY(file_id, date)) WITHOUT ROWID;"
+	"  crc INTEGER NOT NULL, PRIMARY KEY(file_id, date)) WITHOUT ROWID;"
 	"CREATE TABLE attrs("
-	"  path TEXT PRIMARY KEY, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL"
-	") WITHOUT ROWID;";
+	"  path TEXT PRIMARY KEY, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
+	"  crc INTEGER NOT NULL) WITHOUT ROWID;";
+
+/* The rows of these are checked: name, its key for messages, the columns that crc covers. */
+static const struct {
+	const char *table, *key, *columns;
+} checked[] = {
+	{"meta", "key", "key, value"},
+	{"tables", "id", "id, name, uuid, flushed_lsn, expired_before_ns, created_ns, saved_columns, saved_series"},
+	{"settings", "name", "table_id, name, value"},
+	{"files", "id",
+	 "id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, \"rows\", bytes, \"values\", date, part, "
+	 "parts, generation, created_ns"},
+	{"moved", "file_id", "file_id, date, upto_ns"},
+	{"attrs", "path", "path, mode, uid, gid"},
+};
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -237,6 +258,68 @@ int catalog_group_end(struct catalog *c, bool own, int rc, struct err *e)
 	return catalog_commit(c, e);
 }
 
+/* ---- checksums of rows
+ * -------------------------------------------------------------------------------- */
+
+/* crc(a, b, ...): over type, length and bytes of each argument. */
+static void crc_of_row(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	uint32_t crc = 0;
+
+	for (int i = 0; i < n; i++) {
+		uint8_t head[9] = {(uint8_t)sqlite3_value_type(v[i])};
+		bool is_number = head[0] == SQLITE_INTEGER;
+		const void *p = is_number ? NULL : sqlite3_value_blob(v[i]);
+		uint64_t x = is_number ? (uint64_t)sqlite3_value_int64(v[i]) : (uint64_t)sqlite3_value_bytes(v[i]);
+		for (int k = 0; k < 8; k++)
+			head[1 + k] = (uint8_t)(x >> 8 * k);
+		crc = crc32c(crc, head, sizeof head);
+		if (p)
+			crc = crc32c(crc, p, (size_t)x);
+	}
+	sqlite3_result_int64(ctx, crc);
+}
+
+/* SQLite's own check of its pages; its first complaint goes into e. */
+static int check_pages(struct catalog *c, struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(c->db, "PRAGMA integrity_check(1)", -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	int out = rc == SQLITE_ROW ? 0 : catalog_fail(c, rc, "cannot be checked", e);
+	const char *text = out == 0 ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	if (out == 0 && (!text || strcmp(text, "ok") != 0))
+		out = err_set(e, -EBADMSG, "catalogue '%s' is damaged: %s", c->path, text ? text : "unreadable");
+	sqlite3_finalize(st);
+	return out;
+}
+
+static int check_rows(struct catalog *c, struct err *e)
+{
+	char sql[512];
+	int out = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(checked) && out == 0; i++) {
+		sqlite3_stmt *st;
+		snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE crc IS NOT crc(%s) LIMIT 1", checked[i].key,
+			 checked[i].table, checked[i].columns);
+		int rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
+		if (rc == SQLITE_OK)
+			rc = sqlite3_step(st);
+		if (rc == SQLITE_ROW) {
+			const char *key = (const char *)sqlite3_column_text(st, 0);
+			out = err_set(e, -EBADMSG, "catalogue '%s' is damaged: row '%s' of '%s' fails its checksum",
+				      c->path, key ? key : "", checked[i].table);
+		} else if (rc != SQLITE_DONE) {
+			out = catalog_fail(c, rc, "cannot be checked", e);
+		}
+		sqlite3_finalize(st);
+	}
+	return out;
+}
+
 /* ---- open and close
  * -------------------------------------------------------------------------------- */
 
@@ -369,7 +452,16 @@ static int open_db(struct catalog *c, struct err *e)
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 
+	rc = sqlite3_create_function(c->db, "crc", -1,
+				     SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL, crc_of_row,
+				     NULL, NULL);
+	if (rc != SQLITE_OK)
+		return catalog_fail(c, rc, "cannot be opened", e);
 	int ret = check_format(c, e);
+	if (ret == 0)
+		ret = check_pages(c, e);
+	if (ret == 0)
+		ret = check_rows(c, e);
 	/* After the check: a foreign file is left as it was. */
 	if (ret == 0 && !c->read_only)
 		ret = run_text(c, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",

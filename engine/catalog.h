@@ -18,7 +18,7 @@ struct catalog;
 
 /*
  * Creates the schema where the file is new. A newer format or another program's database:
- * -EMEDIUMTYPE; a damaged file: -EBADMSG. read_only: nothing is created or changed (-ENOENT where
+ * -EMEDIUMTYPE; a damaged file: -EBADMSG (all of it is checked). read_only: nothing is created or changed (-ENOENT where
  * there is none; writing calls answer -EROFS), and another process may have it open for writing.
  */
 int catalog_open(const char *path, bool read_only, struct catalog **ret, struct err *e) must_check;
@@ -39,6 +39,7 @@ struct catalog_table {
 	uint64_t flushed_lsn;      /* rows up to here are in runs and tiles */
 	int64_t expired_before_ns; /* monotone; rows older than this are hidden for ever */
 	int64_t created_ns;
+	uint32_t saved_columns, saved_series; /* definitions that the series file holds at least */
 };
 
 /* ret->id, uuid, created_ns are filled in. -EEXIST: there is one of that name. */
@@ -46,6 +47,7 @@ int catalog_table_create(struct catalog *c, const char *name, struct catalog_tab
 /* Removes the table, its settings, its files and its attributes. */
 int catalog_table_drop(struct catalog *c, uint32_t id, struct err *e) must_check;
 int catalog_table_update(struct catalog *c, const struct catalog_table *t, struct err *e) must_check; /* lsn, expiry */
+int catalog_table_id_max(struct catalog *c, uint32_t *ret, struct err *e) must_check; /* ever given out */
 int catalog_tables(struct catalog *c, int (*fn)(void *ctx, const struct catalog_table *t), void *ctx,
 		   struct err *e) must_check;
 

@@ -16,38 +16,54 @@
 	X(COMMIT, "COMMIT")                                                                        \
 	X(ROLLBACK, "ROLLBACK")                                                                    \
 	X(META_GET, "SELECT value FROM meta WHERE key = ?1")                                       \
-	X(META_SET, "INSERT INTO meta(key, value) VALUES(?1, ?2) "                                 \
-		    "ON CONFLICT(key) DO UPDATE SET value = excluded.value")                       \
-	X(TABLE_ADD, "INSERT INTO tables(name, uuid, flushed_lsn, expired_before_ns, created_ns) " \
-		     "VALUES(?1, ?2, 0, ?3, ?4)")                                                  \
+	X(META_SET, "INSERT INTO meta(key, value, crc) VALUES(?1, ?2, crc(?1, ?2)) "               \
+		    "ON CONFLICT(key) DO UPDATE SET value = excluded.value, crc = excluded.crc")   \
+	X(TABLE_ADD, "INSERT INTO tables(id, name, uuid, flushed_lsn, expired_before_ns, "         \
+		     "created_ns, saved_columns, saved_series, crc) "                              \
+		     "SELECT n, ?1, ?2, 0, ?3, ?4, 0, 0, crc(n, ?1, ?2, 0, ?3, ?4, 0, 0) FROM "    \
+		     "(SELECT coalesce((SELECT seq FROM sqlite_sequence "                          \
+		     "WHERE name = 'tables'), 0) + 1 AS n)")                                       \
 	X(TABLE_NAME, "SELECT name FROM tables WHERE id = ?1")                                     \
 	X(TABLE_UPDATE, "UPDATE tables SET flushed_lsn = max(flushed_lsn, ?2), "                   \
-			"expired_before_ns = max(expired_before_ns, ?3) WHERE id = ?1")            \
-	X(TABLE_LIST, "SELECT id, name, uuid, flushed_lsn, expired_before_ns, created_ns "         \
-		      "FROM tables ORDER BY name")                                                 \
+			"expired_before_ns = max(expired_before_ns, ?3), "                         \
+			"saved_columns = max(saved_columns, ?4), "                                 \
+			"saved_series = max(saved_series, ?5), "                                   \
+			"crc = crc(id, name, uuid, max(flushed_lsn, ?2), "                         \
+			"max(expired_before_ns, ?3), created_ns, max(saved_columns, ?4), "         \
+			"max(saved_series, ?5)) WHERE id = ?1")                                    \
+	X(TABLE_LIST, "SELECT id, name, uuid, flushed_lsn, expired_before_ns, created_ns, "        \
+		      "saved_columns, saved_series FROM tables ORDER BY name")                     \
+	X(TABLE_ID_MAX, "SELECT coalesce((SELECT seq FROM sqlite_sequence "                        \
+			"WHERE name = 'tables'), 0)")                                              \
 	X(TABLE_DROP, "DELETE FROM tables WHERE id = ?1")                                          \
 	X(TABLE_DROP_SETTINGS, "DELETE FROM settings WHERE table_id = ?1")                         \
 	X(TABLE_DROP_MOVED, "DELETE FROM moved WHERE file_id IN "                                  \
 			    "(SELECT id FROM files WHERE table_id = ?1)")                          \
 	X(TABLE_DROP_FILES, "DELETE FROM files WHERE table_id = ?1")                               \
-	X(SETTING_SET, "INSERT INTO settings(table_id, name, value) VALUES(?1, ?2, ?3) "           \
-		       "ON CONFLICT(table_id, name) DO UPDATE SET value = excluded.value")         \
+	X(SETTING_SET, "INSERT INTO settings(table_id, name, value, crc) "                         \
+		       "VALUES(?1, ?2, ?3, crc(?1, ?2, ?3)) ON CONFLICT(table_id, name) "          \
+		       "DO UPDATE SET value = excluded.value, crc = excluded.crc")                 \
 	X(SETTING_LIST, "SELECT name, value FROM settings WHERE table_id = ?1 ORDER BY name")      \
-	X(FILE_ADD, "INSERT INTO files(table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, " \
-		    "\"rows\", bytes, \"values\", date, part, parts, generation, created_ns) "     \
-		    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")    \
+	X(FILE_ADD, "INSERT INTO files(id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, "       \
+		    "t_max_ns, \"rows\", bytes, \"values\", date, part, parts, generation, "       \
+		    "created_ns, crc) SELECT n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "    \
+		    "?12, ?13, ?14, ?15, crc(n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "    \
+		    "?12, ?13, ?14, ?15) FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence "  \
+		    "WHERE name = 'files'), 0) + 1 AS n)")                                         \
 	X(FILE_REMOVE, "DELETE FROM files WHERE id = ?1")                                          \
 	X(FILE_REMOVE_MOVED, "DELETE FROM moved WHERE file_id = ?1")                               \
 	X(FILE_LIST, "SELECT id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, "       \
 		     "\"rows\", bytes, \"values\", date, part, parts, generation, created_ns "     \
 		     "FROM files WHERE table_id = ?1 ORDER BY id")                                 \
-	X(MOVED_SET, "INSERT INTO moved(file_id, date, upto_ns) VALUES(?1, ?2, ?3) "               \
-		     "ON CONFLICT(file_id, date) DO UPDATE "                                       \
-		     "SET upto_ns = max(upto_ns, excluded.upto_ns)")                               \
+	X(MOVED_SET, "INSERT INTO moved(file_id, date, upto_ns, crc) "                             \
+		     "VALUES(?1, ?2, ?3, crc(?1, ?2, ?3)) ON CONFLICT(file_id, date) DO UPDATE "   \
+		     "SET upto_ns = max(upto_ns, excluded.upto_ns), "                              \
+		     "crc = crc(file_id, date, max(upto_ns, excluded.upto_ns))")                   \
 	X(MOVED_LIST, "SELECT date, upto_ns FROM moved WHERE file_id = ?1 ORDER BY date")          \
-	X(ATTR_SET, "INSERT INTO attrs(path, mode, uid, gid) VALUES(?1, ?2, ?3, ?4) "              \
+	X(ATTR_SET, "INSERT INTO attrs(path, mode, uid, gid, crc) "                                \
+		    "VALUES(?1, ?2, ?3, ?4, crc(?1, ?2, ?3, ?4)) "                                 \
 		    "ON CONFLICT(path) DO UPDATE SET mode = excluded.mode, uid = excluded.uid, "   \
-		    "gid = excluded.gid")                                                          \
+		    "gid = excluded.gid, crc = excluded.crc")                                      \
 	X(ATTR_LIST, "SELECT path, mode, uid, gid FROM attrs ORDER BY path")                       \
 	X(ATTR_DROP, "DELETE FROM attrs WHERE path = ?1 OR ?1 = '' "                               \
 		     "OR substr(path, 1, length(?1) + 1) = ?1 || '/'")

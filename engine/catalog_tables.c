@@ -102,6 +102,8 @@ int catalog_table_update(struct catalog *c, const struct catalog_table *t, struc
 	sqlite3_bind_int64(st, 1, t->id);
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)t->flushed_lsn);
 	sqlite3_bind_int64(st, 3, t->expired_before_ns);
+	sqlite3_bind_int64(st, 4, t->saved_columns);
+	sqlite3_bind_int64(st, 5, t->saved_series);
 	rc = sqlite3_step(st);
 	if (rc != SQLITE_DONE)
 		rc = catalog_fail(c, rc, "cannot update a table", e);
@@ -110,6 +112,24 @@ int catalog_table_update(struct catalog *c, const struct catalog_table *t, struc
 			     t->id);
 	else
 		rc = 0;
+	catalog_done(c, st);
+	return rc;
+}
+
+int catalog_table_id_max(struct catalog *c, uint32_t *ret, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, STMT_TABLE_ID_MAX, &rc, e);
+
+	if (!st)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		*ret = (uint32_t)sqlite3_column_int64(st, 0);
+		rc = 0;
+	} else {
+		rc = catalog_fail(c, rc, "cannot read a number", e);
+	}
 	catalog_done(c, st);
 	return rc;
 }
@@ -128,6 +148,8 @@ static int read_table(struct catalog *c, sqlite3_stmt *st, struct catalog_table 
 	t->flushed_lsn = (uint64_t)sqlite3_column_int64(st, 3);
 	t->expired_before_ns = sqlite3_column_int64(st, 4);
 	t->created_ns = sqlite3_column_int64(st, 5);
+	t->saved_columns = (uint32_t)sqlite3_column_int64(st, 6);
+	t->saved_series = (uint32_t)sqlite3_column_int64(st, 7);
 	return catalog_text(c, st, 1, t->name, sizeof t->name, e);
 }
 
