@@ -29,6 +29,7 @@ static void db_free(struct db *db)
 	wal_close(db->wal);
 	catalog_close(db->cat);
 	attrs_release(db);
+	rejected_release(&db->rejected);
 	if (db->dirfd >= 0)
 		close(db->dirfd);
 	pthread_mutex_destroy(&db->mu);
@@ -205,6 +206,7 @@ int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
 	db->en = en;
 	db->dirfd = -1;
 	snprintf(db->name, sizeof db->name, "%s", name);
+	rejected_init(&db->rejected, db, "rejected");
 	pthread_mutex_init(&db->mu, NULL);
 	pthread_mutex_init(&db->wake_mu, NULL);
 	pthread_mutex_init(&db->attr_mu, NULL);
@@ -473,12 +475,13 @@ void db_status(struct db *db, struct db_status *ret)
 		pthread_mutex_unlock(&db->wake_mu);
 	}
 	s.batches = atomic_load(&db->batches);
+	s.rows_rejected = atomic_load(&db->rejected.lines);
 	if (db_tables(db, &tables, &n) >= 0) {
 		s.tables = n;
 		for (uint32_t i = 0; i < n; i++) {
 			s.memtable_bytes += table_memtable_bytes(tables[i]);
 			s.rows_in += atomic_load(&tables[i]->rows_in);
-			s.rows_rejected += atomic_load(&tables[i]->lines_rejected);
+			s.rows_rejected += atomic_load(&tables[i]->rejected.lines);
 			table_put(tables[i]);
 		}
 		free(tables);

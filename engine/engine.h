@@ -161,14 +161,17 @@ int db_append(struct db *db, const struct table_batch *batches, uint32_t n, stru
 /* fsync(2): everything acknowledged so far survives power loss. */
 int db_sync(struct db *db, struct err *e) must_check;
 
-/* Count of rejected lines, for status and stats. */
-void table_count_rejected(struct table *t, uint64_t lines);
-
-/* Append to / read / truncate the table's rejected log (JSON lines, bounded; oldest go first). */
-int table_rejected_add(struct table *t, struct str json_line, struct err *e) must_check;
-int64_t table_rejected_size(struct table *t);
-int64_t table_rejected_read(struct table *t, void *to, size_t n, int64_t off, struct err *e);
-int table_rejected_clear(struct table *t, struct err *e) must_check;
+/*
+ * Refused lines (JSON lines, bounded; the oldest go first): of each table, and of a database those
+ * that name no table it has. The log is lent, for the life of the handle it came from.
+ */
+struct rejected_log;
+struct rejected_log *table_rejected(struct table *t);
+struct rejected_log *db_rejected(struct db *db);
+int rejected_add(struct rejected_log *r, struct str json_line, struct err *e) must_check; /* counts it, too */
+int64_t rejected_size(struct rejected_log *r);
+int64_t rejected_read(struct rejected_log *r, void *to, size_t n, int64_t off, struct err *e);
+int rejected_clear(struct rejected_log *r, struct err *e) must_check;
 
 /* ---- maintenance by hand (tests, shutdown) -------------------------------------------------------- */
 

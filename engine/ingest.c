@@ -190,14 +190,15 @@ static void refused_pass(struct refused *r, uint64_t line)
 		memmove(r->lines, r->lines + n, r->n * sizeof *r->lines);
 }
 
-/* Into the table's `rejected`. What goes wrong with that must not keep the good lines out. */
+/*
+ * Into the table's `rejected`, or the database's where the line names no table that exists. What goes
+ * wrong with that must not keep the good lines out.
+ */
 static void report(struct ingest *in, struct str line, size_t total, size_t column,
 		   const char *reason)
 {
 	struct table *t = feed_table(&in->feed, in->point.measure);
 
-	if (!t)
-		return;
 	struct refusal r = {
 		.when_ns = in->feed.now_ns,
 		.file = in->file,
@@ -211,8 +212,7 @@ static void report(struct ingest *in, struct str line, size_t total, size_t colu
 	buf_clear(&in->json);
 	refusal_format(&r, &in->json);
 	if (!in->json.rc)
-		(void)!table_rejected_add(t, buf_str(&in->json), NULL);
-	table_count_rejected(t, 1);
+		(void)!rejected_add(t ? table_rejected(t) : db_rejected(in->feed.db), buf_str(&in->json), NULL);
 	table_put(t);
 }
 

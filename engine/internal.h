@@ -66,6 +66,20 @@ struct file_set {
 struct file_set *file_set_get(struct file_set *s);
 void file_set_put(struct file_set *s);
 
+/* ---- refused lines ------------------------------------------------------------------------------------------ */
+
+struct rejected_log {
+	struct db *db; /* whose directory; not referenced: it is part of it, or of a table that does */
+	char path[96]; /* below the cell */
+	_Atomic uint64_t lines; /* since start */
+	pthread_mutex_t mu;
+	int fd;       /* guarded by mu; -1 until used */
+	int64_t size; /* guarded by mu */
+};
+
+void rejected_init(struct rejected_log *r, struct db *db, const char *path);
+void rejected_release(struct rejected_log *r);
+
 /* ---- tables -------------------------------------------------------------------------------------------- */
 
 struct settings {
@@ -94,7 +108,7 @@ struct table {
 	struct series_set *series;
 	_Atomic bool is_dropped;
 	_Atomic uint64_t data_version;
-	_Atomic uint64_t rows_in, lines_rejected;
+	_Atomic uint64_t rows_in;
 	_Atomic int64_t last_append_mono_ns;
 
 	pthread_mutex_t append_mu;
@@ -113,9 +127,7 @@ struct table {
 	int64_t due_since_mono_ns;  /* guarded by maint_mu; 0 = nothing was due */
 	uint64_t generation;        /* guarded by maint_mu: of the next file */
 
-	pthread_mutex_t rejected_mu;
-	int rejected_fd; /* guarded by rejected_mu; -1 until used */
-	int64_t rejected_size;
+	struct rejected_log rejected;
 
 	struct table *next; /* db's list, guarded by db.mu */
 };
@@ -132,6 +144,7 @@ struct db {
 	struct wal *wal;
 	_Atomic bool is_dropped;
 	_Atomic uint64_t batches;
+	struct rejected_log rejected; /* lines that name no table */
 
 	pthread_mutex_t mu;
 	struct table *tables;

@@ -1,5 +1,6 @@
 /*
- * rejected: the refused lines of a table, one JSON object a line, in a file beside its data.
+ * rejected: refused lines, one JSON object a line, in a file beside the data of their table, or in the
+ * cell where no table is named.
  *
  * Bounded: past REJECTED_BYTES_MAX the older half goes, at a line's border. Not synced: it is a
  * report, and the sender was told by errno.
@@ -12,18 +13,40 @@
 
 #define REJECTED_BYTES_MAX (4 << 20)
 
-/* Caller holds rejected_mu. */
-static int rejected_open(struct table *t)
+void rejected_init(struct rejected_log *r, struct db *db, const char *path)
 {
-	const struct io *io = t->db->en->io;
-	char path[128];
+	*r = (struct rejected_log){.db = db, .fd = -1};
+	snprintf(r->path, sizeof r->path, "%s", path);
+	pthread_mutex_init(&r->mu, NULL);
+}
+
+void rejected_release(struct rejected_log *r)
+{
+	if (r->fd >= 0)
+		r->db->en->io->close(r->db->en->io, r->fd);
+	pthread_mutex_destroy(&r->mu);
+}
+
+struct rejected_log *table_rejected(struct table *t)
+{
+	return &t->rejected;
+}
+
+struct rejected_log *db_rejected(struct db *db)
+{
+	return &db->rejected;
+}
+
+/* Caller holds mu. */
+static int open_file(struct rejected_log *r)
+{
+	const struct io *io = r->db->en->io;
 	struct stat st;
 
-	if (t->rejected_fd >= 0)
+	if (r->fd >= 0)
 		return 0;
-	snprintf(path, sizeof path, "%s/rejected", t->dir);
-	int flags = t->db->en->opt.read_only ? O_RDONLY : O_RDWR | O_CREAT;
-	int fd = io->openat(io, t->db->dirfd, path, flags, 0600);
+	int flags = r->db->en->opt.read_only ? O_RDONLY : O_RDWR | O_CREAT;
+	int fd = io->openat(io, r->db->dirfd, r->path, flags, 0600);
 	if (fd < 0)
 		return fd;
 	int rc = io->fstat(io, fd, &st);
@@ -31,85 +54,91 @@ static int rejected_open(struct table *t)
 		io->close(io, fd);
 		return rc;
 	}
-	t->rejected_fd = fd;
-	t->rejected_size = st.st_size;
+	r->fd = fd;
+	r->size = st.st_size;
 	return 0;
 }
 
-/* Keep the newer half. Caller holds rejected_mu. */
-static int rejected_halve(struct table *t)
+/* Keep the newer half. Caller holds mu. */
+static int halve(struct rejected_log *r)
 {
-	const struct io *io = t->db->en->io;
+	const struct io *io = r->db->en->io;
 	size_t keep = REJECTED_BYTES_MAX / 2;
 	char *p = malloc(keep);
 	int rc = -ENOMEM;
 
 	if (!p)
 		return rc;
-	rc = io_pread_exact(io, t->rejected_fd, p, keep, t->rejected_size - (int64_t)keep);
+	rc = io_pread_exact(io, r->fd, p, keep, r->size - (int64_t)keep);
 	if (rc >= 0) {
 		char *nl = memchr(p, '\n', keep);
 		size_t skip = nl ? (size_t)(nl + 1 - p) : keep;
-		int64_t n = io_pwrite(io, t->rejected_fd, p + skip, keep - skip, 0);
-		rc = n < 0 ? (int)n : io->ftruncate(io, t->rejected_fd, (int64_t)(keep - skip));
+		int64_t n = io_pwrite(io, r->fd, p + skip, keep - skip, 0);
+		rc = n < 0 ? (int)n : io->ftruncate(io, r->fd, (int64_t)(keep - skip));
 		if (rc >= 0)
-			t->rejected_size = (int64_t)(keep - skip);
+			r->size = (int64_t)(keep - skip);
 	}
 	free(p);
 	return rc;
 }
 
-int table_rejected_add(struct table *t, struct str json_line, struct err *e)
+static int failed(const struct rejected_log *r, const char *what, int rc, struct err *e)
 {
-	pthread_mutex_lock(&t->rejected_mu);
-	int rc = rejected_open(t);
-	if (rc >= 0 && t->rejected_size + (int64_t)json_line.len > REJECTED_BYTES_MAX &&
-	    t->rejected_size > REJECTED_BYTES_MAX / 2)
-		rc = rejected_halve(t);
+	return err_set(e, rc, "cannot %s '%s/%s': %s", what, r->db->name, r->path, strerror(-rc));
+}
+
+int rejected_add(struct rejected_log *r, struct str json_line, struct err *e)
+{
+	const struct io *io = r->db->en->io;
+
+	atomic_fetch_add(&r->lines, 1);
+	pthread_mutex_lock(&r->mu);
+	int rc = open_file(r);
+	if (rc >= 0 && r->size + (int64_t)json_line.len > REJECTED_BYTES_MAX && r->size > REJECTED_BYTES_MAX / 2)
+		rc = halve(r);
 	if (rc >= 0) {
 		struct iovec iov[2] = {{(void *)json_line.ptr, json_line.len}, {(void *)"\n", 1}};
 		int n = json_line.len && json_line.ptr[json_line.len - 1] == '\n' ? 1 : 2;
-		int64_t wrote = t->db->en->io->pwritev(t->db->en->io, t->rejected_fd, iov, n, t->rejected_size);
+		int64_t wrote = io->pwritev(io, r->fd, iov, n, r->size);
 		if (wrote < 0) {
 			rc = (int)wrote;
-			(void)!t->db->en->io->ftruncate(t->db->en->io, t->rejected_fd, t->rejected_size);
+			(void)!io->ftruncate(io, r->fd, r->size);
 		} else {
-			t->rejected_size += wrote;
+			r->size += wrote;
 		}
 	}
-	pthread_mutex_unlock(&t->rejected_mu);
-	return rc < 0 ? err_set(e, rc, "cannot write to '%s/rejected': %s", table_name(t), strerror(-rc)) : 0;
+	pthread_mutex_unlock(&r->mu);
+	return rc < 0 ? failed(r, "write to", rc, e) : 0;
 }
 
-int64_t table_rejected_size(struct table *t)
+int64_t rejected_size(struct rejected_log *r)
 {
-	pthread_mutex_lock(&t->rejected_mu);
-	int64_t n = rejected_open(t) < 0 ? 0 : t->rejected_size;
-	pthread_mutex_unlock(&t->rejected_mu);
+	pthread_mutex_lock(&r->mu);
+	int64_t n = open_file(r) < 0 ? 0 : r->size;
+	pthread_mutex_unlock(&r->mu);
 	return n;
 }
 
-int64_t table_rejected_read(struct table *t, void *to, size_t n, int64_t off, struct err *e)
+int64_t rejected_read(struct rejected_log *r, void *to, size_t n, int64_t off, struct err *e)
 {
-	pthread_mutex_lock(&t->rejected_mu);
-	int64_t rc = rejected_open(t);
+	pthread_mutex_lock(&r->mu);
+	int64_t rc = open_file(r);
 	if (rc >= 0)
-		rc = off >= t->rejected_size
-			     ? 0
-			     : t->db->en->io->pread(t->db->en->io, t->rejected_fd, to,
-						    MIN(n, (size_t)(t->rejected_size - off)), off);
-	pthread_mutex_unlock(&t->rejected_mu);
-	return rc < 0 ? err_set(e, (int)rc, "cannot read '%s/rejected': %s", table_name(t), strerror((int)-rc)) : rc;
+		rc = off >= r->size ? 0
+				    : r->db->en->io->pread(r->db->en->io, r->fd, to,
+							   MIN(n, (size_t)(r->size - off)), off);
+	pthread_mutex_unlock(&r->mu);
+	return rc < 0 ? failed(r, "read", (int)rc, e) : rc;
 }
 
-int table_rejected_clear(struct table *t, struct err *e)
+int rejected_clear(struct rejected_log *r, struct err *e)
 {
-	pthread_mutex_lock(&t->rejected_mu);
-	int rc = rejected_open(t);
+	pthread_mutex_lock(&r->mu);
+	int rc = open_file(r);
 	if (rc >= 0)
-		rc = t->db->en->io->ftruncate(t->db->en->io, t->rejected_fd, 0);
+		rc = r->db->en->io->ftruncate(r->db->en->io, r->fd, 0);
 	if (rc >= 0)
-		t->rejected_size = 0;
-	pthread_mutex_unlock(&t->rejected_mu);
-	return rc < 0 ? err_set(e, rc, "cannot clear '%s/rejected': %s", table_name(t), strerror(-rc)) : 0;
+		r->size = 0;
+	pthread_mutex_unlock(&r->mu);
+	return rc < 0 ? failed(r, "clear", rc, e) : 0;
 }

@@ -11,8 +11,7 @@
 
 static void table_free(struct table *t)
 {
-	if (t->rejected_fd >= 0)
-		t->db->en->io->close(t->db->en->io, t->rejected_fd);
+	rejected_release(&t->rejected);
 	memtable_release(&t->mem);
 	file_set_put(t->files);
 	series_order_put(t->order);
@@ -23,7 +22,6 @@ static void table_free(struct table *t)
 	pthread_mutex_destroy(&t->append_mu);
 	pthread_mutex_destroy(&t->mu);
 	pthread_mutex_destroy(&t->maint_mu);
-	pthread_mutex_destroy(&t->rejected_mu);
 	free(t);
 }
 
@@ -60,12 +58,12 @@ int table_open(struct db *db, const struct catalog_table *meta, struct table **r
 	atomic_init(&t->refs, 1);
 	t->db = db_get(db);
 	t->meta = *meta;
-	t->rejected_fd = -1;
 	snprintf(t->dir, sizeof t->dir, DIR_TABLES "/%u", meta->id);
 	pthread_mutex_init(&t->append_mu, NULL);
 	pthread_mutex_init(&t->mu, NULL);
 	pthread_mutex_init(&t->maint_mu, NULL);
-	pthread_mutex_init(&t->rejected_mu, NULL);
+	snprintf(path, sizeof path, "%s/rejected", t->dir);
+	rejected_init(&t->rejected, db, path);
 	memtable_init(&t->mem);
 	buf_init(&t->def_cols, WAL_BATCH_BYTES_MAX);
 	buf_init(&t->def_series, WAL_BATCH_BYTES_MAX);
@@ -348,7 +346,7 @@ void table_stats(struct table *t, struct table_stats *ret)
 	st.columns = series_column_count(t->series);
 	st.series_bytes = series_bytes(t->series);
 	st.rows_in = atomic_load(&t->rows_in);
-	st.lines_rejected = atomic_load(&t->lines_rejected);
+	st.lines_rejected = atomic_load(&t->rejected.lines);
 	*ret = st;
 }
 
@@ -358,9 +356,4 @@ bool table_has_rows(struct table *t)
 	bool has = t->mem.rows > 0 || t->files->n > 0;
 	pthread_mutex_unlock(&t->mu);
 	return has;
-}
-
-void table_count_rejected(struct table *t, uint64_t lines)
-{
-	atomic_fetch_add(&t->lines_rejected, lines);
 }

@@ -30,6 +30,8 @@ static const struct vfile static_rows[] = {
 	{.level = LEVEL_DB, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
 	 .help = "append InfluxDB line protocol; the measurement names the table, which is made on first use"},
 	QUERIES(LEVEL_DB),
+	{.level = LEVEL_DB, .name = "rejected", .mode = S_IFREG | 0644, .ops = &rejected_ops,
+	 .help = "refused lines that name no table of this database, as those of a table"},
 	RO(LEVEL_DB, "status", db_status_show, "health of this database, and the last thing that was refused"),
 
 	{.level = LEVEL_TABLE, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,

@@ -253,13 +253,18 @@ const struct file_ops text_ops = {
 
 /* ---- rejected: lives in the engine, grows while it is read (tail -f) ------------------------------- */
 
-static int rejected_attr(struct fs *fs, struct node *n, struct stat *st)
+static struct rejected_log *log_of(const struct node *n)
 {
-	st->st_size = table_rejected_size(n->table);
+	return n->table ? table_rejected(n->table) : db_rejected(n->db);
+}
+
+static int rejected_file_attr(struct fs *fs, struct node *n, struct stat *st)
+{
+	st->st_size = rejected_size(log_of(n));
 	return 0;
 }
 
-static void rejected_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
+static void rejected_file_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
 {
 	struct err e = {0};
 	char *to = malloc(n ? n : 1);
@@ -269,7 +274,7 @@ static void rejected_read(struct handle *h, fuse_req_t req, size_t n, int64_t of
 		reply_err(req, -ENOMEM);
 		return;
 	}
-	got = table_rejected_read(h->node->table, to, n, off, &e);
+	got = rejected_read(log_of(h->node), to, n, off, &e);
 	if (got < 0)
 		reply_err(req, (int)got);
 	else
@@ -277,17 +282,17 @@ static void rejected_read(struct handle *h, fuse_req_t req, size_t n, int64_t of
 	free(to);
 }
 
-static int rejected_truncate(struct fs *fs, struct node *n, struct handle *h, int64_t size, struct err *e)
+static int rejected_file_truncate(struct fs *fs, struct node *n, struct handle *h, int64_t size, struct err *e)
 {
 	if (size != 0)
 		return err_set(e, -EINVAL, "rejected can only be truncated to nothing");
-	return table_rejected_clear(n->table, e);
+	return rejected_clear(log_of(n), e);
 }
 
 const struct file_ops rejected_ops = {
-	.read = rejected_read,
-	.truncate = rejected_truncate,
-	.attr = rejected_attr,
+	.read = rejected_file_read,
+	.truncate = rejected_file_truncate,
+	.attr = rejected_file_attr,
 };
 
 /* ---- README and status --------------------------------------------------------------------------- */

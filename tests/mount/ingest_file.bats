@@ -134,3 +134,12 @@ PY
 	tide_mount
 	expect 1 "$(stat_of "$T/stats" memtable_rows)"
 }
+
+@test "a line that names no table goes to the database's own rejected" {
+	run bash -c "echo '=x f=1' >> '$MNT/iot/ingest'"
+	[[ $output == *"Invalid argument"* ]]
+	grep -q '"file":"iot/ingest","line":1,.*"text":"=x f=1"' "$MNT/iot/rejected"
+	expect "" "$(cat "$T/rejected")"
+	: >"$MNT/iot/rejected"
+	expect "" "$(cat "$MNT/iot/rejected")"
+}

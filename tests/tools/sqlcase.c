@@ -198,7 +198,7 @@ static void load(struct run *r, struct str table, struct str text)
 	ingest_close(in);
 	if (rc >= 0 && some_rejected) {
 		char why[512] = "";
-		int64_t n = table_rejected_read(t, why, sizeof why - 1, 0, NULL);
+		int64_t n = rejected_read(table_rejected(t), why, sizeof why - 1, 0, NULL);
 		why[MAX(n, 0)] = '\0';
 		rc = err_set(&e, -EINVAL, "lines were rejected: %s", why);
 	}

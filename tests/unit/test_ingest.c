@@ -22,7 +22,7 @@ static void rig_open(struct rig *g, const char *table)
 		ck_assert_int_eq(db_table_create(&g->db, str_from(table), &g->table, NULL), 0);
 		table_put(g->table);
 	}
-	struct ingest_source src = {"db/t/ingest", 1000};
+	struct ingest_source src = {.file = "db/t/ingest", .uid = 1000};
 	ck_assert_int_eq(ingest_open(&g->db, g->table, &src, &g->in, &g->e), 0);
 }
 
@@ -245,7 +245,7 @@ START_TEST(repeats_large_writes)
 	ck_assert(memcmp(first.data, g.table->rows_text.data, first.len) == 0);
 	/* Times increase by 1, also over handles. */
 	struct ingest *other;
-	struct ingest_source src = {"db/t/ingest", 0};
+	struct ingest_source src = {.file = "db/t/ingest", .uid = 0};
 	ck_assert_int_eq(ingest_open(&g.db, g.table, &src, &other, &g.e), 0);
 	ck_assert_int_eq(ingest_write(other, "m y=1\nm y=2\n", 12, &g.e), 12);
 	long long last = 0, at;

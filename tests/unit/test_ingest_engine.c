@@ -34,7 +34,7 @@ static void world_close(struct world *w)
 
 static struct ingest *open_ingest(struct world *w, struct table *t)
 {
-	struct ingest_source src = {"iot/ingest", 7};
+	struct ingest_source src = {.file = "iot/ingest", .uid = 7};
 	struct ingest *in;
 	struct err e;
 
@@ -115,7 +115,7 @@ START_TEST(survives_restart)
 		ck_assert_ptr_null(t);
 		t = db_table(w.db, STR_LIT("cpu"));
 		char json[4096] = "";
-		ck_assert_int_gt(table_rejected_read(t, json, sizeof json - 1, 0, &e), 0);
+		ck_assert_int_gt(rejected_read(table_rejected(t), json, sizeof json - 1, 0, &e), 0);
 		ck_assert_ptr_nonnull(strstr(json, "\"file\":\"iot/ingest\",\"line\":20001,\"uid\":7,"));
 		ck_assert_ptr_nonnull(strstr(json, "column 'v' is bigint, and a boolean was offered"));
 		/* Some go to files between the rounds. */
