@@ -15,39 +15,62 @@
 
 #define FEW 16
 
+static bool memory_is_full(const struct engine *en)
+{
+	return atomic_load(&en->memtable_bytes) > en->memtable_limit;
+}
+
+/* Without a background thread (tests) the writer does its work. */
+static int make_memory(struct db *db, struct err *e)
+{
+	struct err mine = {0};
+	int rc = db_maintain(db, &mine);
+
+	/* The rest is another database's, or moving on failed: neither is this writer's trouble. */
+	pthread_mutex_lock(&db->wake_mu);
+	rc = rc < 0 && memory_is_full(db->en) ? db->seal_failure_rc : 0;
+	if (rc < 0)
+		err_set(e, rc, "memory is full and sealing fails: %s", db->seal_failure);
+	pthread_mutex_unlock(&db->wake_mu);
+	return rc;
+}
+
 /*
  * Memory is short: have the background thread seal, and wait. When sealing fails there is no point
- * in waiting: the writer gets the reason.
+ * in waiting: the writer gets the reason. When this database has sealed all it has and memory is
+ * still short, it is another one's that cannot seal, and no reason to stop this one.
  */
 static int wait_for_memory(struct db *db, struct err *e)
 {
 	struct engine *en = db->en;
 	int rc = 0;
 
-	while (atomic_load(&en->memtable_bytes) > en->memtable_limit && rc >= 0) {
-		if (!db->has_thread) {
-			rc = db_maintain(db, e);
-			if (rc >= 0 && atomic_load(&en->memtable_bytes) > en->memtable_limit)
-				return 0; /* another database's; nobody else will seal it for us */
-			continue;
-		}
+	if (!memory_is_full(en))
+		return 0;
+	pthread_mutex_lock(&db->wake_mu);
+	bool has_thread = db->has_thread;
+	/* The round under way may have passed our rows by: the one after it counts. */
+	uint64_t enough = db->rounds + 2;
+	while (has_thread && rc >= 0 && memory_is_full(en)) {
 		struct timespec ts;
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-		ts.tv_sec++;
-		pthread_mutex_lock(&db->wake_mu);
-		uint64_t rounds = db->rounds;
+		if (db->is_stopping) {
+			rc = err_set(e, -ESTALE, "database '%s' is being closed", db->name);
+			break;
+		}
+		if (db->rounds >= enough) {
+			if (db->seal_failure_rc < 0)
+				rc = err_set(e, db->seal_failure_rc, "memory is full and sealing fails: %s",
+					     db->seal_failure);
+			break;
+		}
 		db->is_woken = true;
 		pthread_cond_signal(&db->wake);
-		while (db->rounds == rounds && !db->is_stopping &&
-		       pthread_cond_timedwait(&db->round_done, &db->wake_mu, &ts) == 0)
-			;
-		if (db->rounds != rounds && db->last_failure_rc)
-			rc = err_set(e, db->last_failure_rc, "memory is full and sealing fails: %s", db->last_failure);
-		if (db->is_stopping)
-			rc = err_set(e, -ESTALE, "database '%s' is being closed", db->name);
-		pthread_mutex_unlock(&db->wake_mu);
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		ts.tv_sec++;
+		pthread_cond_timedwait(&db->round_done, &db->wake_mu, &ts);
 	}
-	return rc;
+	pthread_mutex_unlock(&db->wake_mu);
+	return has_thread ? rc : make_memory(db, e);
 }
 
 static int by_table_id(const void *x, const void *y)
@@ -165,6 +188,16 @@ int db_append(struct db *db, const struct table_batch *batches, uint32_t n, stru
 	if (!k)
 		goto out;
 	qsort(sorted, k, sizeof(void *), by_table_id);
+	for (uint32_t i = 0; i < k && rc >= 0; i++) {
+		if (sorted[i]->table->db != db)
+			rc = err_set(e, -EINVAL, "table '%s' is not of database '%s'",
+				     table_name(sorted[i]->table), db->name);
+		else if (i && sorted[i]->table == sorted[i - 1]->table)
+			rc = err_set(e, -EINVAL, "two batches for table '%s' in one append",
+				     table_name(sorted[i]->table));
+	}
+	if (rc < 0)
+		goto out;
 	rc = wait_for_memory(db, e);
 	if (rc < 0)
 		goto out;

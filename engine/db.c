@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ static void db_free(struct db *db)
 	if (db->dirfd >= 0)
 		close(db->dirfd);
 	pthread_mutex_destroy(&db->mu);
+	pthread_mutex_destroy(&db->trim_mu);
 	pthread_mutex_destroy(&db->wake_mu);
 	pthread_mutex_destroy(&db->attr_mu);
 	pthread_cond_destroy(&db->wake);
@@ -75,7 +77,9 @@ int db_check_alive(struct db *db, struct err *e)
 struct opening {
 	struct db *db;
 	struct err *e;
-	uint64_t lsn_max;
+	uint64_t lsn_max;      /* highest that the catalogue knows of */
+	uint32_t table_id_max; /* ever given out */
+	bool has_begun;        /* the first record was seen */
 };
 
 static int open_table(void *ctx, const struct catalog_table *meta)
@@ -92,22 +96,68 @@ static int open_table(void *ctx, const struct catalog_table *meta)
 	return 0;
 }
 
+/*
+ * The catalogue notes the log's end before the log is trimmed. A log that begins behind that has lost
+ * rows which only a newer catalogue knows to be in runs: its own journal (catalog.sqlite-wal) was
+ * damaged, or an old copy was put back. Going on would answer wrongly, and sweep away files.
+ */
+static int check_age(const struct opening *o, uint64_t first_lsn, struct err *e)
+{
+	if (first_lsn <= o->lsn_max + 1)
+		return 0;
+	return err_set(e, -EBADMSG,
+		       "the catalogue 'db/%s/catalog.sqlite' is older than the log: it ends at record %llu, and the "
+		       "log begins at %llu; restore both from one copy",
+		       o->db->name, (unsigned long long)o->lsn_max, (unsigned long long)first_lsn);
+}
+
 static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 {
 	struct opening *o = ctx;
 	struct db *db = o->db;
 	struct table *t = db->tables;
+	int rc = o->has_begun ? 0 : check_age(o, rec->lsn, e);
 
+	if (rc < 0)
+		return rc;
+	o->has_begun = true;
 	while (t && t->meta.id != rec->table_id)
 		t = t->next;
+	if (!t && rec->table_id > o->table_id_max)
+		return err_set(e, -EBADMSG,
+			       "the catalogue 'db/%s/catalog.sqlite' is older than the log: record %llu is of table %u, "
+			       "which it never made",
+			       db->name, (unsigned long long)rec->lsn, rec->table_id);
 	if (!t)
 		return 0; /* dropped since; ids are never reused */
 	size_t before = t->mem.bytes;
-	int rc = table_replay(t, rec, e);
+	rc = table_replay(t, rec, e);
 	atomic_fetch_add(&db->en->memtable_bytes, t->mem.bytes - before);
 	if (rc >= 0 && t->mem.bytes > db->en->memtable_limit / 4 && !db->en->opt.read_only)
 		rc = table_seal(t, e);
 	return rc;
+}
+
+/* rm -r below dirfd; what cannot go stays and is swept with the next drop of the same name. */
+static void remove_tree(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, d->d_name, 0) < 0)
+			remove_tree(fd, d->d_name);
+	}
+	closedir(dir);
+	unlinkat(dirfd, path, AT_REMOVEDIR);
 }
 
 /* A file that no transaction names: left by a crash between writing and committing. */
@@ -148,9 +198,64 @@ static void sweep_dir(struct table *t, const char *path, int depth)
 	closedir(dir);
 }
 
+/* Is every file there that the catalogue names? */
+static bool is_complete(struct table *t)
+{
+	char path[sizeof t->dir + sizeof t->files->v[0]->meta.path + 2];
+	struct stat st;
+
+	for (uint32_t i = 0; i < t->files->n; i++) {
+		snprintf(path, sizeof path, "%s/%s", t->dir, t->files->v[i]->meta.path);
+		if (fstatat(t->db->dirfd, path, &st, 0) < 0)
+			return false;
+	}
+	return true;
+}
+
+/* Directories of tables that were dropped while the daemon died. */
+static void sweep_tables(struct db *db, uint32_t id_max)
+{
+	int fd = openat(db->dirfd, DIR_TABLES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *d;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		char *end;
+		unsigned long id = strtoul(d->d_name, &end, 10);
+		struct table *t = db->tables;
+		if (*end || !id || id > id_max)
+			continue;
+		while (t && t->meta.id != id)
+			t = t->next;
+		if (!t)
+			remove_tree(fd, d->d_name);
+	}
+	closedir(dir);
+}
+
+/*
+ * What no transaction names goes. Not where something is missing that one does name: then the
+ * catalogue and the files are of different times, and what looks like an orphan may be all there is.
+ */
+static void sweep(struct db *db, uint32_t id_max)
+{
+	for (struct table *t = db->tables; t; t = t->next) {
+		if (!is_complete(t))
+			continue;
+		sweep_dir(t, DIR_RUNS, 0);
+		sweep_dir(t, DIR_TILES, 2);
+	}
+	sweep_tables(db, id_max);
+}
+
 static int open_parts(struct db *db, struct err *e)
 {
-	struct opening o = {db, e, 0};
+	struct opening o = {.db = db, .e = e};
 	char path[4096];
 
 	snprintf(path, sizeof path, "%s/db/%s/catalog.sqlite", db->en->path, db->name);
@@ -165,32 +270,47 @@ static int open_parts(struct db *db, struct err *e)
 	}
 	if (rc >= 0)
 		rc = catalog_tables(db->cat, open_table, &o, e);
-	if (rc < 0)
-		return rc;
-	if (!db->en->opt.read_only)
-		for (struct table *t = db->tables; t; t = t->next) {
-			sweep_dir(t, DIR_RUNS, 0);
-			sweep_dir(t, DIR_TILES, 2);
-		}
+	if (rc >= 0)
+		rc = catalog_table_id_max(db->cat, &o.table_id_max, e);
 	int64_t last_lsn;
-	rc = catalog_get_int(db->cat, "last_lsn", 0, &last_lsn, e);
+	if (rc >= 0)
+		rc = catalog_get_int(db->cat, "last_lsn", 0, &last_lsn, e);
 	if (rc < 0)
 		return rc;
+	o.lsn_max = MAX(o.lsn_max, (uint64_t)last_lsn);
 	struct wal_options wo = {.sync_interval_ns = db->en->opt.sync_interval_ns,
 				 .read_only = db->en->opt.read_only,
-				 .next_lsn_min = MAX(o.lsn_max, (uint64_t)last_lsn) + 1};
+				 .next_lsn_min = o.lsn_max + 1};
 	if (!wo.sync_interval_ns)
 		wo.sync_interval_ns = NS_PER_S;
 	if (wo.sync_interval_ns < 0)
 		wo.sync_interval_ns = 0;
 	rc = wal_open(db->en->io, db->dirfd, DIR_WAL, &wo, replay, &o, &db->wal, e);
+	if (rc >= 0 && !o.has_begun)
+		rc = check_age(&o, wal_last_lsn(db->wal) + 1, e);
 	if (rc < 0)
 		return rc;
+	if (!db->en->opt.read_only)
+		sweep(db, o.table_id_max);
 	/* What the log defined is logged. */
 	for (struct table *t = db->tables; t; t = t->next)
 		series_set_logged(t->series, (struct series_mark){series_column_count(t->series),
 								   series_count(t->series)});
 	return 0;
+}
+
+static void release_tables(struct db *db)
+{
+	pthread_mutex_lock(&db->mu);
+	struct table *t = db->tables;
+	db->tables = NULL;
+	pthread_mutex_unlock(&db->mu);
+	while (t) {
+		struct table *next = t->next;
+		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
+		table_close(t);
+		t = next;
+	}
 }
 
 int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
@@ -208,6 +328,7 @@ int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
 	snprintf(db->name, sizeof db->name, "%s", name);
 	rejected_init(&db->rejected, db, "rejected");
 	pthread_mutex_init(&db->mu, NULL);
+	pthread_mutex_init(&db->trim_mu, NULL);
 	pthread_mutex_init(&db->wake_mu, NULL);
 	pthread_mutex_init(&db->attr_mu, NULL);
 	pthread_condattr_init(&mono);
@@ -225,13 +346,16 @@ int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
 		rc = open_parts(db, e);
 	}
 	if (rc >= 0 && !en->opt.no_background && !en->opt.read_only) {
+		pthread_mutex_lock(&db->wake_mu);
 		rc = -pthread_create(&db->thread, NULL, db_maintain_thread, db);
 		db->has_thread = rc == 0;
+		pthread_mutex_unlock(&db->wake_mu);
 		if (rc < 0)
 			err_set(e, rc, "cannot start a thread: %s", strerror(-rc));
 	}
 	if (rc < 0) {
-		/* Listed with its reason, and harms no other. */
+		/* Listed with its reason, and harms no other. What was loaded of it would answer wrongly. */
+		release_tables(db);
 		db->is_failed = true;
 		snprintf(db->reason, sizeof db->reason, "%s", err_text(e, rc));
 	}
@@ -241,26 +365,16 @@ int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
 
 void db_close(struct db *db)
 {
-	if (db->has_thread) {
-		pthread_mutex_lock(&db->wake_mu);
-		db->is_stopping = true;
-		pthread_cond_signal(&db->wake);
-		pthread_mutex_unlock(&db->wake_mu);
+	pthread_mutex_lock(&db->wake_mu);
+	bool has_thread = db->has_thread;
+	db->is_stopping = true;
+	pthread_cond_signal(&db->wake);
+	pthread_mutex_unlock(&db->wake_mu);
+	if (has_thread)
 		pthread_join(db->thread, NULL);
-		db->has_thread = false;
-	}
 	if (db->wal && !db->en->opt.read_only)
 		(void)!wal_sync(db->wal, wal_last_lsn(db->wal), NULL);
-	pthread_mutex_lock(&db->mu);
-	struct table *t = db->tables;
-	db->tables = NULL;
-	pthread_mutex_unlock(&db->mu);
-	while (t) {
-		struct table *next = t->next;
-		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
-		table_close(t);
-		t = next;
-	}
+	release_tables(db);
 	db_put(db);
 }
 
@@ -303,9 +417,35 @@ int db_tables(struct db *db, struct table ***ret, uint32_t *ret_n)
 	return 0;
 }
 
+/* In the catalogue and on disk, or (say, when the disk is full) neither. Caller holds db.mu. */
+static int create_table(struct db *db, const char *name, struct table **ret, struct err *e)
+{
+	struct catalog_table meta = {0};
+	struct table *t = NULL;
+	int rc = catalog_begin(db->cat, e);
+
+	if (rc < 0)
+		return rc;
+	rc = catalog_table_create(db->cat, name, &meta, e);
+	if (rc >= 0)
+		rc = table_open(db, &meta, &t, e);
+	if (rc >= 0) {
+		rc = catalog_commit(db->cat, e);
+	} else {
+		catalog_abort(db->cat);
+	}
+	if (rc >= 0) {
+		*ret = t;
+		return rc;
+	}
+	if (t)
+		remove_tree(db->dirfd, t->dir);
+	table_put(t);
+	return rc;
+}
+
 int db_table_create(struct db *db, struct str name, struct table **ret, struct err *e)
 {
-	struct catalog_table meta;
 	struct table *t;
 	char z[NAME_LEN_MAX + 1];
 	int rc = db_check_alive(db, e);
@@ -317,12 +457,9 @@ int db_table_create(struct db *db, struct str name, struct table **ret, struct e
 	memcpy(z, name.ptr, name.len);
 	z[name.len] = '\0';
 	pthread_mutex_lock(&db->mu);
-	rc = catalog_table_create(db->cat, z, &meta, e);
-	if (rc >= 0) {
-		rc = table_open(db, &meta, &t, e);
-		if (rc < 0)
-			(void)!catalog_table_drop(db->cat, meta.id, NULL);
-	}
+	rc = db_check_alive(db, e); /* again: nothing is made in what is being dropped */
+	if (rc >= 0)
+		rc = create_table(db, z, &t, e);
 	if (rc >= 0) {
 		t->next = db->tables;
 		db->tables = t;
@@ -331,28 +468,6 @@ int db_table_create(struct db *db, struct str name, struct table **ret, struct e
 	}
 	pthread_mutex_unlock(&db->mu);
 	return rc;
-}
-
-/* rm -r below dirfd; what cannot go stays and is swept with the next drop of the same name. */
-static void remove_tree(int dirfd, const char *path)
-{
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *d;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((d = readdir(dir))) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		if (unlinkat(fd, d->d_name, 0) < 0)
-			remove_tree(fd, d->d_name);
-	}
-	closedir(dir);
-	unlinkat(dirfd, path, AT_REMOVEDIR);
 }
 
 int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err *e)
@@ -397,12 +512,27 @@ int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err
 	return rc;
 }
 
+/* The directory may be a link to one on another disk: then that is emptied and the link goes. */
 void db_remove_dir(struct engine *en, const char *name)
 {
 	char path[512];
+	struct dirent *d;
 
 	snprintf(path, sizeof path, "db/%s", name);
-	remove_tree(en->dirfd, path);
+	int fd = openat(en->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir && fd >= 0)
+		close(fd);
+	while (dir && (d = readdir(dir))) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, d->d_name, 0) < 0)
+			remove_tree(fd, d->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	if (unlinkat(en->dirfd, path, AT_REMOVEDIR) < 0 && errno == ENOTDIR)
+		unlinkat(en->dirfd, path, 0);
 }
 
 /* ---- the log ------------------------------------------------------------------------------------------------------ */
@@ -418,26 +548,24 @@ int db_trim_log(struct db *db, struct err *e)
 
 	if (!db->wal)
 		return 0; /* replaying */
+	pthread_mutex_lock(&db->trim_mu);
 	uint64_t upto = wal_last_lsn(db->wal);
 	int rc = db_tables(db, &tables, &n);
-	if (rc < 0)
-		return err_set(e, rc, "out of memory");
+	if (rc < 0) {
+		err_set(e, rc, "out of memory");
+		goto out;
+	}
 	for (uint32_t i = 0; i < n; i++) {
-		struct table *t = tables[i];
-		pthread_mutex_lock(&t->append_mu);
-		if (t->unsaved_def_lsn)
-			upto = MIN(upto, t->unsaved_def_lsn - 1);
-		for (const struct block *b = t->mem.first; b; b = b->next)
-			if (b->n) {
-				upto = MIN(upto, b->seq_lo - 1);
-				break;
-			}
-		pthread_mutex_unlock(&t->append_mu);
-		table_put(t);
+		upto = MIN(upto, table_log_pin(tables[i]) - 1);
+		table_put(tables[i]);
 	}
 	free(tables);
 	rc = catalog_set_int(db->cat, "last_lsn", (int64_t)wal_last_lsn(db->wal), e);
-	return rc < 0 ? rc : wal_trim(db->wal, upto, e);
+	if (rc >= 0)
+		rc = wal_trim(db->wal, upto, e);
+out:
+	pthread_mutex_unlock(&db->trim_mu);
+	return rc;
 }
 
 int db_sync(struct db *db, struct err *e)

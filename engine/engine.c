@@ -16,6 +16,7 @@
 
 #include "engine/internal.h"
 
+#define DROPPED_PREFIX ".dropped-" /* of what is being removed; no database is called like that */
 #define FORMAT_FILE    "tidefs.format"
 #define FORMAT_PREFIX  "tidefs data directory, format "
 #define FORMAT_VERSION 1
@@ -144,6 +145,10 @@ static int open_dbs(struct engine *en, struct err *e)
 	while ((d = readdir(dir))) {
 		struct err why = {0};
 		struct db *db;
+		if (strncmp(d->d_name, DROPPED_PREFIX, strlen(DROPPED_PREFIX)) == 0 && !en->opt.read_only) {
+			db_remove_dir(en, d->d_name);
+			continue;
+		}
 		if (engine_check_name(en, str_from(d->d_name), NULL) < 0)
 			continue; /* not ours: ".", "..", lost+found and the like */
 		int rc = db_open(en, d->d_name, &db, &why);
@@ -316,9 +321,26 @@ int engine_db_create(struct engine *en, struct str name, struct db **ret, struct
 	return rc;
 }
 
+/*
+ * Out of the way at once and as a whole: half a directory under the old name would come up as a
+ * database when a crash cuts the removal short, or be in the way of a new one. What stays is swept at
+ * the next open.
+ */
+static void rename_dropped(struct engine *en, const char *name, char gone[NAME_LEN_MAX + 1])
+{
+	char from[NAME_LEN_MAX + 4], to[NAME_LEN_MAX + 4];
+
+	snprintf(gone, NAME_LEN_MAX + 1, DROPPED_PREFIX "%llx", (unsigned long long)clock_mono_ns());
+	snprintf(from, sizeof from, "db/%s", name);
+	snprintf(to, sizeof to, "db/%s", gone);
+	if (en->io->renameat(en->io, en->dirfd, from, en->dirfd, to) < 0)
+		snprintf(gone, NAME_LEN_MAX + 1, "%s", name);
+}
+
 int engine_db_drop(struct engine *en, struct str name, struct err *e)
 {
 	struct db **at, *db;
+	char gone[NAME_LEN_MAX + 1];
 	int rc = 0;
 
 	pthread_mutex_lock(&en->mu);
@@ -337,13 +359,15 @@ int engine_db_drop(struct engine *en, struct str name, struct err *e)
 			atomic_store(&db->is_dropped, true);
 		pthread_mutex_unlock(&db->mu);
 	}
-	if (rc >= 0)
+	if (rc >= 0) {
 		*at = db->next;
+		rename_dropped(en, db->name, gone);
+	}
 	pthread_mutex_unlock(&en->mu);
 	if (rc < 0)
 		return rc;
 	attrs_drop(&en->root, db->name);
-	db_remove_dir(en, db->name);
+	db_remove_dir(en, gone);
 	db_close(db);
 	return 0;
 }

@@ -31,7 +31,7 @@ struct table;
 
 struct engine_options {
 	const struct io *io;       /* NULL: io_posix() */
-	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 1 GiB */
+	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 512 MiB */
 	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
 	bool no_background;        /* tests drive engine_maintain() themselves */
 	bool read_only;            /* `tidefs sql`: no background work, rows are not accepted */

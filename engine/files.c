@@ -12,6 +12,10 @@
 
 #include "engine/internal.h"
 
+/* Dates that have times: those of int64 nanoseconds. */
+#define DATE_MAX ((int32_t)(INT64_MAX / NS_PER_DAY))
+#define DATE_MIN (-DATE_MAX)
+
 struct file *file_create(const struct catalog_file *meta, struct tile *tile)
 {
 	struct file *f = calloc(1, sizeof *f);
@@ -37,9 +41,34 @@ void file_put(struct file *f)
 	if (!f || atomic_fetch_sub(&f->refs, 1) != 1)
 		return;
 	tile_put(f->tile);
+	days_put(f->days);
 	pthread_mutex_destroy(&f->open_mu);
 	free(f->moved);
 	free(f);
+}
+
+/*
+ * A whole file can still be the wrong one: a copy of another generation, or one that speaks of series
+ * and columns which the definitions lack. Scans index by them without looking again.
+ */
+static int check_tile(const struct file *f, struct table *t, struct tile *tile, const char *path, struct err *e)
+{
+	const struct tile_info *info = tile_info(tile);
+	const struct tile_series *ts = tile_series(tile);
+	uint32_t series = series_count(t->series), columns = series_column_count(t->series);
+
+	if (info->generation != f->meta.generation || info->rows != f->meta.rows)
+		return err_set(e, -EBADMSG, "%s: is not the file that the catalogue names (generation %llu, %llu rows)",
+			       path, (unsigned long long)f->meta.generation, (unsigned long long)f->meta.rows);
+	for (uint32_t i = 0; i < info->series_count; i++)
+		if (ts[i].series_id >= series)
+			return err_set(e, -EBADMSG, "%s: names the undefined series %u", path, ts[i].series_id);
+	for (uint32_t i = 0; i < info->field_count; i++) {
+		const struct tile_field *tf = &info->fields[i];
+		if (tf->col_id >= columns || series_column(t->series, tf->col_id)->type != tf->type)
+			return err_set(e, -EBADMSG, "%s: names the undefined column %u", path, tf->col_id);
+	}
+	return 0;
 }
 
 int file_tile(struct file *f, struct table *t, struct tile **ret, struct err *e)
@@ -55,6 +84,10 @@ int file_tile(struct file *f, struct table *t, struct tile **ret, struct err *e)
 		if (rc >= 0 && memcmp(tile_info(tile)->table_uuid, t->meta.uuid, 16) != 0) {
 			tile_put(tile);
 			rc = err_set(e, -EBADMSG, "%s: belongs to another table", path);
+		} else if (rc >= 0) {
+			rc = check_tile(f, t, tile, path, e);
+			if (rc < 0)
+				tile_put(tile);
 		}
 		if (rc >= 0)
 			f->tile = tile;
@@ -97,14 +130,14 @@ static int by_age(const void *x, const void *y)
 	return strcmp(a->path, b->path);
 }
 
-int file_set_swap(struct table *t, struct file **add, uint32_t add_n, const uint64_t *drop_ids,
-		  uint32_t drop_n)
+int file_set_make(struct table *t, struct file **add, uint32_t add_n, const uint64_t *drop_ids,
+		  uint32_t drop_n, struct file_set **ret, struct err *e)
 {
-	struct file_set *old = t->files;
+	struct file_set *old = t->files; /* only holders of maint_mu change it */
 	struct file_set *s = calloc(1, sizeof *s + (old->n + add_n) * sizeof s->v[0]);
 
 	if (!s)
-		return -ENOMEM;
+		return err_set(e, -ENOMEM, "out of memory for the files of table '%s'", table_name(t));
 	atomic_init(&s->refs, 1);
 	for (uint32_t i = 0; i < old->n; i++) {
 		bool is_dropped = false;
@@ -116,10 +149,41 @@ int file_set_swap(struct table *t, struct file **add, uint32_t add_n, const uint
 	for (uint32_t i = 0; i < add_n; i++)
 		s->v[s->n++] = add[i];
 	qsort(s->v, s->n, sizeof s->v[0], by_age);
-	t->files = s;
-	file_set_put(old);
-	table_note_change(t);
+	*ret = s;
 	return 0;
+}
+
+void file_set_install(struct table *t, struct file_set *s)
+{
+	pthread_mutex_lock(&t->mu);
+	struct file_set *old = t->files;
+	t->files = s;
+	table_note_change(t);
+	pthread_mutex_unlock(&t->mu);
+	file_set_put(old);
+}
+
+/* ---- what was moved ------------------------------------------------------------------------------------ */
+
+uint32_t file_moved_from(const struct file *f, int32_t date)
+{
+	uint32_t lo = 0, hi = f->moved_count;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (f->moved[mid].date < date)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+int64_t file_moved_upto(const struct file *f, int32_t date)
+{
+	uint32_t at = file_moved_from(f, date);
+
+	return at < f->moved_count && f->moved[at].date == date ? f->moved[at].upto_ns : INT64_MIN;
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------ */
@@ -128,35 +192,50 @@ struct loading {
 	struct file **v;
 	uint32_t n, cap;
 	uint64_t generation;
+	struct err *e;
 };
 
 static int load_one(void *ctx, const struct catalog_file *meta)
 {
 	struct loading *l = ctx;
+	const char *below = meta->kind == CATALOG_RUN ? DIR_RUNS "/" : DIR_TILES "/";
 
+	/* Paths are joined to others and unlinked: what this program did not write is not believed. */
+	if (strncmp(meta->path, below, strlen(below)) != 0 || strstr(meta->path, "..") ||
+	    (meta->kind == CATALOG_TILE && (meta->date < DATE_MIN || meta->date > DATE_MAX)))
+		return err_set(l->e, -EBADMSG, "the catalogue names the malformed file '%s'", meta->path);
 	if (l->n == l->cap) {
 		uint32_t cap = MAX(l->cap * 2, 16u);
 		struct file **v = realloc(l->v, cap * sizeof *v);
 		if (!v)
-			return -ENOMEM;
+			return err_set(l->e, -ENOMEM, "out of memory");
 		l->v = v;
 		l->cap = cap;
 	}
 	struct file *f = file_create(meta, NULL);
 	if (!f)
-		return -ENOMEM;
+		return err_set(l->e, -ENOMEM, "out of memory");
 	l->v[l->n++] = f;
 	l->generation = MAX(l->generation, meta->generation);
 	return 0;
 }
 
+struct loading_moved {
+	struct file *f;
+	struct err *e;
+};
+
 static int load_moved(void *ctx, int32_t date, int64_t upto_ns)
 {
-	struct file *f = ctx;
+	struct loading_moved *lm = ctx;
+	struct file *f = lm->f;
+
+	if (date < DATE_MIN || date > DATE_MAX)
+		return err_set(lm->e, -EBADMSG, "the catalogue has an impossible date for '%s'", f->meta.path);
 	struct moved *m = realloc(f->moved, (f->moved_count + 1) * sizeof *m);
 
 	if (!m)
-		return -ENOMEM;
+		return err_set(lm->e, -ENOMEM, "out of memory");
 	uint32_t at = f->moved_count++;
 	f->moved = m;
 	while (at > 0 && m[at - 1].date > date) {
@@ -169,21 +248,21 @@ static int load_moved(void *ctx, int32_t date, int64_t upto_ns)
 
 int table_load_files(struct table *t, struct err *e)
 {
-	struct loading l = {0};
+	struct loading l = {.e = e};
+	struct file_set *set;
 	int rc = catalog_files(t->db->cat, t->meta.id, load_one, &l, e);
 
-	for (uint32_t i = 0; i < l.n && rc >= 0; i++)
+	for (uint32_t i = 0; i < l.n && rc >= 0; i++) {
+		struct loading_moved lm = {l.v[i], e};
 		if (l.v[i]->meta.kind == CATALOG_RUN)
-			rc = catalog_moved(t->db->cat, l.v[i]->meta.id, load_moved, l.v[i], e);
-	t->generation = l.generation + 1;
-	if (rc >= 0) {
-		pthread_mutex_lock(&t->mu);
-		rc = file_set_swap(t, l.v, l.n, NULL, 0);
-		pthread_mutex_unlock(&t->mu);
-		if (rc < 0)
-			err_set(e, rc, "out of memory");
+			rc = catalog_moved(t->db->cat, l.v[i]->meta.id, load_moved, &lm, e);
 	}
-	if (rc < 0)
+	t->generation = l.generation + 1;
+	if (rc >= 0)
+		rc = file_set_make(t, l.v, l.n, NULL, 0, &set, e);
+	if (rc >= 0)
+		file_set_install(t, set);
+	else
 		for (uint32_t i = 0; i < l.n; i++)
 			file_put(l.v[i]);
 	free(l.v);
@@ -284,7 +363,9 @@ int table_tile_fd(struct table *t, const char *path, int *ret_fd, struct err *e)
 
 int table_tile_remove(struct table *t, const char *path, struct err *e)
 {
+	struct file_set *next;
 	int rc = table_check_alive(t, e);
+
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&t->maint_mu);
@@ -293,12 +374,15 @@ int table_tile_remove(struct table *t, const char *path, struct err *e)
 		pthread_mutex_unlock(&t->maint_mu);
 		return err_set(e, -ENOENT, "there is no tile '%s'", path);
 	}
-	rc = catalog_file_remove(t->db->cat, f->meta.id, e);
+	rc = file_set_make(t, NULL, 0, &f->meta.id, 1, &next, e);
 	if (rc >= 0) {
-		pthread_mutex_lock(&t->mu);
-		rc = file_set_swap(t, NULL, 0, &f->meta.id, 1);
-		pthread_mutex_unlock(&t->mu);
-		file_unlink(t, f);
+		rc = catalog_file_remove(t->db->cat, f->meta.id, e);
+		if (rc >= 0) {
+			file_set_install(t, next);
+			file_unlink(t, f);
+		} else {
+			file_set_put(next);
+		}
 	}
 	pthread_mutex_unlock(&t->maint_mu);
 	file_put(f);

@@ -4,6 +4,7 @@
  * Locks, taken in this order (docs/locking.md):
  *
  *	engine.mu       the list of databases
+ *	db.trim_mu      one trim of the log at a time
  *	db.mu           the list of tables, state flags
  *	table.maint_mu  one seal, migration or merge of a table at a time
  *	table.append_mu one append at a time: log, then memtable, in the same order
@@ -37,6 +38,19 @@ struct moved {
 	int64_t upto_ns;
 };
 
+/* The dates on which a run has rows (days.c). Immutable. */
+struct day {
+	int32_t date;
+	uint64_t rows;
+	int64_t t_min, t_max;
+};
+
+struct days {
+	_Atomic uint32_t refs;
+	uint32_t n;
+	struct day v[]; /* by date */
+};
+
 /*
  * One run or tile. Immutable but for `tile`, which is opened at first use. What migration moves out
  * of a run is seen by making a new `struct file` over the same tile.
@@ -48,6 +62,7 @@ struct file {
 	uint32_t moved_count;
 	pthread_mutex_t open_mu;
 	struct tile *tile; /* guarded by open_mu; set once */
+	struct days *days; /* guarded by open_mu; set once, runs only */
 	_Atomic int64_t visible_rows; /* not moved; -1: not counted yet */
 };
 
@@ -55,6 +70,16 @@ struct file *file_get(struct file *f);
 void file_put(struct file *f);
 /* The opened tile, lent while the file is referenced. */
 int file_tile(struct file *f, struct table *t, struct tile **ret, struct err *e) must_check;
+
+/* Before which time the run no longer shows rows of that date: INT64_MIN where it shows all. */
+int64_t file_moved_upto(const struct file *f, int32_t date);
+/* Index in f->moved of the first entry of that date or a later one; moved_count: none. */
+uint32_t file_moved_from(const struct file *f, int32_t date);
+
+/* days.c: lent while the file is referenced. */
+int file_days(struct file *f, struct table *t, const struct days **ret, struct err *e) must_check;
+const struct day *days_find(const struct days *d, int32_t date); /* or NULL */
+void days_put(struct days *d);
 
 /* The files of a table at some moment: tiles first (oldest rows), then runs by sequence. */
 struct file_set {
@@ -100,6 +125,12 @@ struct series_order {
 	uint32_t *rank; /* by id */
 };
 
+/* After a failure the next try waits, longer each time: a full disk must not be filled again and again. */
+struct patience {
+	_Atomic int64_t until_mono_ns;
+	_Atomic uint32_t failures;
+};
+
 struct table {
 	_Atomic uint32_t refs;
 	struct db *db; /* referenced */
@@ -124,7 +155,9 @@ struct table {
 
 	pthread_mutex_t maint_mu;
 	_Atomic bool force_migrate; /* a retention changed: move what is due without waiting */
-	int64_t due_since_mono_ns;  /* guarded by maint_mu; 0 = nothing was due */
+	_Atomic int64_t due_since_mono_ns; /* 0: nothing was due */
+	_Atomic int64_t tried_mono_ns;     /* the last migration that was not forced */
+	struct patience seal_patience, migrate_patience;
 	uint64_t generation;        /* guarded by maint_mu: of the next file */
 
 	struct rejected_log rejected;
@@ -146,19 +179,22 @@ struct db {
 	_Atomic uint64_t batches;
 	struct rejected_log rejected; /* lines that name no table */
 
+	pthread_mutex_t trim_mu; /* what is trimmed and what the catalogue knows of it go together */
 	pthread_mutex_t mu;
 	struct table *tables;
-	bool is_failed;
+	bool is_failed; /* constant after open, as reason */
 	char reason[512];
 
 	pthread_t thread; /* background work of this cell */
-	bool has_thread;
+	bool has_thread; /* guarded by wake_mu */
 	pthread_mutex_t wake_mu;
 	pthread_cond_t wake, round_done;
-	bool is_stopping, is_woken;
-	uint64_t rounds; /* of maintenance, guarded by wake_mu */
-	char last_failure[512]; /* of maintenance; guarded by wake_mu */
+	bool is_stopping, is_woken; /* guarded by wake_mu, as all up to the clock */
+	uint64_t rounds;            /* of maintenance */
+	char last_failure[512];     /* of maintenance */
 	int last_failure_rc;
+	char seal_failure[512];     /* of sealing in the last round: no memory comes free */
+	int seal_failure_rc;
 
 	/* The clock: expiry pauses when wall time jumps against monotonic time. Guarded by wake_mu. */
 	int64_t clock_wall_ns, clock_mono_ns;
@@ -214,11 +250,18 @@ void table_note_change(struct table *t);
 int table_order(struct table *t, struct series_order **ret); /* covers every series that exists now */
 void series_order_put(struct series_order *o);
 size_t table_memtable_bytes(struct table *t);
+uint64_t table_log_pin(struct table *t); /* oldest log record that only the log holds; UINT64_MAX: none */
 
 /* files.c */
 struct file *file_create(const struct catalog_file *meta, struct tile *tile); /* tile: referenced, or NULL */
-int file_set_swap(struct table *t, struct file **add, uint32_t add_n, const uint64_t *drop_ids,
-		  uint32_t drop_n); /* caller holds mu; takes the references in add */
+/*
+ * The table's set as it will be. Made before the catalogue commits, as it may fail, and installed
+ * after that, which cannot. Takes the references in add, unless it fails. Caller holds maint_mu from
+ * here to the installing (or file_set_put()).
+ */
+int file_set_make(struct table *t, struct file **add, uint32_t add_n, const uint64_t *drop_ids,
+		  uint32_t drop_n, struct file_set **ret, struct err *e) must_check;
+void file_set_install(struct table *t, struct file_set *s); /* taken; t->mu is taken inside */
 int table_load_files(struct table *t, struct err *e);
 void file_unlink(struct table *t, struct file *f);
 struct file_set *table_pin_files(struct table *t);

@@ -19,6 +19,8 @@
 #define WAIT_MIN_NS       (3 * NS_PER_S)
 #define WAIT_MAX_NS       (300 * NS_PER_S)
 #define CLOCK_JUMP_NS     (3600 * NS_PER_S)
+#define SEAL_PATIENCE_NS  (4 * NS_PER_S) /* most that a failed seal waits before it is tried again */
+#define MIGRATE_PATIENCE_NS (30 * NS_PER_S)
 
 /* ---- the clock ------------------------------------------------------------------------------------------- */
 
@@ -54,29 +56,51 @@ void db_confirm_clock(struct db *db)
 
 /* ---- expiry ---------------------------------------------------------------------------------------------- */
 
-/* Drop files wholly before the edge. Caller holds maint_mu. */
+/* Drop files wholly before the edge, in one transaction. Caller holds maint_mu. */
 static int drop_expired(struct table *t, int64_t edge, struct err *e)
 {
-	struct file_set *set = table_pin_files(t);
-	int rc = 0;
+	struct file_set *set = table_pin_files(t), *next;
+	uint64_t *ids = malloc((set->n + 1) * sizeof *ids);
+	uint32_t n = 0;
+	int rc = ids ? 0 : err_set(e, -ENOMEM, "out of memory");
 
-	for (uint32_t i = 0; i < set->n && rc >= 0; i++) {
-		struct file *f = set->v[i];
-		if (f->meta.t_max_ns >= edge)
-			continue;
-		rc = catalog_file_remove(t->db->cat, f->meta.id, e);
-		if (rc < 0)
-			break;
-		FAULT("expire.swap");
-		pthread_mutex_lock(&t->mu);
-		rc = file_set_swap(t, NULL, 0, &f->meta.id, 1);
-		pthread_mutex_unlock(&t->mu);
-		if (rc < 0)
-			err_set(e, rc, "out of memory");
-		file_unlink(t, f);
+	for (uint32_t i = 0; i < set->n && rc >= 0; i++)
+		if (set->v[i]->meta.t_max_ns < edge)
+			ids[n++] = set->v[i]->meta.id;
+	if (rc >= 0 && n)
+		rc = file_set_make(t, NULL, 0, ids, n, &next, e);
+	if (rc >= 0 && n) {
+		rc = catalog_begin(t->db->cat, e);
+		if (rc >= 0) {
+			for (uint32_t i = 0; i < n && rc >= 0; i++)
+				rc = catalog_file_remove(t->db->cat, ids[i], e);
+			if (rc < 0)
+				catalog_abort(t->db->cat);
+			else
+				rc = catalog_commit(t->db->cat, e);
+		}
+		if (rc < 0) {
+			file_set_put(next);
+		} else {
+			FAULT("expire.swap");
+			file_set_install(t, next);
+			for (uint32_t i = 0; i < set->n; i++)
+				if (set->v[i]->meta.t_max_ns < edge)
+					file_unlink(t, set->v[i]);
+		}
 	}
+	free(ids);
 	file_set_put(set);
 	return rc;
+}
+
+/* The edge moves in steps of a hundredth of the age, at most a minute: each is a transaction. */
+static bool edge_moves(const struct settings *s, int64_t from, int64_t to)
+{
+	int64_t age = MIN(s->retention_memory_ns, s->retention_magnetic_ns);
+	int64_t step = MIN(MAX(age / 100, NS_PER_S), 60 * NS_PER_S), diff;
+
+	return to > from && (__builtin_sub_overflow(to, from, &diff) || diff >= step);
 }
 
 /* Move the edge when it hides something; it never moves back. */
@@ -91,7 +115,7 @@ static int table_expire(struct table *t, struct err *e)
 	pthread_mutex_lock(&t->mu);
 	int64_t edge = settings_expiry_edge(&t->settings, clock_now_ns());
 	bool hides = false;
-	if (edge > t->meta.expired_before_ns) {
+	if (edge_moves(&t->settings, t->meta.expired_before_ns, edge)) {
 		for (const struct block *b = t->mem.first; b; b = b->next)
 			hides |= b->n && b->t_min < edge;
 		for (uint32_t i = 0; i < t->files->n; i++)
@@ -112,6 +136,24 @@ static int table_expire(struct table *t, struct err *e)
 	}
 	pthread_mutex_unlock(&t->maint_mu);
 	return rc;
+}
+
+/* ---- patience -------------------------------------------------------------------------------------------- */
+
+static bool may_try(const struct patience *p)
+{
+	return clock_mono_ns() >= atomic_load(&p->until_mono_ns);
+}
+
+static void note_outcome(struct patience *p, int rc, int64_t most_ns)
+{
+	if (rc >= 0) {
+		atomic_store(&p->failures, 0);
+		atomic_store(&p->until_mono_ns, 0);
+		return;
+	}
+	uint32_t n = MIN(atomic_fetch_add(&p->failures, 1), 10u);
+	atomic_store(&p->until_mono_ns, clock_mono_ns() + MIN((NS_PER_S / 2) << n, most_ns));
 }
 
 /* ---- sealing and migrating ---------------------------------------------------------------------------------- */
@@ -149,61 +191,90 @@ static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 		return true;
 	}
 	if (!due) {
-		t->due_since_mono_ns = 0;
+		atomic_store(&t->due_since_mono_ns, 0);
 		return false;
 	}
-	if (!t->due_since_mono_ns)
-		t->due_since_mono_ns = now;
-	if (now - t->due_since_mono_ns >= wait_limit(t)) {
+	if (!atomic_load(&t->due_since_mono_ns))
+		atomic_store(&t->due_since_mono_ns, now);
+	if (!may_try(&t->migrate_patience))
+		return false;
+	if (now - atomic_load(&t->due_since_mono_ns) >= wait_limit(t)) {
 		*ret_force = true;
 		return true;
 	}
+	/* What is much in all may be little beside each date's rows: then this moves nothing. */
+	int64_t tried = atomic_load(&t->tried_mono_ns);
+	if (tried && now - tried < WAIT_MIN_NS)
+		return false;
 	return due >= DUE_ROWS_ENOUGH ||
 	       (now - atomic_load(&t->last_append_mono_ns) >= IDLE_NS && due * 10 >= stored_rows(t));
 }
 
-static bool seal_is_due(struct table *t, bool log_is_long)
+/* pin_limit: tables that keep the log from being trimmed up to there are sealed; 0 when it is short. */
+static bool seal_is_due(struct table *t, uint64_t pin_limit)
 {
 	struct engine *en = t->db->en;
 	size_t bytes = table_memtable_bytes(t);
 	size_t all = atomic_load(&en->memtable_bytes);
 
+	if (pin_limit && table_log_pin(t) <= pin_limit)
+		return true; /* also for the sake of definitions alone */
 	if (!bytes)
 		return false;
-	return bytes >= MIN(SEAL_TABLE_BYTES, en->memtable_limit / 4) || log_is_long ||
+	return bytes >= MIN(SEAL_TABLE_BYTES, en->memtable_limit / 4) ||
 	       (all > en->memtable_limit / 2 && bytes >= all / 16) || all > en->memtable_limit;
 }
 
-static int step(struct table *t, bool log_is_long, struct err *e)
+static int seal_step(struct table *t, struct err *e)
 {
-	uint64_t mem_due;
-	bool force = false, worked;
-	int rc = table_expire(t, e);
+	int rc = table_seal(t, e);
 
-	if (rc < 0)
-		return rc;
-	if (seal_is_due(t, log_is_long)) {
-		rc = table_seal(t, e);
-		if (rc < 0)
-			return rc;
-	}
-	uint64_t due = table_due_rows(t, &mem_due);
+	note_outcome(&t->seal_patience, rc, SEAL_PATIENCE_NS);
+	return rc;
+}
+
+static int migrate_step(struct table *t, struct err *e)
+{
+	uint64_t mem_due, due = table_due_rows(t, &mem_due);
+	bool force = false, worked;
+	int rc = 0;
+
 	if (!migration_is_due(t, due + mem_due, &force))
 		return 0;
-	if (mem_due) {
-		rc = table_seal(t, e);
-		if (rc < 0)
-			goto again;
-	}
-	rc = table_migrate(t, force, &worked, e);
-	if (rc >= 0) {
-		t->due_since_mono_ns = 0;
-		return 0;
-	}
-again:
-	if (force)
-		atomic_store(&t->force_migrate, true);
+	if (mem_due)
+		rc = seal_step(t, e);
+	if (rc >= 0)
+		rc = table_migrate(t, force, &worked, e);
+	note_outcome(&t->migrate_patience, rc, MIGRATE_PATIENCE_NS);
+	int64_t now = clock_mono_ns();
+	if (!force)
+		atomic_store(&t->tried_mono_ns, now);
+	else if (rc >= 0)
+		atomic_store(&t->due_since_mono_ns, 0);
+	else /* forced again as soon as patience is over */
+		atomic_store(&t->due_since_mono_ns, MAX(now - wait_limit(t), 1));
 	return rc;
+}
+
+/* Each step has its turn, also where the one before failed. *ret_seal: what sealing came to. */
+static int step(struct table *t, uint64_t pin_limit, int *ret_seal, struct err *e)
+{
+	int first = table_expire(t, e), rc;
+
+	*ret_seal = 0;
+	if (seal_is_due(t, pin_limit)) {
+		if (!may_try(&t->seal_patience)) {
+			*ret_seal = -EAGAIN;
+			return first;
+		}
+		rc = seal_step(t, first < 0 ? NULL : e);
+		if (rc < 0) {
+			*ret_seal = rc;
+			return first < 0 ? first : rc;
+		}
+	}
+	rc = migrate_step(t, first < 0 ? NULL : e);
+	return first < 0 ? first : rc;
 }
 
 int table_maintain(struct table *t, struct err *e)
@@ -219,28 +290,59 @@ int table_maintain(struct table *t, struct err *e)
 	return rc < 0 ? rc : table_migrate(t, true, &worked, e);
 }
 
+/*
+ * The log is long: up to where does it have to be freed? To a quarter of what it holds. A table that
+ * was sealed a moment ago pins less, so one whose sealing fails does not make the others write ever
+ * smaller runs.
+ */
+static uint64_t pin_limit(struct db *db, struct table **tables, uint32_t n)
+{
+	struct wal_status ws;
+	uint64_t oldest = UINT64_MAX;
+
+	wal_status(db->wal, &ws);
+	if (ws.bytes <= SEAL_LOG_BYTES)
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		oldest = MIN(oldest, table_log_pin(tables[i]));
+	return oldest < ws.next_lsn ? oldest + (ws.next_lsn - oldest) / 4 : 0;
+}
+
 int db_maintain(struct db *db, struct err *e)
 {
 	struct table **tables;
 	uint32_t n;
-	struct wal_status ws;
-	int rc, first = 0;
+	int rc, first = 0, seal = 0;
+	char why[512] = "";
 
 	db_note_clock(db);
 	rc = db_tables(db, &tables, &n);
 	if (rc < 0)
 		return err_set(e, rc, "out of memory");
-	wal_status(db->wal, &ws);
+	uint64_t limit = pin_limit(db, tables, n);
 	for (uint32_t i = 0; i < n; i++) {
 		struct err mine = {0};
-		rc = table_dropped(tables[i]) ? 0 : step(tables[i], ws.bytes > SEAL_LOG_BYTES, &mine);
+		int sealed = 0;
+		rc = table_dropped(tables[i]) ? 0 : step(tables[i], limit, &sealed, &mine);
 		/* One table's trouble must not keep the others from their turn. */
-		if (rc < 0 && !first) {
+		if (rc < 0 && !first)
 			first = err_set(e, rc, "table '%s': %s", table_name(tables[i]), err_text(&mine, rc));
+		if (sealed < 0 && (!seal || seal == -EAGAIN)) {
+			seal = sealed;
+			snprintf(why, sizeof why, "table '%s': %s", table_name(tables[i]), err_text(&mine, sealed));
 		}
 		table_put(tables[i]);
 	}
 	free(tables);
+	pthread_mutex_lock(&db->wake_mu);
+	if (seal == -EAGAIN) {
+		/* Waiting for the next try: the reason is still that of the last one, as is the whole round's. */
+		first = first < 0 ? first : err_set(e, db->seal_failure_rc, "%s", db->seal_failure);
+	} else {
+		db->seal_failure_rc = seal;
+		snprintf(db->seal_failure, sizeof db->seal_failure, "%s", why);
+	}
+	pthread_mutex_unlock(&db->wake_mu);
 	return first;
 }
 
@@ -272,6 +374,7 @@ void *db_maintain_thread(void *arg)
 		snprintf(db->last_failure, sizeof db->last_failure, "%s", rc < 0 ? err_text(&e, rc) : "");
 		pthread_cond_broadcast(&db->round_done);
 	}
+	pthread_cond_broadcast(&db->round_done); /* who waits for memory learns that it is over */
 	pthread_mutex_unlock(&db->wake_mu);
 	return NULL;
 }

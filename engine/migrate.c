@@ -35,12 +35,24 @@ struct date_list {
 	uint32_t n, cap;
 };
 
+static uint32_t date_find(const struct date_list *l, int32_t date)
+{
+	uint32_t lo = 0, hi = l->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (l->v[mid].date < date)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 static struct date_rows *date_at(struct date_list *l, int32_t date)
 {
-	uint32_t at = 0;
+	uint32_t at = date_find(l, date);
 
-	while (at < l->n && l->v[at].date < date)
-		at++;
 	if (at < l->n && l->v[at].date == date)
 		return &l->v[at];
 	if (l->n == l->cap) {
@@ -67,60 +79,50 @@ static int64_t day_end(int32_t date) /* its last nanosecond */
 	return date >= INT64_MAX / NS_PER_DAY ? INT64_MAX : (date + 1) * NS_PER_DAY - 1;
 }
 
-static int64_t moved_upto(const struct file *f, int32_t date)
+/* A date that is due in part is taken as spread evenly: good enough to decide by. */
+static int add_due(struct date_list *l, const struct file *f, const struct days *days, int64_t cut)
 {
-	for (uint32_t i = 0; i < f->moved_count; i++)
-		if (f->moved[i].date == date)
-			return f->moved[i].upto_ns;
-	return INT64_MIN;
-}
-
-/* Rows of a series that spread over a range are taken as spread evenly: good enough to decide by. */
-static int add_due(struct date_list *l, const struct file *f, const struct tile_series *s, int64_t cut)
-{
-	int32_t d0 = day_of_ns(s->t_min), d1 = day_of_ns(MIN(s->t_max, cut - 1));
-
-	for (int32_t d = d0; d <= d1; d++) {
-		int64_t lo = MAX(MAX(s->t_min, day_start(d)), moved_upto(f, d));
-		int64_t hi = MIN(MIN(s->t_max, day_end(d)), cut - 1);
+	for (uint32_t i = 0; i < days->n && days->v[i].t_min < cut; i++) {
+		const struct day *d = &days->v[i];
+		int64_t lo = MAX(d->t_min, file_moved_upto(f, d->date)), hi = MIN(d->t_max, cut - 1);
 		if (lo > hi)
 			continue;
-		double share = s->t_max > s->t_min ? ((double)(hi - lo) + 1) / ((double)(s->t_max - s->t_min) + 1) : 1;
-		struct date_rows *r = date_at(l, d);
+		double share = ((double)(hi - lo) + 1) / ((double)(d->t_max - d->t_min) + 1);
+		struct date_rows *r = date_at(l, d->date);
 		if (!r)
 			return -ENOMEM;
 		/* At least one: a date with a due row must not be taken for empty. */
-		r->due += MAX((uint64_t)(share * s->rows), 1u);
+		r->due += MAX((uint64_t)(share * (double)d->rows), 1u);
 	}
 	return 0;
 }
 
+/*
+ * What is due. A run that cannot be read keeps its dates from moving, and no others: the list is as
+ * good as it can be also when an error is returned.
+ */
 static int survey(struct table *t, const struct file_set *set, int64_t cut, struct date_list *l, struct err *e)
 {
-	int rc = 0;
+	int first = 0;
 
-	for (uint32_t i = 0; i < set->n && rc >= 0; i++) {
+	for (uint32_t i = 0; i < set->n; i++) {
 		struct file *f = set->v[i];
-		struct tile *tile;
+		const struct days *days;
 		if (f->meta.kind == CATALOG_TILE || f->meta.t_min_ns >= cut)
 			continue;
-		rc = file_tile(f, t, &tile, e);
-		if (rc < 0)
-			break;
-		const struct tile_series *s = tile_series(tile);
-		for (uint32_t k = 0; k < tile_info(tile)->series_count && rc >= 0; k++)
-			if (s[k].t_min < cut)
-				rc = add_due(l, f, &s[k], cut);
+		int rc = file_days(f, t, &days, first < 0 ? NULL : e);
+		if (rc >= 0)
+			rc = add_due(l, f, days, cut);
+		if (rc < 0 && first >= 0)
+			first = rc;
 	}
-	for (uint32_t i = 0; i < set->n && rc >= 0; i++) {
+	for (uint32_t i = 0; i < set->n && l->n; i++) {
 		const struct catalog_file *m = &set->v[i]->meta;
-		if (m->kind != CATALOG_TILE)
-			continue;
-		for (uint32_t k = 0; k < l->n; k++)
-			if (l->v[k].date == m->date)
-				l->v[k].stored += m->rows;
+		uint32_t at = m->kind == CATALOG_TILE ? date_find(l, m->date) : l->n;
+		if (at < l->n && l->v[at].date == m->date)
+			l->v[at].stored += m->rows;
 	}
-	return rc;
+	return first;
 }
 
 /* ---- one date ---------------------------------------------------------------------------------------------- */
@@ -130,6 +132,7 @@ struct job {
 	struct file_set *set;
 	int32_t date;
 	int64_t lo, hi; /* times taken, inclusive */
+	int64_t expired_before; /* rows older than it are hidden for ever, and left behind */
 	uint32_t parts;
 	uint64_t due; /* estimate */
 	uint32_t *fields, field_n;
@@ -142,10 +145,15 @@ struct job {
 	uint32_t gone_n;
 };
 
-static bool run_concerned(const struct job *j, const struct file *f)
+static bool run_concerned(const struct job *j, struct file *f)
 {
-	return f->meta.kind == CATALOG_RUN && f->meta.t_min_ns <= j->hi && f->meta.t_max_ns >= j->lo &&
-	       moved_upto(f, j->date) <= j->hi;
+	const struct days *days;
+
+	if (f->meta.kind != CATALOG_RUN || f->meta.t_min_ns > j->hi || f->meta.t_max_ns < j->lo ||
+	    file_moved_upto(f, j->date) > j->hi)
+		return false;
+	/* One that cannot be read is concerned: it may hold older rows than those that would move. */
+	return file_days(f, j->t, &days, NULL) < 0 || days_find(days, j->date);
 }
 
 /*
@@ -207,7 +215,7 @@ static int tile_meets_runs(const struct job *j, struct tile *tile, struct err *e
 		if (rc < 0)
 			return rc;
 		const struct tile_series *rs = tile_series(run);
-		int64_t lo = MAX(j->lo, moved_upto(f, j->date));
+		int64_t lo = MAX(j->lo, file_moved_upto(f, j->date));
 		for (uint32_t k = 0; k < tile_info(run)->series_count; k++) {
 			if (rs[k].t_max < lo || rs[k].t_min > j->hi)
 				continue;
@@ -304,7 +312,7 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	}
 	/* A retention raised since can have left tile rows past today's cut: all of a tile's rows are
 	 * taken, and of the runs' only those that are due. */
-	struct scan_spec spec = {.t_lo = j->lo, .t_hi = day_end(j->date), .cols = j->fields,
+	struct scan_spec spec = {.t_lo = MAX(j->lo, j->expired_before), .t_hi = day_end(j->date), .cols = j->fields,
 				 .col_count = j->field_n, .series = bits, .series_count = bit_n,
 				 .times_wanted = true};
 	rc = scan_open_sources(t, &spec, in, n, NULL, 0, NULL, &scan, e);
@@ -342,17 +350,17 @@ out:
 	return rc == -ENOMEM ? err_set(e, rc, "out of memory for migrating table '%s'", table_name(t)) : rc;
 }
 
-/* Does the run still show a row, were its rows of j->date up to j->hi gone? By ranges per series. */
-static bool run_is_spent(const struct job *j, const struct file *f, struct tile *tile)
+/* Does the run still show a row, were its rows of j->date up to j->hi gone? */
+static bool run_is_spent(const struct job *j, const struct file *f, const struct days *days)
 {
-	const struct tile_series *s = tile_series(tile);
-
-	for (uint32_t k = 0; k < tile_info(tile)->series_count; k++)
-		for (int32_t d = day_of_ns(s[k].t_min); d <= day_of_ns(s[k].t_max); d++) {
-			int64_t upto = d == j->date ? MAX(moved_upto(f, d), j->hi + 1) : moved_upto(f, d);
-			if (upto <= MIN(s[k].t_max, day_end(d)))
-				return false;
-		}
+	for (uint32_t i = 0; i < days->n; i++) {
+		const struct day *d = &days->v[i];
+		int64_t upto = file_moved_upto(f, d->date);
+		if (d->date == j->date)
+			upto = MAX(upto, j->hi + 1);
+		if (upto <= d->t_max)
+			return false;
+	}
 	return true;
 }
 
@@ -364,6 +372,11 @@ static struct file *run_after(const struct job *j, struct file *f, struct tile *
 
 	if (!next)
 		return NULL;
+	pthread_mutex_lock(&f->open_mu);
+	next->days = f->days; /* the same rows */
+	if (next->days)
+		atomic_fetch_add(&next->days->refs, 1);
+	pthread_mutex_unlock(&f->open_mu);
 	next->moved = malloc((f->moved_count + 1) * sizeof *next->moved);
 	if (!next->moved) {
 		file_put(next);
@@ -388,14 +401,17 @@ static int plan_runs(struct job *j, struct err *e)
 {
 	for (uint32_t i = 0; i < j->set->n; i++) {
 		struct file *f = j->set->v[i];
+		const struct days *days;
 		struct tile *tile;
 		if (!run_concerned(j, f))
 			continue;
 		int rc = file_tile(f, j->t, &tile, e);
+		if (rc >= 0)
+			rc = file_days(f, j->t, &days, e);
 		if (rc < 0)
 			return rc;
 		j->drop[j->drop_n++] = f->meta.id;
-		if (run_is_spent(j, f, tile)) {
+		if (run_is_spent(j, f, days)) {
 			j->gone[j->gone_n++] = f;
 			continue;
 		}
@@ -442,6 +458,27 @@ static uint32_t parts_for(const struct file_set *set, int32_t date, uint64_t due
 	return parts;
 }
 
+static int publish(struct job *j, struct err *e)
+{
+	struct file_set *next;
+	int rc = file_set_make(j->t, j->add, j->add_n, j->drop, j->drop_n, &next, e);
+
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < j->add_n; i++)
+		file_get(j->add[i]); /* ours, beside those that the set took */
+	rc = commit_job(j, e);
+	if (rc < 0) {
+		file_set_put(next);
+		return rc;
+	}
+	FAULT("migrate.swap");
+	file_set_install(j->t, next);
+	for (uint32_t i = 0; i < j->gone_n; i++)
+		file_unlink(j->t, j->gone[i]);
+	return 0;
+}
+
 static int migrate_date(struct table *t, struct file_set *set, const struct date_rows *dr, int64_t cut,
 			struct err *e)
 {
@@ -450,6 +487,9 @@ static int migrate_date(struct table *t, struct file_set *set, const struct date
 
 	j.lo = day_start(dr->date);
 	j.hi = MIN(day_end(dr->date), cut - 1);
+	pthread_mutex_lock(&t->mu);
+	j.expired_before = t->meta.expired_before_ns;
+	pthread_mutex_unlock(&t->mu);
 	j.parts = parts_for(set, dr->date, dr->due);
 	j.add = calloc(set->n + j.parts + 1, sizeof *j.add);
 	j.drop = calloc(set->n + 1, sizeof *j.drop);
@@ -462,24 +502,11 @@ static int migrate_date(struct table *t, struct file_set *set, const struct date
 	if (rc >= 0)
 		rc = plan_runs(&j, e);
 	if (rc >= 0)
-		rc = commit_job(&j, e);
-	if (rc >= 0) {
-		FAULT("migrate.swap");
-		pthread_mutex_lock(&t->mu);
-		rc = file_set_swap(t, j.add, j.add_n, j.drop, j.drop_n);
-		pthread_mutex_unlock(&t->mu);
-		if (rc < 0)
-			err_set(e, rc, "out of memory for migrating table '%s'", table_name(t));
-		else
-			for (uint32_t i = 0; i < j.gone_n; i++)
-				file_unlink(t, j.gone[i]);
-	} else {
-		for (uint32_t i = 0; i < j.new_tiles; i++)
-			file_unlink(t, j.add[i]);
-	}
-	if (rc < 0)
-		for (uint32_t i = 0; i < j.add_n; i++)
-			file_put(j.add[i]);
+		rc = publish(&j, e);
+	for (uint32_t i = 0; i < j.new_tiles && rc < 0; i++)
+		file_unlink(t, j.add[i]);
+	for (uint32_t i = 0; i < j.add_n; i++)
+		file_put(j.add[i]);
 	free(j.add);
 	free(j.drop);
 	free(j.gone);
@@ -497,21 +524,30 @@ static int64_t memory_edge(struct table *t)
 	return cut;
 }
 
+/* A damaged file is a matter of the dates it holds rows of; these errors are a matter of all. */
+static bool is_general(int rc)
+{
+	return rc == -ENOMEM || rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS;
+}
+
 int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e)
 {
 	struct date_list l = {0};
 	int64_t cut = memory_edge(t);
+	int first;
 
 	*ret_worked = false;
 	pthread_mutex_lock(&t->maint_mu);
 	struct file_set *set = table_pin_files(t);
-	int rc = table_dropped(t) ? 0 : survey(t, set, cut, &l, e);
-	for (uint32_t i = 0; i < l.n && rc >= 0; i++) {
+	first = table_dropped(t) ? 0 : survey(t, set, cut, &l, e);
+	for (uint32_t i = 0; i < l.n && !is_general(first); i++) {
 		if (!force && l.v[i].due * 10 < l.v[i].stored)
 			continue;
-		rc = migrate_date(t, set, &l.v[i], cut, e);
-		if (rc < 0)
-			break;
+		int rc = migrate_date(t, set, &l.v[i], cut, first < 0 ? NULL : e);
+		if (rc < 0) {
+			first = first < 0 && !is_general(rc) ? first : rc;
+			continue;
+		}
 		*ret_worked = true;
 		file_set_put(set);
 		set = table_pin_files(t);
@@ -519,7 +555,7 @@ int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e)
 	file_set_put(set);
 	pthread_mutex_unlock(&t->maint_mu);
 	free(l.v);
-	return rc;
+	return first;
 }
 
 uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due)
@@ -531,9 +567,9 @@ uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due)
 	int64_t cut = memory_edge(t);
 	struct file_set *set = table_pin_files(t);
 
-	if (survey(t, set, cut, &l, NULL) >= 0)
-		for (uint32_t i = 0; i < l.n; i++)
-			due += l.v[i].due;
+	(void)!survey(t, set, cut, &l, NULL);
+	for (uint32_t i = 0; i < l.n; i++)
+		due += l.v[i].due;
 	free(l.v);
 	file_set_put(set);
 	pthread_mutex_lock(&t->mu);

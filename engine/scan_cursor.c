@@ -135,10 +135,8 @@ static int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *
 /* The run's moved entry for a date, or the first one after it. */
 static const struct moved *moved_from(const struct file *f, int32_t date)
 {
-	for (uint32_t i = 0; i < f->moved_count; i++)
-		if (f->moved[i].date >= date)
-			return &f->moved[i];
-	return NULL;
+	uint32_t at = file_moved_from(f, date);
+	return at < f->moved_count ? &f->moved[at] : NULL;
 }
 
 /*

@@ -11,10 +11,13 @@
 #include "engine/internal.h"
 #include "engine/scan.h"
 
-/* All measure columns of the table as of now: a file carries the whole schema. */
+/*
+ * All measure columns of the table: a file carries the whole schema. Of those that are in the series
+ * file: a column that a parser is only just making may come to nothing, and its id to another one.
+ */
 int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n)
 {
-	uint32_t n = series_column_count(t->series), k = 0;
+	uint32_t n = series_saved(t->series).columns, k = 0;
 	uint32_t *ids = malloc((n + 1) * sizeof *ids);
 
 	if (!ids)
@@ -30,6 +33,9 @@ int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n)
 /*
  * Blocks that are there now, frozen, with the log number they reach. The definitions known by now are
  * saved next: the log need not keep them, unless that fails (keep_definitions()).
+ *
+ * An empty block (room made for a batch that could not be logged) is not frozen, so rows may enter it
+ * while the run is written. It is dropped here: as *ret_last it would take them with it.
  */
 static int take_blocks(struct table *t, struct block_view **ret, uint32_t *ret_n, struct block **ret_last,
 		       uint64_t *ret_lsn, uint64_t *ret_def_lsn)
@@ -39,11 +45,13 @@ static int take_blocks(struct table *t, struct block_view **ret, uint32_t *ret_n
 	*ret_lsn = t->applied_lsn;
 	*ret_def_lsn = t->unsaved_def_lsn;
 	t->unsaved_def_lsn = 0;
-	*ret_last = t->mem.last;
 	pthread_mutex_lock(&t->mu);
+	size_t freed = memtable_drop_empty(&t->mem);
+	*ret_last = t->mem.last;
 	int rc = memtable_view(&t->mem, ret, ret_n);
 	pthread_mutex_unlock(&t->mu);
 	pthread_mutex_unlock(&t->append_mu);
+	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
 	return rc;
 }
 
@@ -86,7 +94,10 @@ static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, 
 	pthread_mutex_lock(&t->mu);
 	next = t->meta;
 	pthread_mutex_unlock(&t->mu);
+	struct series_mark saved = series_saved(t->series);
 	next.flushed_lsn = lsn;
+	next.saved_columns = saved.columns;
+	next.saved_series = saved.series;
 	int rc = catalog_begin(cat, e);
 	if (rc < 0)
 		return rc;
@@ -100,6 +111,24 @@ static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, 
 	return catalog_commit(cat, e);
 }
 
+/* Readers see the run instead of the blocks, at one moment. */
+static void publish(struct table *t, struct file_set *next, uint64_t lsn, const struct block *last)
+{
+	pthread_mutex_lock(&t->append_mu);
+	pthread_mutex_lock(&t->mu);
+	size_t before = t->mem.bytes;
+	struct file_set *old = t->files;
+	t->meta.flushed_lsn = lsn;
+	memtable_drop_through(&t->mem, last);
+	size_t freed = before - t->mem.bytes;
+	t->files = next;
+	table_note_change(t);
+	pthread_mutex_unlock(&t->mu);
+	pthread_mutex_unlock(&t->append_mu);
+	file_set_put(old);
+	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
+}
+
 /* Caller holds maint_mu. */
 static int seal_locked(struct table *t, struct err *e)
 {
@@ -109,6 +138,7 @@ static int seal_locked(struct table *t, struct err *e)
 	uint64_t lsn, def_lsn;
 	struct rewrite r;
 	struct tile *tile = NULL;
+	struct file_set *next;
 	char path[128];
 
 	int rc = take_blocks(t, &views, &view_n, &last, &lsn, &def_lsn);
@@ -140,27 +170,23 @@ static int seal_locked(struct table *t, struct err *e)
 		tile_put(tile);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
+	rc = file_set_make(t, &f, 1, NULL, 0, &next, e);
 	FAULT("seal.commit");
-	rc = commit_run(t, &f->meta, lsn, e);
+	if (rc >= 0) {
+		rc = commit_run(t, &f->meta, lsn, e);
+		if (rc < 0) {
+			file_get(f);
+			file_set_put(next);
+		}
+	}
 	if (rc < 0) {
 		file_unlink(t, f);
 		file_put(f);
 		return rc;
 	}
 	FAULT("seal.swap");
-	pthread_mutex_lock(&t->append_mu);
-	pthread_mutex_lock(&t->mu);
-	size_t before = t->mem.bytes;
-	t->meta.flushed_lsn = lsn;
-	memtable_drop_through(&t->mem, last);
-	size_t freed = before - t->mem.bytes;
-	rc = file_set_swap(t, &f, 1, NULL, 0);
-	pthread_mutex_unlock(&t->mu);
-	pthread_mutex_unlock(&t->append_mu);
-	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
-	if (rc < 0)
-		file_put(f);
-	return rc < 0 ? err_set(e, rc, "out of memory") : 0;
+	publish(t, next, lsn, last);
+	return 0;
 }
 
 int table_seal(struct table *t, struct err *e)

@@ -137,6 +137,7 @@ int series_replay_series(struct series_set *s, struct str payload, struct err *e
  */
 int series_file_load(struct series_set *s, const struct io *io, int dirfd, const char *path,
 		     struct err *e) must_check;
+struct series_mark series_saved(struct series_set *s); /* what the file holds, safely */
 int series_file_save(struct series_set *s, const struct io *io, int dirfd, const char *path,
 		     struct err *e) must_check;
 

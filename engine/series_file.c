@@ -370,6 +370,14 @@ static int save_locked(struct series_set *s, struct file *f, int dirfd, struct s
 	return 0;
 }
 
+struct series_mark series_saved(struct series_set *s)
+{
+	pthread_mutex_lock(&s->file_mu);
+	struct series_mark m = s->logged[LOG_FILE];
+	pthread_mutex_unlock(&s->file_mu);
+	return m;
+}
+
 int series_file_save(struct series_set *s, const struct io *io, int dirfd, const char *path,
 		     struct err *e)
 {

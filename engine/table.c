@@ -89,6 +89,11 @@ int table_open(struct db *db, const struct catalog_table *meta, struct table **r
 	}
 	snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
 	rc = series_file_load(t->series, io, db->dirfd, path, e);
+	if (rc >= 0 && (series_count(t->series) < meta->saved_series ||
+			series_column_count(t->series) < meta->saved_columns))
+		rc = err_set(e, -EBADMSG, "%s: ends early: %u columns and %u series, where %u and %u were saved", path,
+			     series_column_count(t->series), series_count(t->series), meta->saved_columns,
+			     meta->saved_series);
 	if (rc >= 0)
 		rc = table_load_settings(t, e);
 	if (rc >= 0)
@@ -148,6 +153,25 @@ int table_check_alive(struct table *t, struct err *e)
 
 /* ---- recovery -------------------------------------------------------------------------------------------- */
 
+static int replay_definitions(struct table *t, const struct wal_record *rec, struct err *e)
+{
+	uint32_t columns = series_column_count(t->series), series = series_count(t->series);
+	int rc;
+
+	if (rec->type == WAL_COLUMN)
+		rc = series_replay_columns(t->series, rec->payload, e);
+	else if (rec->type == WAL_SERIES)
+		rc = series_replay_series(t->series, rec->payload, e);
+	else
+		rc = err_set(e, -EBADMSG, "log record %llu has the unknown type %u",
+			     (unsigned long long)rec->lsn, rec->type);
+	/* What the series file has too need not keep the log: an idle table would hold all of it. */
+	if (rc >= 0 && !t->unsaved_def_lsn &&
+	    (series_column_count(t->series) > columns || series_count(t->series) > series))
+		t->unsaved_def_lsn = rec->lsn;
+	return rc;
+}
+
 /*
  * One record of the log. What runs already hold is passed over by its number; no acceptance check is
  * made again: it was acknowledged.
@@ -157,19 +181,8 @@ int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
 	struct batch b;
 	int rc;
 
-	if (rec->type != WAL_ROWS && !t->unsaved_def_lsn)
-		t->unsaved_def_lsn = rec->lsn;
-	switch (rec->type) {
-	case WAL_COLUMN:
-		return series_replay_columns(t->series, rec->payload, e);
-	case WAL_SERIES:
-		return series_replay_series(t->series, rec->payload, e);
-	case WAL_ROWS:
-		break;
-	default:
-		return err_set(e, -EBADMSG, "log record %llu has the unknown type %u",
-			       (unsigned long long)rec->lsn, rec->type);
-	}
+	if (rec->type != WAL_ROWS)
+		return replay_definitions(t, rec, e);
 	if (rec->lsn <= t->applied_lsn)
 		return 0;
 	batch_init(&b);
@@ -296,11 +309,27 @@ static uint64_t visible_rows(struct table *t, struct file *f)
 	file_get(f);
 	if (scan_open_sources(t, &spec, &f, 1, NULL, 0, NULL, &scan, NULL) < 0)
 		return f->meta.rows;
-	for (n = 0; scan_next(scan, &b, NULL) > 0; n += b.n)
+	int rc;
+	for (n = 0; (rc = scan_next(scan, &b, NULL)) > 0; n += b.n)
 		;
 	scan_close(scan);
+	if (rc < 0)
+		return f->meta.rows; /* unreadable now; another time it may be counted */
 	atomic_store(&f->visible_rows, n);
 	return (uint64_t)n;
+}
+
+uint64_t table_log_pin(struct table *t)
+{
+	pthread_mutex_lock(&t->append_mu);
+	uint64_t lsn = t->unsaved_def_lsn ? t->unsaved_def_lsn : UINT64_MAX;
+	for (const struct block *b = t->mem.first; b; b = b->next)
+		if (b->n) {
+			lsn = MIN(lsn, b->seq_lo);
+			break;
+		}
+	pthread_mutex_unlock(&t->append_mu);
+	return lsn;
 }
 
 static void tier_add(struct tier_stats *to, const struct catalog_file *m, uint64_t rows)
