@@ -33,6 +33,7 @@ struct engine_options {
 	const struct io *io;       /* NULL: io_posix() */
 	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 512 MiB */
 	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
+	uint64_t part_rows;        /* of a date, above which it is split into parts; 0: 4 Mi (tests set it) */
 	bool no_background;        /* tests drive engine_maintain() themselves */
 	bool read_only;            /* `tidefs sql`: no background work, rows are not accepted */
 	/* Names that databases and tables may not have (control files); NULL-terminated, or NULL. */

@@ -444,8 +444,9 @@ static int commit_job(struct job *j, struct err *e)
 	return catalog_commit(cat, e);
 }
 
-static uint32_t parts_for(const struct file_set *set, int32_t date, uint64_t due)
+static uint32_t parts_for(const struct table *t, const struct file_set *set, int32_t date, uint64_t due)
 {
+	uint64_t most = t->db->en->opt.part_rows ? t->db->en->opt.part_rows : PART_ROWS;
 	uint32_t parts = 0;
 
 	for (uint32_t i = 0; i < set->n; i++)
@@ -453,7 +454,7 @@ static uint32_t parts_for(const struct file_set *set, int32_t date, uint64_t due
 			parts = MAX(parts, set->v[i]->meta.parts);
 	if (parts)
 		return parts; /* fixed at the date's first publication */
-	for (parts = 1; parts < PARTS_MAX && due / parts > PART_ROWS; parts *= 2)
+	for (parts = 1; parts < PARTS_MAX && due / parts > most; parts *= 2)
 		;
 	return parts;
 }
@@ -490,7 +491,7 @@ static int migrate_date(struct table *t, struct file_set *set, const struct date
 	pthread_mutex_lock(&t->mu);
 	j.expired_before = t->meta.expired_before_ns;
 	pthread_mutex_unlock(&t->mu);
-	j.parts = parts_for(set, dr->date, dr->due);
+	j.parts = parts_for(t, set, dr->date, dr->due);
 	j.add = calloc(set->n + j.parts + 1, sizeof *j.add);
 	j.drop = calloc(set->n + 1, sizeof *j.drop);
 	j.gone = calloc(set->n + 1, sizeof *j.gone);

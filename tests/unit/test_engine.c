@@ -84,6 +84,7 @@ struct world {
 	struct table *t;
 	int64_t now;
 	struct twin twin;
+	uint64_t part_rows; /* 0: dates are never split here */
 	uint32_t ids[SERIES]; /* engine's series ids */
 	uint32_t cols[FIELDS];
 	char strings[64][32];
@@ -134,7 +135,8 @@ static void world_open_with(struct world *w, const struct engine_options *opt)
 
 static void world_open(struct world *w)
 {
-	world_open_with(w, &(struct engine_options){.no_background = true, .sync_interval_ns = -1});
+	world_open_with(w, &(struct engine_options){.no_background = true, .sync_interval_ns = -1,
+						     .part_rows = w->part_rows});
 }
 
 static void world_close(struct world *w)
@@ -372,7 +374,7 @@ static void op(struct world *w)
 
 static void run_seed(uint64_t seed, int ops)
 {
-	struct world w = {.now = START};
+	struct world w = {.now = START, .part_rows = seed % 2 ? 0 : 300};
 
 	int dirfd = unit_dir(w.dir);
 	rng = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
