@@ -191,6 +191,23 @@ out:
 
 /* ---- file operations ---------------------------------------------------------------------------------- */
 
+/* Another result for a node: the one it had was read before, is somebody else's, or was cancelled. */
+static int renew(struct fs *fs, struct node *n, const struct caller *who, struct result **ret)
+{
+	struct result *r, *before;
+	int rc = q_result(fs, n->parent, n->name, who, &r);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&n->mu);
+	before = n->result;
+	n->result = result_get(r);
+	pthread_mutex_unlock(&n->mu);
+	result_put(before);
+	*ret = r;
+	return 0;
+}
+
 static int statement_open(struct handle *h, struct err *e)
 {
 	struct node *n = h->node;
@@ -199,22 +216,17 @@ static int statement_open(struct handle *h, struct err *e)
 	int rc;
 
 	node_unintern(h->fs, n);
-	pthread_mutex_lock(&n->mu);
-	if (!again && result_rc(n->result) != -ECANCELED) /* stat(2), and nobody came for a while */
+	if (!again) {
+		pthread_mutex_lock(&n->mu);
 		r = result_get(n->result);
-	pthread_mutex_unlock(&n->mu);
-	if (!r) {
-		/* Opened before through this very nodeid (a descriptor opened anew), or by others. */
-		rc = q_result(h->fs, n->parent, n->name, &h->who, &r);
+		pthread_mutex_unlock(&n->mu);
+	}
+	while (!r || !result_open(r)) {
+		result_put(r);
+		rc = renew(h->fs, n, &h->who, &r);
 		if (rc < 0)
 			return rc;
-		pthread_mutex_lock(&n->mu);
-		struct result *before = n->result;
-		n->result = result_get(r);
-		pthread_mutex_unlock(&n->mu);
-		result_put(before);
 	}
-	result_open(r);
 	h->priv = r;
 	return 0;
 }
@@ -248,16 +260,23 @@ static bool statement_getattr(struct fs *fs, struct node *n, fuse_req_t req)
 {
 	struct result *r;
 	int64_t size;
-	bool wait;
+	bool replied = false;
 
 	pthread_mutex_lock(&n->mu);
 	r = result_get(n->result);
 	pthread_mutex_unlock(&n->mu);
-	wait = !result_done(r, &size);
-	if (wait)
-		result_stat(r, req, n);
+	while (!replied) {
+		if (result_is_lost(r)) { /* its size would be 0, and nobody would read what follows */
+			result_put(r);
+			if (renew(fs, n, &n->who, &r) < 0)
+				return false;
+		}
+		if (result_done(r, &size))
+			break;
+		replied = result_stat(r, req, n);
+	}
 	result_put(r);
-	return wait;
+	return replied;
 }
 
 const struct file_ops statement_ops = {

@@ -143,7 +143,7 @@ static int begin(struct handle *h, struct query_handle *qh, int64_t off)
 	if (rc < 0)
 		return rc;
 	qh->base = qh->wrote && off >= qh->write_end ? off : 0;
-	result_open(qh->result);
+	(void)result_open(qh->result); /* ours alone: nobody cancelled it */
 	pthread_mutex_lock(&h->node->mu);
 	struct result *before = h->node->result;
 	h->node->result = result_get(qh->result);

@@ -149,36 +149,66 @@ bool result_done(struct result *r, int64_t *ret_size)
 
 /* ---- cancelling ---------------------------------------------------------------------------------------- */
 
-static void cancel(struct result *r)
+/* Caller holds mu. True: it was parked and is ours now, to be ended by a last step without mu. */
+static bool cancel_locked(struct result *r)
 {
-	bool start = false;
-
 	atomic_store(&r->cancelled, true);
-	pthread_mutex_lock(&r->mu);
-	if (!r->done && !r->pumping)
-		start = r->pumping = true;
-	pthread_mutex_unlock(&r->mu);
-	if (start)
-		result_pump(r, 0); /* parked: nothing runs, this only ends it */
+	if (r->done || r->pumping)
+		return false; /* over, or whoever runs it will see */
+	return r->pumping = true;
 }
 
-void result_open(struct result *r)
+static void cancel(struct result *r)
 {
+	bool start;
+
 	pthread_mutex_lock(&r->mu);
-	r->handles++;
+	start = cancel_locked(r);
 	pthread_mutex_unlock(&r->mu);
+	if (start)
+		result_pump(r, 0);
+}
+
+/* Caller holds mu. */
+static bool is_lost(const struct result *r)
+{
+	return r->done ? r->rc == -ECANCELED : atomic_load(&r->cancelled);
+}
+
+bool result_open(struct result *r)
+{
+	bool lost;
+
+	pthread_mutex_lock(&r->mu);
+	lost = is_lost(r);
+	if (!lost)
+		r->handles++;
+	pthread_mutex_unlock(&r->mu);
+	return !lost;
+}
+
+bool result_is_lost(struct result *r)
+{
+	bool lost;
+
+	pthread_mutex_lock(&r->mu);
+	lost = is_lost(r);
+	pthread_mutex_unlock(&r->mu);
+	return lost;
 }
 
 void result_close(struct result *r)
 {
-	bool last;
+	bool start = false;
 
+	/* Who is the last one, and that nobody can open it any more, is decided in one moment. */
 	pthread_mutex_lock(&r->mu);
-	last = --r->handles == 0 && !r->waiters && !r->done;
+	if (--r->handles == 0 && !r->waiters && !r->done)
+		start = cancel_locked(r);
 	r->idle_ns = clock_mono_ns();
 	pthread_mutex_unlock(&r->mu);
-	if (last)
-		cancel(r);
+	if (start)
+		result_pump(r, 0);
 }
 
 /* Once a second: what nobody waits for ends, and what nobody asked for lately is shared no more. */

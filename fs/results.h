@@ -51,12 +51,17 @@ int64_t result_born_ns(const struct result *r); /* wall time of its making */
 const struct caller *result_who(const struct result *r);
 bool result_done(struct result *r, int64_t *ret_size); /* size 0 when failed */
 
-void result_open(struct result *r);  /* a handle more */
-void result_close(struct result *r); /* a handle less; the last one cancels */
+/*
+ * A result may be shared, and its last reader may go (which cancels it) while the next one comes:
+ * that one is told, and makes a new result.
+ */
+bool result_open(struct result *r);    /* a handle more; false: it was cancelled */
+bool result_is_lost(struct result *r); /* cancelled before it was done */
+void result_close(struct result *r);   /* a handle less; the last one cancels */
 
 void result_read(struct result *r, fuse_req_t req, size_t n, int64_t off); /* replies, now or later */
-/* GETATTR of n waits for the end. Replies, now or later. */
-void result_stat(struct result *r, fuse_req_t req, struct node *n);
+/* GETATTR of n waits for the end. Replies, now or later; false: it was cancelled, no reply. */
+bool result_stat(struct result *r, fuse_req_t req, struct node *n);
 
 /* ---- sharing of kept results -------------------------------------------------------------------- */
 

@@ -318,14 +318,15 @@ static void run_here_or_there(struct result *r)
 	atomic_fetch_sub(&rs->inlined, 1);
 }
 
-static void wait_for(struct result *r, fuse_req_t req, struct node *node, size_t n, int64_t off)
+/* False, without a reply: a GETATTR came when nobody was to have this result any more. */
+static bool wait_for(struct result *r, fuse_req_t req, struct node *node, size_t n, int64_t off)
 {
 	struct waiter *w = calloc(1, sizeof *w);
-	bool start = false, ready, interrupted;
+	bool start = false, ready, interrupted, lost;
 
 	if (!w) {
 		reply_err(req, -ENOMEM);
-		return;
+		return true;
 	}
 	w->r = result_get(r);
 	w->req = req;
@@ -338,7 +339,8 @@ static void wait_for(struct result *r, fuse_req_t req, struct node *node, size_t
 	r->interrupted_ns = 0;
 	ready = servable(r, w);
 	interrupted = w->interrupted;
-	if (!ready && !interrupted) {
+	lost = node && !ready && atomic_load(&r->cancelled);
+	if (!ready && !interrupted && !lost) {
 		w->queued = true;
 		w->next = r->waiters;
 		r->waiters = w;
@@ -347,7 +349,13 @@ static void wait_for(struct result *r, fuse_req_t req, struct node *node, size_t
 	}
 	result_get(r); /* w may be answered and gone before we start */
 	pthread_mutex_unlock(&r->mu);
-	if (ready) {
+	if (lost) {
+		disarm(w);
+		lost = !w->interrupted; /* else EINTR is the answer */
+		if (!lost)
+			reply_err(req, -EINTR);
+		waiter_free(w);
+	} else if (ready) {
 		answer(w);
 	} else if (interrupted) {
 		disarm(w);
@@ -357,6 +365,7 @@ static void wait_for(struct result *r, fuse_req_t req, struct node *node, size_t
 		run_here_or_there(r);
 	}
 	result_put(r);
+	return !lost;
 }
 
 void result_read(struct result *r, fuse_req_t req, size_t n, int64_t off)
@@ -379,11 +388,11 @@ void result_read(struct result *r, fuse_req_t req, size_t n, int64_t off)
 	if (resume)
 		enqueue(r);
 	if (!now)
-		wait_for(r, req, NULL, n, off);
+		(void)wait_for(r, req, NULL, n, off);
 	result_put(r);
 }
 
-void result_stat(struct result *r, fuse_req_t req, struct node *n)
+bool result_stat(struct result *r, fuse_req_t req, struct node *n)
 {
-	wait_for(r, req, n, 0, 0);
+	return wait_for(r, req, n, 0, 0);
 }

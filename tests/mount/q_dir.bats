@@ -131,3 +131,17 @@ PY
 	wait $(jobs -p | grep -v "^$TIDE_PID\$")
 	for i in $(seq 40); do expect $'s,n\na,1\nb,1' "$(cat "$DIR/o$i")"; done
 }
+
+@test "a reader who is killed takes nothing from others of the same name" {
+	local name i first
+	seq 100000 | awk '{ printf "w,s=%d v=%d %d000000\n", $1 % 100, $1 % 977, $1 + 5000 }' >"$MNT/iot/w/ingest"
+	for i in $(seq 40); do
+		name="SELECT sum(sqrt(v) * v + $i) > 0 AS a FROM iot.w WHERE v > 0.5"
+		cat "$MNT/q/$name" >/dev/null &
+		first=$!
+		sleep "0.00$((i % 10))"
+		{ sleep 0.002; kill "$first"; } 2>/dev/null &
+		expect $'a\ntrue' "$(cat "$MNT/q/$name")"
+	done
+	wait # for the killers, so that none outlives the test
+}
