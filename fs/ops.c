@@ -298,6 +298,7 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.flush = on_flush,
 	.release = on_release,
 	.fsync = on_fsync,
+	.fallocate = on_fallocate,
 	.getlk = on_getlk,
 	.setlk = on_setlk,
 	.flock = on_flock,

@@ -41,6 +41,7 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi);
 /* Close what the kernel still held when the mount went away. */
 void handles_close_all(struct fs *fs);
 

@@ -142,4 +142,17 @@ PY
 	expect "" "$(cat "$T/rejected")"
 	: >"$MNT/iot/rejected"
 	expect "" "$(cat "$MNT/iot/rejected")"
+
+@test "reserving room (posix_fallocate) adds nothing to the lines" {
+	need python3
+	mkdir "$MNT/iot/room"
+	python3 - "$MNT/iot/room/ingest" <<'PY'
+import os, sys
+f = os.open(sys.argv[1], os.O_RDWR)
+os.posix_fallocate(f, 0, 100000)
+os.write(f, b"room v=1 1000000000\n")
+os.close(f)
+PY
+	expect 1 "$(sql 'SELECT count(*) FROM iot.room')"
+	expect 0 "$(wc -l <"$MNT/iot/room/rejected")"
 }
