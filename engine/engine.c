@@ -23,19 +23,22 @@
 
 /* ---- whose directory is this? ------------------------------------------------------------------------------- */
 
-static bool is_empty_dir(int dirfd)
+/* Nothing but what a start that failed (a full disk, a crash) may have left in a directory of ours. */
+static bool is_empty_dir(int dirfd, const char *name)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static const char *const ours[] = {".", "..", "lost+found", "lock", FORMAT_FILE ".tmp"};
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	bool empty = true;
 	struct dirent *d;
 
 	if (!dir)
 		return false;
-	while (empty && (d = readdir(dir)))
-		empty = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
-			strcmp(d->d_name, "lost+found") == 0 || strcmp(d->d_name, "lock") == 0 ||
-			strcmp(d->d_name, FORMAT_FILE ".tmp") == 0;
+	while (empty && (d = readdir(dir))) {
+		empty = strcmp(name, ".") == 0 && strcmp(d->d_name, "db") == 0 && is_empty_dir(fd, "db");
+		for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+			empty = empty || strcmp(d->d_name, ours[i]) == 0;
+	}
 	closedir(dir);
 	return empty;
 }
@@ -68,7 +71,7 @@ static int check_format(struct engine *en, struct err *e)
 	int fd = io->openat(io, en->dirfd, FORMAT_FILE, O_RDONLY, 0);
 
 	if (fd == -ENOENT) {
-		if (en->opt.read_only || !is_empty_dir(en->dirfd))
+		if (en->opt.read_only || !is_empty_dir(en->dirfd, "."))
 			return err_set(e, -ENOTEMPTY,
 				       "'%s' is not a tidefs data directory and not empty; give an empty or a new one",
 				       en->path);

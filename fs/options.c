@@ -215,6 +215,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 	if (path_n < 2)
 		return err_set(e, -EINVAL, "%s is missing: tidefs DATA_DIR MOUNTPOINT [-f] [-o option,...]",
 			       path_n == 0 ? "DATA_DIR" : "MOUNTPOINT");
+	if (!*paths[0] || !*paths[1])
+		return err_set(e, -EINVAL, "%s is empty (a variable that is not set?)", *paths[0] ? "MOUNTPOINT" : "DATA_DIR");
 	o->data_dir = strdup(paths[0]);
 	o->mountpoint = strdup(paths[1]);
 	return o->data_dir && o->mountpoint ? 0 : -ENOMEM;
@@ -259,7 +261,7 @@ static int check_mountpoint(const struct options *o, struct err *e)
 {
 	const char *m = o->mountpoint;
 	struct dirent *en;
-	struct stat st;
+	struct stat st, up = {0};
 	bool empty = true;
 	DIR *d;
 
@@ -280,7 +282,11 @@ static int check_mountpoint(const struct options *o, struct err *e)
 		return err_set(e, -errno, "the mount point '%s' cannot be read: %s", m, strerror(errno));
 	while (empty && (en = readdir(d)))
 		empty = strcmp(en->d_name, ".") == 0 || strcmp(en->d_name, "..") == 0;
+	if (fstatat(dirfd(d), "..", &up, 0) < 0)
+		up.st_dev = st.st_dev;
 	closedir(d);
+	if (!empty && up.st_dev != st.st_dev)
+		return err_set(e, -EBUSY, "something is mounted on '%s' already", m);
 	if (!empty)
 		return err_set(e, -ENOTEMPTY, "the mount point '%s' is not empty; what is in it would be hidden", m);
 	return 0;

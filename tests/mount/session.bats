@@ -35,6 +35,8 @@ daemon_gone() { "$TIDEFS" sql "$DATA" 'SELECT 1' >/dev/null 2>&1; }
 	fails_saying "no such option" "$DATA" "$MNT" --frob
 	fails_saying "MOUNTPOINT is missing" "$DATA"
 	fails_saying "one argument too many" "$DATA" "$MNT" x
+	fails_saying "DATA_DIR is empty" "" "$MNT"
+	fails_saying "MOUNTPOINT is empty" "$DATA" ""
 	run "$TIDEFS" "$DATA"
 	[ "$status" -eq 2 ]
 	"$TIDEFS" --help | grep -q sync_interval
@@ -64,6 +66,17 @@ daemon_gone() { "$TIDEFS" sql "$DATA" 'SELECT 1' >/dev/null 2>&1; }
 	mkdir "$DIR/second"
 	fails_saying "$DATA" "$DATA" "$DIR/second"
 	! mountpoint -q "$DIR/second"
+	fails_saying "mounted on '$MNT' already" "$DIR/other" "$MNT"
+	[ ! -e "$DIR/other" ]
+}
+
+@test "a data directory whose making was cut short is made the next time" {
+	mkdir -p "$DATA/db"
+	: >"$DATA/tidefs.format.tmp"
+	tide_mount
+	tide_umount
+	mkdir -p "$DIR/foreign/db/theirs"
+	fails_saying "not a tidefs data directory" "$DIR/foreign" "$MNT"
 }
 
 @test "in the background: returns when the mount is usable" {
