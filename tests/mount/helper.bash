@@ -93,9 +93,15 @@ tide_teardown() {
 		echo "the daemon said:"
 		tail -n 30 "$LOG"
 	fi
+	# A sanitizer's report is a failure, however well the test went.
+	local rc=0
+	if grep -qE 'ThreadSanitizer|AddressSanitizer|LeakSanitizer|runtime error:' "$LOG"; then
+		cat "$LOG"
+		rc=1
+	fi
 	# What a test's user may not list is still the test's to remove.
 	[ -z "$DIR" ] || rm -rf "$DIR"
-	return 0
+	return "$rc"
 }
 
 tide_is_gone() {
