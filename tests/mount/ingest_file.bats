@@ -142,6 +142,7 @@ PY
 	expect "" "$(cat "$T/rejected")"
 	: >"$MNT/iot/rejected"
 	expect "" "$(cat "$MNT/iot/rejected")"
+}
 
 @test "reserving room (posix_fallocate) adds nothing to the lines" {
 	need python3
