@@ -431,7 +431,7 @@ static int open_read_only(struct catalog *c)
 	return rc;
 }
 
-static int open_db(struct catalog *c, struct err *e)
+static int open_db(struct catalog *c, bool alone, struct err *e)
 {
 	int rc;
 
@@ -457,7 +457,9 @@ static int open_db(struct catalog *c, struct err *e)
 				     NULL, NULL);
 	if (rc != SQLITE_OK)
 		return catalog_fail(c, rc, "cannot be opened", e);
-	int ret = check_format(c, e);
+	int ret = alone ? run_text(c, "PRAGMA locking_mode = EXCLUSIVE", "cannot be locked", e) : 0;
+	if (ret == 0)
+		ret = check_format(c, e);
 	if (ret == 0)
 		ret = check_pages(c, e);
 	if (ret == 0)
@@ -486,7 +488,16 @@ int catalog_open(const char *path, bool read_only, struct catalog **ret, struct 
 	if ((size_t)snprintf(c->path, sizeof c->path, "%s", path) >= sizeof c->path)
 		rc = err_set(e, -ENAMETOOLONG, "catalogue '%s': the path is too long", path);
 	else
-		rc = open_db(c, e);
+		rc = open_db(c, false, e);
+	/*
+	 * The -shm file has to be made, which a full disk refuses. Alone with the file SQLite does
+	 * without it, and what is stored can be read.
+	 */
+	if ((rc == -ENOSPC || rc == -EIO) && !read_only) {
+		sqlite3_close(c->db);
+		c->db = NULL;
+		rc = open_db(c, true, e);
+	}
 	if (rc < 0) {
 		catalog_close(c);
 		return rc;
