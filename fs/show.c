@@ -120,7 +120,7 @@ static int render(struct fs *fs, struct node *n, struct text **ret)
 
 /* What a writer gathered, and what a reader reads. */
 struct text_handle {
-	struct text *text; /* rendered at open; NULL on write-only handles */
+	struct text *text; /* guarded by h->mu: as of open, or its own last write; NULL when write-only */
 	struct buf in;     /* guarded by h->mu: written and not yet ended by a newline */
 	bool started;
 };
@@ -186,8 +186,13 @@ static int text_open(struct handle *h, struct err *e)
 static void text_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
 {
 	struct text_handle *th = h->priv;
+	struct text *t;
 
-	reply_bytes(req, th->text->data, th->text->len, n, off);
+	pthread_mutex_lock(&h->mu);
+	t = text_get(th->text);
+	pthread_mutex_unlock(&h->mu);
+	reply_bytes(req, t->data, t->len, n, off);
+	text_put(t);
 }
 
 /* One write is one value: what is wrong with it must come from this write(2), close(2) is ignored. */
@@ -201,6 +206,11 @@ static int64_t text_write(struct handle *h, const char *p, size_t n, int64_t off
 	if (!row->store)
 		return -EPERM;
 	pthread_mutex_lock(&h->mu);
+	/* An empty line behind a value (printf, a here-document, an editor) is none. */
+	if (th->in.len && th->in.data[th->in.len - 1] == '\n' && str_trim((struct str){p, n}).len == 0) {
+		pthread_mutex_unlock(&h->mu);
+		return (int64_t)n;
+	}
 	/* Written in pieces without a newline so far: the pieces are one value. */
 	if (th->started && (th->in.len == 0 || th->in.data[th->in.len - 1] == '\n'))
 		buf_clear(&th->in);
@@ -219,8 +229,10 @@ static int64_t text_write(struct handle *h, const char *p, size_t n, int64_t off
 		if (render(h->fs, h->node, &fresh) >= 0) {
 			pthread_mutex_lock(&h->node->mu);
 			text_put(h->node->shown);
-			h->node->shown = fresh;
+			h->node->shown = text_get(fresh);
 			pthread_mutex_unlock(&h->node->mu);
+			text_put(th->text);
+			th->text = fresh;
 		}
 	}
 	pthread_mutex_unlock(&h->mu);

@@ -90,3 +90,22 @@ assert open('$F').read() == '9d\n'"
 	[ "$status" -ne 0 ]
 	rm "$T"/settings/s[0-9]*
 }
+
+@test "an empty line behind a value is none; a read-write handle sees what it wrote" {
+	need python3
+	printf '41d\n\n' >"$F"
+	expect 41d "$(cat "$F")"
+	run bash -c "echo > '$F'"
+	[[ $output == *"Invalid argument"* ]]
+	python3 - "$F" <<'PY'
+import sys
+f = open(sys.argv[1], "r+")
+assert f.read() == "41d\n"
+f.seek(0)
+f.write("42d\n")
+f.flush()
+f.seek(0)
+assert f.read() == "42d\n"
+PY
+	expect 42d "$(cat "$F")"
+}
