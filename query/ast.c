@@ -310,7 +310,10 @@ struct ast_expr *ast_integer(struct parser *p, const struct token *t)
 		}
 		v = v * base + d;
 	}
-	if (v > (uint64_t)INT64_MAX + 1)
+	if (v > (uint64_t)INT64_MAX + 1 && base != 10)
+		parse_fail(p, -EINVAL, t->pos, "the integer %.*s does not fit a bigint",
+			   (int)MIN(t->text.len, 40), t->text.ptr);
+	else if (v > (uint64_t)INT64_MAX + 1)
 		parse_fail(p, -EINVAL, t->pos, "the integer %.*s does not fit a bigint; write %.*s.0 for a double",
 			   (int)MIN(t->text.len, 40), t->text.ptr, (int)MIN(t->text.len, 40), t->text.ptr);
 	x->boolean = v == (uint64_t)INT64_MAX + 1;

@@ -314,7 +314,7 @@ int bind_condition(struct bind_ctx *c, const struct ast_expr *x, const char *wha
 	if ((*ret)->type->kind == TY_UNKNOWN)
 		return bind_const_null(c->b, &type_boolean, x->pos, ret);
 	if ((*ret)->type->kind != TY_BOOLEAN)
-		return bind_fail(c->b, x->pos, "%s must be a condition, but this is a %s", what,
+		return bind_fail(c->b, x->pos, "%s must be a condition, but this is of type %s", what,
 				 type_name(c->b->arena, (*ret)->type));
 	return 0;
 }
@@ -719,7 +719,7 @@ static int bind_cast(struct bind_ctx *c, const struct ast_expr *x, struct bx **r
 	if (rc < 0)
 		return rc;
 	if (!cast_exists(v->type, t))
-		return bind_fail(c->b, x->pos, "a %s cannot be cast to %s", type_name(c->b->arena, v->type),
+		return bind_fail(c->b, x->pos, "type %s cannot be cast to %s", type_name(c->b->arena, v->type),
 				 type_name(c->b->arena, t));
 	if (bx_is_null(v) && v->type->kind == TY_UNKNOWN)
 		return bind_const_null(c->b, t, x->pos, ret);

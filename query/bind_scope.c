@@ -64,7 +64,7 @@ static int field_of(struct bind *b, struct bx *x, const struct ident *name, stru
 	int found = -1, best = 0;
 
 	if (t->kind != TY_ROW)
-		return bind_fail(b, name->pos, "'%.*s' is asked of a %s, but only rows have fields",
+		return bind_fail(b, name->pos, "'%.*s' is asked of type %s, but only rows have fields",
 				 STR_FMT(name->text), type_name(b->arena, t));
 	for (uint32_t i = 0; i < t->field_count; i++) {
 		int fit = name_fits(name, t->fields[i].name);

@@ -96,7 +96,7 @@ static void release_held(struct query_text *t, struct buf *out)
 {
 	const uint32_t *lens = (const uint32_t *)(const void *)t->held_lens.data;
 	size_t cells = t->held_lens.len / sizeof *lens;
-	const char *p = t->held.data;
+	const char *p = t->held.data ? t->held.data : ""; /* cells may all be empty */
 
 	t->is_aligned = true;
 	for (uint32_t c = 0; c < t->col_count; c++) {

@@ -323,7 +323,7 @@ static const struct {
 	{"SELECT time FROM weather WHERE time > 'yesterday'", "line 1:39: "},
 	{"SELECT abz(1)", "did you mean 'abs'?"},
 	{"SELECT CAST(1 AS bigit)", "type 'bigit' does not exist (did you mean bigint?)"},
-	{"SELECT CASE WHEN 1 THEN 2 END", "WHEN must be a condition, but this is a integer"},
+	{"SELECT CASE WHEN 1 THEN 2 END", "WHEN must be a condition, but this is of type integer"},
 	{"SELECT CASE WHEN true THEN 2 ELSE 'x' END", "have no common type"},
 	{"SELECT 1 UNION SELECT 1, 2", "UNION: the first query has 1 columns, the second 2"},
 	{"SELECT 1 UNION SELECT true", "UNION: column 1 is integer on one side and boolean on the other"},
