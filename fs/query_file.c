@@ -22,6 +22,7 @@ struct query_handle {
 	/* Guarded by h->mu. */
 	struct stmt own;         /* O_RDWR: what this handle wrote */
 	bool wrote;
+	bool begins;             /* `>`: its first write begins a statement */
 	int64_t write_end;       /* file offset just past the last write */
 	int failed_rc;           /* O_WRONLY: the text went wrong; what follows belongs to it */
 	struct slot *slot;       /* or NULL */
@@ -53,6 +54,7 @@ static int query_file_open(struct handle *h, struct err *e)
 	if (h->writable && !h->readable && h->truncated && qh->slot) {
 		stmt_restart(slot_lock(qh->slot));
 		slot_unlock(qh->slot);
+		qh->begins = true;
 	}
 	h->priv = qh;
 	return 0;
@@ -88,7 +90,12 @@ static int64_t query_file_write(struct handle *h, const char *p, size_t n, int64
 	} else if (qh->failed_rc) {
 		rc = qh->failed_rc; /* bash goes on echoing the lines after a wrong one */
 	} else if (qh->slot) {
-		rc = stmt_write(slot_lock(qh->slot), h->fs, &h->who, h->node->db, p, n, e);
+		struct stmt *s = slot_lock(qh->slot);
+		/* Another job of this session may have written since the open: no half of one, half of another. */
+		if (qh->begins)
+			stmt_restart(s);
+		qh->begins = false;
+		rc = stmt_write(s, h->fs, &h->who, h->node->db, p, n, e);
 		slot_unlock(qh->slot);
 	} else {
 		rc = stmt_write(&qh->own, h->fs, &h->who, h->node->db, p, n, e);

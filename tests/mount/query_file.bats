@@ -279,3 +279,18 @@ PY
 	timeout 0.5 cat "$Q" || true
 	wait_for 12 idle
 }
+
+@test "jobs of one session write at the same time: one statement or another, never a mixture" {
+	need python3
+	python3 - "$Q" <<'PY'
+import os, sys
+# As two shells do: both open with >, then both write.
+a = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC)
+b = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC)
+os.write(a, b"SELECT 1 AS a\n")
+os.write(b, b"SELECT 2 AS a\n")
+os.close(a)
+os.close(b)
+assert open(sys.argv[1]).read() == "a\n2\n"
+PY
+}
