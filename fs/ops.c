@@ -56,8 +56,12 @@ void reply_bytes(fuse_req_t req, const char *p, size_t len, size_t n, int64_t of
 
 void fs_note_refusal(struct fs *fs, struct node *n, const struct err *e, int rc)
 {
+	/* `status` is for everybody, and so must be what stands there: names and values of others are not. */
+	struct caller anybody = {.uid = (uid_t)-2, .gid = (gid_t)-2, .sid = SID_UNKNOWN};
 	char path[256];
 
+	if (node_access(fs, n, &anybody, R_OK) < 0)
+		return;
 	node_path(n, path, sizeof path);
 	pthread_mutex_lock(&fs->refused_mu);
 	fs->refused_ns = clock_now_ns();

@@ -142,3 +142,15 @@ ask_as() {
 	expect 2 "$(cat "$MNT/q/SELECT count(*) FROM sens.a" | tail -n 1)"
 	expect 1 "$(cat "$MNT/q/SELECT count(*) FROM sens.b" | tail -n 1)"
 }
+
+@test "status does not tell what was refused in a place that is not for everybody" {
+	mkdir "$MNT/iot/hidden"
+	chmod 0700 "$MNT/iot/hidden"
+	run bash -c "echo topsecret > '$MNT/iot/hidden/retention/memory'"
+	[[ $output == *"Invalid argument"* ]]
+	run grep 'topsecret\|hidden' "$MNT/status" "$MNT/iot/status"
+	[ "$status" -eq 1 ]
+	chmod 0755 "$MNT/iot/hidden"
+	run bash -c "echo soon > '$MNT/iot/hidden/retention/memory'"
+	grep -q "last_refusal: .*soon" "$MNT/status"
+}
