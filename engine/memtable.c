@@ -512,7 +512,7 @@ int block_index_get(const struct block_view *v, const uint64_t *wanted, uint32_t
 		    const struct block_index **ret, bool *ret_given)
 {
 	struct block *b = v->block;
-	struct block_index *ix;
+	struct block_index *ix = NULL;
 	int rc;
 
 	pthread_mutex_lock(&b->index_mu);

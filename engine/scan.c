@@ -220,10 +220,16 @@ static int emit_merged(struct scan *s, int64_t t, struct err *e)
 	return 0;
 }
 
+/* Of long strings a batch has fewer rows than it could. */
+static bool batch_is_full(const struct scan *s)
+{
+	return s->n == SCAN_ROWS || (s->n && s->strings.bytes >= SCAN_STRING_BYTES);
+}
+
 /* Rows of the current series until the batch is full or the series is at its end. */
 static int fill(struct scan *s, struct err *e)
 {
-	while (s->n < SCAN_ROWS) {
+	while (!batch_is_full(s)) {
 		struct cursor *first = NULL;
 		int64_t other = INT64_MAX; /* earliest time of another cursor */
 		bool is_tied = false, has_other = false;
@@ -269,7 +275,7 @@ int scan_next(struct scan *s, struct scan_batch *ret, struct err *e)
 	s->n = s->run_count = 0;
 	arena_reset(&s->strings);
 	memset(s->has_null, 0, s->spec.col_count * sizeof *s->has_null);
-	while (s->n < SCAN_ROWS && s->id_at < s->id_count) {
+	while (!batch_is_full(s) && s->id_at < s->id_count) {
 		int rc = s->has_series ? 0 : series_enter(s, s->ids[s->id_at], e);
 		if (rc >= 0)
 			rc = fill(s, e);

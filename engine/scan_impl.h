@@ -8,6 +8,8 @@
 #include "engine/internal.h"
 #include "engine/scan.h"
 
+#define SCAN_STRING_BYTES ((size_t)8 << 20) /* copied for a batch: past it the batch is handed out */
+
 struct source {
 	struct file *file; /* a tile or run; else `view` is a block */
 	struct tile *tile;

@@ -694,6 +694,9 @@ int tile_writer_rows(struct tile_writer *w, uint32_t n, const int64_t *time_ns,
 		}
 		while (w->is_big && w->n - w->cut >= TILE_SPLIT_MIN && rc >= 0)
 			rc = cut_page(w, w->cut + TILE_PAGE_BIG, e);
+		/* Long strings, or very many columns: what is held is bounded, wherever that cuts. */
+		if (rc >= 0 && w->n > w->cut && w->n * w->row_bytes + w->strings.bytes >= TILE_GROUP_BYTES)
+			rc = cut_page(w, w->n, e);
 	}
 	return rc;
 }

@@ -785,6 +785,95 @@ START_TEST(wide_table)
 }
 END_TEST
 
+/* Strings of a MiB: memory is bounded by bytes, not by rows. */
+#define LONG_ROWS 320
+
+START_TEST(long_strings)
+{
+	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1, .memory_bytes = 32 << 20};
+	struct world w = {.r = unit_rng()};
+	struct err e = {0};
+	struct budget budget;
+	struct scan_batch sb;
+	struct scan *scan;
+	char *text = malloc(1 << 20);
+	uint32_t n = 0;
+
+	w.dirfd = unit_dir(w.dir);
+	clock_pin(START);
+	ck_assert_int_ge(engine_open(w.dir, &opt, &w.en, &e), 0);
+	ck_assert_int_ge(engine_db_create(w.en, STR_LIT("d"), &w.db, &e), 0);
+	ck_assert_int_ge(db_table_create(w.db, STR_LIT("t"), &w.t, &e), 0);
+	define(&w, &e);
+	for (uint32_t i = 0; i < LONG_ROWS; i++) {
+		struct batch b;
+		batch_init(&b);
+		char unused[24];
+		put_row(&w, &b, i % 2, i, 1, 0, unused);
+		memset(text, 'a' + (int)(i % 26), 1 << 20);
+		/* The last is empty: that is a value, too. */
+		b.cols[0].col.str[0] = (struct str){text, i + 1 < LONG_ROWS ? 1 << 20 : 0};
+		int rc = db_append(w.db, &(struct table_batch){w.t, &b}, 1, &e);
+		ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+		batch_release(&b);
+		ck_assert_uint_lt(atomic_load(&w.en->memtable_bytes), 64 << 20);
+	}
+	int rc = table_maintain(w.t, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	budget_init(&budget, (size_t)400 << 20);
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &w.cols[1], .col_count = 1,
+				 .times_wanted = true};
+	ck_assert_int_ge(scan_open(w.t, &spec, &budget, &scan, &e), 0);
+	while ((rc = scan_next(scan, &sb, &e)) > 0)
+		for (uint32_t i = 0; i < sb.n; i++, n++) {
+			uint32_t slot = (uint32_t)((sb.time_ns[i] - BASE) / STEP);
+			struct str s = sb.cols[0].str[i];
+			ck_assert(!sb.cols[0].valid || sb.cols[0].valid[i]);
+			ck_assert_uint_eq(s.len, slot + 1 < LONG_ROWS ? 1 << 20 : 0);
+			ck_assert(!s.len || (s.ptr[0] == 'a' + (char)(slot % 26) && s.ptr[s.len - 1] == s.ptr[0]));
+		}
+	ck_assert_msg(rc == 0, "%s", err_text(&e, rc));
+	scan_close(scan);
+	ck_assert_uint_eq(n, LONG_ROWS);
+	free(text);
+	go_down(&w);
+	clock_pin(0);
+	unit_dir_remove(w.dirfd, w.dir);
+}
+END_TEST
+
+/* The last block of a series file lost: no new series may be given the ids that files speak of. */
+START_TEST(definitions_lost)
+{
+	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
+	struct world w = {.r = unit_rng()};
+	struct err e = {0};
+	struct db_status st;
+	char path[160];
+
+	w.dirfd = unit_dir(w.dir);
+	w.io = io_fault_create();
+	w.twin = calloc(SERIES, sizeof *w.twin);
+	clock_pin(START);
+	must_go_up(&w);
+	ck_assert_int_ge(append_one(&w, 10, 0), 0);
+	ck_assert_int_ge(table_seal(w.t, &e), 0);
+	snprintf(path, sizeof path, "%s/db/d/%s/series", w.dir, w.t->dir);
+	go_down(&w);
+	ck_assert_int_eq(truncate(path, unit_below(&w.r, 100)), 0);
+	ck_assert_int_ge(engine_open(w.dir, &opt, &w.en, &e), 0);
+	w.db = engine_db(w.en, STR_LIT("d"));
+	db_status(w.db, &st);
+	ck_assert(st.failed);
+	ck_assert_msg(strstr(st.reason, "/series: ends early") != NULL, "%s", st.reason);
+	go_down(&w);
+	clock_pin(0);
+	io_fault_destroy(w.io);
+	free(w.twin);
+	unit_dir_remove(w.dirfd, w.dir);
+}
+END_TEST
+
 /* ---- everything at once ---------------------------------------------------------------------------------- */
 
 /*
@@ -1015,6 +1104,8 @@ int main(void)
 	tcase_add_test(tc, old_catalogue);
 	tcase_add_test(tc, dates_far_apart);
 	tcase_add_test(tc, wide_table);
+	tcase_add_test(tc, long_strings);
+	tcase_add_test(tc, definitions_lost);
 	tcase_add_test(tc, storm);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
