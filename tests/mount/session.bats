@@ -65,7 +65,8 @@ daemon_gone() { "$TIDEFS" sql "$DATA" 'SELECT 1' >/dev/null 2>&1; }
 	tide_mount
 	mkdir "$DIR/second"
 	fails_saying "$DATA" "$DATA" "$DIR/second"
-	! mountpoint -q "$DIR/second"
+	run mountpoint -q "$DIR/second"
+	[ "$status" -ne 0 ]
 	fails_saying "mounted on '$MNT' already" "$DIR/other" "$MNT"
 	[ ! -e "$DIR/other" ]
 }
@@ -86,7 +87,8 @@ daemon_gone() { "$TIDEFS" sql "$DATA" 'SELECT 1' >/dev/null 2>&1; }
 	grep -q 'info mount' "$DATA/tidefs.log"
 	fusermount3 -u "$MNT"
 	wait_for 10 daemon_gone
-	! grep -Eq ' (warn|error) ' "$DATA/tidefs.log"
+	run grep -E ' (warn|error) ' "$DATA/tidefs.log"
+	[ "$status" -eq 1 ]
 }
 
 @test "remounting at once works: the new daemon waits for the old one" {
