@@ -391,7 +391,8 @@ static inline void random_line(uint64_t r, uint32_t k, uint32_t rows, struct buf
 	/* Each identity comes twice at most in all loads, and once within one. */
 	uint64_t id = (uint64_t)k * 0x9e3779b97f4a7c15u >> 20;
 	uint32_t host = (uint32_t)(id % 6);
-	int64_t t = 1709251200000000000 + (int64_t)(k % (rows + 1)) * (172800000000000 / rows);
+	/* Whole minutes or so, give or take a nanosecond: at the bounds that the conditions name. */
+	int64_t t = 1709251200000000000 + (int64_t)(k % (rows + 1)) * (rows > 1000 ? 8 : 300) * NS_PER_S;
 
 	buf_addf(out, "m%u,host=h%u", (unsigned)(id >> 8) % 2, host);
 	if (id >> 12 & 3)
@@ -411,7 +412,7 @@ static inline void random_line(uint64_t r, uint32_t k, uint32_t rows, struct buf
 	}
 	if (r >> 7 & 1 || *sep == ' ')
 		buf_addf(out, "%ss=\"%s\"", sep, strings[(r >> 30) % ARRAY_LEN(strings)]);
-	buf_addf(out, " %lld\n", (long long)(t + (int64_t)(id >> 30 & 1)));
+	buf_addf(out, " %lld\n", (long long)(t + (int64_t)((id >> 30) % 3) - 1));
 }
 
 /* Three loads of `rows` lines: new ones, late ones, and patches of earlier ones; each table takes the
