@@ -1,5 +1,7 @@
 #include "query/row_store.h"
 
+#include <stdlib.h>
+
 static bool is_nested(const struct type *t)
 {
 	enum type_layout l = type_layout(t);
@@ -10,7 +12,10 @@ int row_store_init(struct row_store *s, const struct exec_ctx *exec, const struc
 		   uint32_t col_count, struct err *e)
 {
 	*s = (struct row_store){.exec = exec, .col_count = col_count};
-	arena_init(&s->arena, exec->budget);
+	s->arena = malloc(sizeof *s->arena);
+	if (!s->arena)
+		return exec_nomem(exec, e);
+	arena_init(s->arena, exec->budget);
 	if (grow_to(&s->type_array, exec->budget, sizeof *types * (col_count + 1)) < 0)
 		return exec_nomem(exec, e);
 	s->types = s->type_array.data;
@@ -23,7 +28,9 @@ void row_store_release(struct row_store *s)
 {
 	if (!s->exec)
 		return;
-	arena_release(&s->arena);
+	if (s->arena)
+		arena_release(s->arena);
+	free(s->arena);
 	grow_release(&s->chunk_array, s->exec->budget);
 	grow_release(&s->type_array, s->exec->budget);
 	*s = (struct row_store){0};
@@ -31,26 +38,26 @@ void row_store_release(struct row_store *s)
 
 void row_store_clear(struct row_store *s)
 {
-	arena_reset(&s->arena);
+	arena_reset(s->arena);
 	s->n = s->chunk_n = 0;
 }
 
 static int chunk_add(struct row_store *s, struct err *e)
 {
-	struct row_chunk *c = arena_new(&s->arena, struct row_chunk);
+	struct row_chunk *c = arena_new(s->arena, struct row_chunk);
 	int rc = 0;
 
 	if (!c || grow_to(&s->chunk_array, s->exec->budget, sizeof c * (s->chunk_n + 1)) < 0)
 		return exec_nomem(s->exec, e);
-	c->cols = arena_zarray(&s->arena, struct vec, s->col_count + 1);
-	c->nested = arena_zarray(&s->arena, struct vec_builder, s->col_count + 1);
+	c->cols = arena_zarray(s->arena, struct vec, s->col_count + 1);
+	c->nested = arena_zarray(s->arena, struct vec_builder, s->col_count + 1);
 	if (!c->cols || !c->nested)
 		return exec_nomem(s->exec, e);
 	for (uint32_t i = 0; i < s->col_count && rc >= 0; i++) {
 		if (is_nested(s->types[i]))
-			rc = vb_init(&c->nested[i], s->types[i], 64, &s->arena, e);
+			rc = vb_init(&c->nested[i], s->types[i], 64, s->arena, e);
 		else
-			rc = vec_alloc(&c->cols[i], s->types[i], VEC_ROWS, &s->arena, e);
+			rc = vec_alloc(&c->cols[i], s->types[i], VEC_ROWS, s->arena, e);
 	}
 	if (rc < 0)
 		return rc;
@@ -68,7 +75,7 @@ static int put_strings(struct row_store *s, struct vec *to, uint32_t at, const s
 	size_t bytes = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
-		char *p = pass ? arena_alloc(&s->arena, bytes + 1) : NULL;
+		char *p = pass ? arena_alloc(s->arena, bytes + 1) : NULL;
 		if (pass && !p)
 			return exec_nomem(s->exec, e);
 		src = (struct str){0};
@@ -104,7 +111,7 @@ static int put_valid(struct row_store *s, struct vec *to, uint32_t at, const str
 	if (!vec_base(from)->valid && !to->valid)
 		return 0;
 	if (!to->valid) {
-		int rc = vec_alloc_valid(to, VEC_ROWS, &s->arena, e);
+		int rc = vec_alloc_valid(to, VEC_ROWS, s->arena, e);
 		if (rc < 0)
 			return rc;
 	}
@@ -182,7 +189,7 @@ int row_store_add(struct row_store *s, const struct vec *cols, const uint32_t *s
 			break;
 		/* The rest begins a chunk: its rows are named by a selection. */
 		if (!sel) {
-			uint32_t *rest = arena_array(&s->arena, uint32_t, n);
+			uint32_t *rest = arena_array(s->arena, uint32_t, n);
 			if (!rest)
 				return exec_nomem(s->exec, e);
 			for (uint32_t i = 0; i < n; i++)

@@ -19,7 +19,8 @@ struct row_chunk {
 };
 
 struct row_store {
-	struct arena arena;
+	/* Not in place: the builders of nested columns point to it, and a store may be moved. */
+	struct arena *arena;
 	const struct exec_ctx *exec;
 	const struct type **types;
 	uint32_t col_count;

@@ -44,6 +44,38 @@ START_TEST(many_rows)
 }
 END_TEST
 
+/* The first rows of a whole sort are what a LIMIT keeps; with arrays and rows among what it moves. */
+START_TEST(limit_is_a_beginning)
+{
+	static const char *const all = "SELECT u, ARRAY[n, 1] AS a, ROW(host, ARRAY[s, region]) AS r, time FROM r.tiles "
+				       "ORDER BY u DESC, time";
+	static const int limits[] = {1, 50, 1000, 5000};
+	struct random_run how = {.memory_bytes = 64 << 20, .cancel_after = -1};
+	struct random_db db = {0};
+	struct buf whole, part;
+	struct err e = {0};
+	char sql[400];
+
+	random_open(&db, 20011, 1);
+	buf_init(&whole, 1 << 28);
+	buf_init(&part, 1 << 28);
+	ck_assert_msg(random_execute(&db, (struct str){all, strlen(all)}, &how, &whole, &e) >= 0, "%s", e.text);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		int n = snprintf(sql, sizeof sql, "%s LIMIT %d", all, limits[i]), lines = 0;
+		int rc = random_execute(&db, (struct str){sql, (size_t)n}, &how, &part, &e);
+		ck_assert_msg(rc >= 0, "%s: %s", sql, e.text);
+		for (size_t k = 0; k < part.len; k++)
+			lines += part.data[k] == '\n';
+		ck_assert_int_eq(lines, limits[i] + 1);
+		ck_assert_uint_lt(part.len, whole.len);
+		ck_assert_msg(!memcmp(part.data, whole.data, part.len), "%s: other rows", sql);
+	}
+	buf_release(&whole);
+	buf_release(&part);
+	random_close(&db);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sql_random");
@@ -52,6 +84,7 @@ int main(void)
 	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, few_rows);
 	tcase_add_test(tc, many_rows);
+	tcase_add_test(tc, limit_is_a_beginning);
 	suite_add_tcase(s, tc);
 	SRunner *sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
