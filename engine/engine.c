@@ -64,7 +64,7 @@ static int write_format(struct engine *en)
 	return rc < 0 ? rc : io_sync_parent(io, en->dirfd, FORMAT_FILE);
 }
 
-static int check_format(struct engine *en, struct err *e)
+int engine_check_format(struct engine *en, struct err *e)
 {
 	const struct io *io = en->io;
 	char text[64] = "";
@@ -93,7 +93,7 @@ static int check_format(struct engine *en, struct err *e)
 	return 0;
 }
 
-static int take_lock(struct engine *en, struct err *e)
+int engine_lock(struct engine *en, struct err *e)
 {
 	char text[32] = "";
 
@@ -206,9 +206,9 @@ int engine_open(const char *data_dir, const struct engine_options *opt, struct e
 		rc = err_set(e, -errno, "cannot open '%s': %s", data_dir, strerror(errno));
 		goto fail;
 	}
-	rc = check_format(en, e);
+	rc = engine_check_format(en, e);
 	if (rc >= 0)
-		rc = take_lock(en, e);
+		rc = engine_lock(en, e);
 	if (rc >= 0)
 		rc = open_root(en, e);
 	if (rc >= 0)

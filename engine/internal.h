@@ -227,6 +227,10 @@ struct engine {
 	struct db *dbs;
 };
 
+/* engine.c: whose directory is it (made where opt.read_only allows), and nobody else has it open. */
+int engine_check_format(struct engine *en, struct err *e) must_check;
+int engine_lock(struct engine *en, struct err *e) must_check;
+
 /* db.c */
 int db_open(struct engine *en, const char *name, struct db **ret, struct err *e);
 void db_close(struct db *db);      /* stops the thread, closes tables, log and catalogue */
@@ -297,6 +301,7 @@ int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measur
 
 /* migrate.c, maintain.c */
 int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e);
+uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts);
 uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due);
 int db_maintain(struct db *db, struct err *e);
 void *db_maintain_thread(void *arg);

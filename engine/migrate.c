@@ -160,7 +160,7 @@ static bool run_concerned(const struct job *j, struct file *f)
  * The part of a series: its dimensions hashed. Written into directory names, so the hash is a fixed
  * one (CRC-32C over name, 0, value, 0 of each dimension by name) and not the one for memory.
  */
-static uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts)
+uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts)
 {
 	uint32_t crc = 0, n = series_column_count(set);
 	struct str last = {"", 0};

@@ -137,6 +137,13 @@ int series_replay_series(struct series_set *s, struct str payload, struct err *e
  */
 int series_file_load(struct series_set *s, const struct io *io, int dirfd, const char *path,
 		     struct err *e) must_check;
+/*
+ * What can still be read of a damaged file: applies every whole block that fits what is known by
+ * then, and passes over the rest. May be called again once other definitions (the log's) came in.
+ * The set counts as saved nowhere: a save writes a new file. *ret_damage: offset of the first damage, -1 none.
+ */
+int series_file_salvage(struct series_set *s, const struct io *io, int dirfd, const char *path,
+			int64_t *ret_damage, struct err *e) must_check;
 struct series_mark series_saved(struct series_set *s); /* what the file holds, safely */
 int series_file_save(struct series_set *s, const struct io *io, int dirfd, const char *path,
 		     struct err *e) must_check;

@@ -266,6 +266,72 @@ int series_file_load(struct series_set *s, const struct io *io, int dirfd, const
 	return rc;
 }
 
+/* ---- salvage ---------------------------------------------------------------------------------- */
+
+static int salvage_blocks(struct series_set *s, struct file *f, int64_t *ret_damage, struct err *e)
+{
+	uint8_t h[FILE_HEADER_BYTES];
+	int64_t off = FILE_HEADER_BYTES;
+	struct block b;
+	uint64_t salt;
+
+	*ret_damage = f->size < FILE_HEADER_BYTES ? 0 : -1;
+	if (*ret_damage == 0)
+		return 0;
+	int rc = io_pread_exact(f->io, f->fd, h, sizeof h, 0);
+	if (rc < 0)
+		return err_set(e, rc, "%s: %s", f->path, strerror(-rc));
+	if (memcmp(h, file_magic, 8) != 0 || get_le(h + 28, 4) != crc32c(0, h, 28))
+		*ret_damage = 0;
+	salt = get_le(h + 16, 8); /* may be whole where the header is not: no block checks otherwise */
+	while (off < f->size) {
+		rc = block_read(f, salt, off, &b);
+		if (rc < 0)
+			return err_set(e, rc, "%s: reading at offset %lld: %s", f->path, (long long)off, strerror(-rc));
+		if (rc == 1) {
+			rc = apply(s, f, &b, off, NULL);
+			if (rc == -ENOMEM)
+				return err_set(e, rc, "%s: out of memory", f->path);
+			off += BLOCK_HEADER_BYTES + (int64_t)b.bytes;
+			continue;
+		}
+		if (*ret_damage < 0)
+			*ret_damage = off;
+		off = block_search(f, salt, off + 1);
+		if (off == -ENOENT)
+			break;
+		if (off < 0)
+			return err_set(e, (int)off, "%s: %s", f->path, strerror((int)-off));
+	}
+	return 0;
+}
+
+int series_file_salvage(struct series_set *s, const struct io *io, int dirfd, const char *path,
+			int64_t *ret_damage, struct err *e)
+{
+	struct file f = {.io = io, .path = path};
+	struct stat st;
+
+	f.fd = io->openat(io, dirfd, path, O_RDONLY | O_CLOEXEC, 0);
+	if (f.fd == -ENOENT) {
+		*ret_damage = 0;
+		return 0;
+	}
+	if (f.fd < 0)
+		return err_set(e, f.fd, "%s: %s", path, strerror(-f.fd));
+	buf_init(&f.payload, BLOCK_PAYLOAD_MAX + 1);
+	int rc = io->fstat(io, f.fd, &st);
+	if (rc < 0) {
+		err_set(e, rc, "%s: %s", path, strerror(-rc));
+	} else {
+		f.size = st.st_size;
+		rc = salvage_blocks(s, &f, ret_damage, e);
+	}
+	buf_release(&f.payload);
+	io->close(io, f.fd);
+	return rc;
+}
+
 /* ---- saving ----------------------------------------------------------------------------------- */
 
 static int create(struct file *f, int dirfd, uint64_t *ret_salt, struct err *e)

@@ -589,7 +589,7 @@ static void *background(void *arg)
  * ----------------------------------------------------------------------------------- */
 
 /* Which boot this is, 0 where the kernel does not say (then nothing is excused as a power cut). */
-static uint64_t boot_of_machine(void)
+uint64_t wal_boot_of_machine(void)
 {
 	char id[64];
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -756,7 +756,7 @@ int wal_open(const struct io *io, int dirfd, const char *dir, const struct wal_o
 	if (!w->opt.unsynced_max)
 		w->opt.unsynced_max = WAL_UNSYNCED_MAX;
 	if (!w->opt.boot)
-		w->opt.boot = boot_of_machine();
+		w->opt.boot = wal_boot_of_machine();
 	int rc = open_dir(w, dirfd, dir, e);
 	if (rc == 0)
 		rc = start(w, fn, ctx, e);

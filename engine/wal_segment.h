@@ -122,6 +122,8 @@ void wal_kept_commit(struct wal_kept *k, size_t n, uint64_t last_lsn); /* what w
 void wal_kept_forget(struct wal_kept *k, uint64_t lsn); /* chunks that end at or before it */
 void wal_kept_release(struct wal_kept *k);
 
+uint64_t wal_boot_of_machine(void); /* wal.c: 0 where the kernel does not say */
+
 /* ---- recovery -----------------------------------------------------------------------------------
  */
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/fsck_cmd.h"
 #include "fs/session.h"
 
 static int complain(const struct err *e, int rc)
@@ -72,15 +73,6 @@ static int print_rows(struct engine *en, struct str sql, enum query_format forma
 	if (fflush(stdout) != 0 && rc >= 0)
 		rc = err_set(e, -errno, "cannot write: %s", strerror(errno));
 	return rc;
-}
-
-/* The name is kept for it: taken as a DATA_DIR it would be told off for something else. */
-static int cmd_fsck(int argc, char **argv)
-{
-	struct err e;
-	return usage(&e, err_set(&e, -EINVAL,
-				 "there is no fsck in this version; every read checks what it reads, and a mount's "
-				 "status names what is damaged"));
 }
 
 static int cmd_sql(int argc, char **argv)

@@ -332,6 +332,8 @@ void options_print_help(void)
 	       "      mounts the databases in DATA_DIR, which is made where it does not exist\n"
 	       "  tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt]\n"
 	       "      asks without a mount; reads only\n"
+	       "  tidefs fsck DATA_DIR [--repair]\n"
+	       "      checks every byte of an unmounted DATA_DIR, and repairs what can be repaired\n"
 	       "  tidefs version\n"
 	       "  tidefs --print-files\n"
 	       "      the files of a mount, as Markdown\n"

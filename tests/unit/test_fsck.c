@@ -1,0 +1,557 @@
+/*
+ * fsck: a directory with two databases is built by the engine, one thing in a copy of it is damaged,
+ * and what fsck says is held against what was done. After a repair the engine opens, a second check is
+ * clean, and each row that did not lie in the damaged piece is there.
+ *
+ * Every row has a number of its own as its value, so that a set of bits says which there are.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "engine/engine.h"
+#include "engine/fsck.h"
+#include "engine/scan.h"
+#include "tests/unit/unit.h"
+
+#define START    (INT64_C(1700000000) * NS_PER_S)
+#define DBS      2
+#define TABLES   2
+#define ROWS     50 /* a batch */
+#define VALUES   4096
+
+static const char *const db_names[DBS] = {"alpha", "beta"};
+static const char *const table_names[TABLES] = {"cpu", "mem"};
+
+/* ---- building -------------------------------------------------------------------------------------------- */
+
+struct world {
+	char dir[64];
+	int dirfd;
+	char path[80]; /* the data directory */
+	uint32_t written[DBS][TABLES]; /* values 0 .. n-1 */
+	uint32_t in_files[DBS][TABLES]; /* of those, the first so many are in runs and tiles */
+};
+
+static struct engine *open_engine(const char *path)
+{
+	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
+	struct engine *en;
+	struct err e = {0};
+	int rc = engine_open(path, &opt, &en, &e);
+
+	ck_assert_msg(rc >= 0, "engine_open: %s", err_text(&e, rc));
+	return en;
+}
+
+static void append(struct db *db, struct table *t, uint32_t *value, int64_t base, const char *host)
+{
+	struct series_set *set = table_series(t);
+	struct err e = {0};
+	struct batch b;
+	int64_t field = series_add_column(set, STR_LIT("v"), COLKIND_MEASURE, COL_BIGINT, &e);
+	int64_t dim = series_add_column(set, STR_LIT("host"), COLKIND_DIMENSION, COL_VARCHAR, &e);
+	struct dim_value dv = {(uint32_t)dim, str_from(host)};
+	int64_t id = series_intern(set, STR_LIT("m"), &dv, 1, &e);
+
+	ck_assert(field >= 0 && dim >= 0 && id >= 0);
+	batch_init(&b);
+	for (int i = 0; i < ROWS; i++) {
+		ck_assert_int_ge(batch_reserve(&b), 0);
+		int slot = batch_col(&b, (uint32_t)field, COL_BIGINT);
+		ck_assert_int_ge(slot, 0);
+		b.series[b.n] = (uint32_t)id;
+		b.time_ns[b.n] = base + *value * NS_PER_MS;
+		b.cols[slot].col.i64[b.n] = (*value)++;
+		b.cols[slot].col.valid[b.n] = 1;
+		b.cols[slot].has_values = true;
+		b.n++;
+	}
+	int rc = db_append(db, &(struct table_batch){t, &b}, 1, &e);
+	ck_assert_msg(rc >= 0, "append: %s", err_text(&e, rc));
+	batch_release(&b);
+}
+
+static void fill(struct db *db, struct table *t, uint32_t *value, uint32_t *in_files)
+{
+	struct err e = {0};
+
+	ck_assert_int_ge(table_set(t, SET_RETENTION_MEMORY, STR_LIT("1h"), &e), 0);
+	ck_assert_int_ge(table_set(t, SET_RETENTION_MAGNETIC, STR_LIT("73000d"), &e), 0);
+	for (int day = 1; day <= 3; day++)
+		append(db, t, value, START - day * NS_PER_DAY, day % 2 ? "a" : "b");
+	ck_assert_int_ge(table_maintain(t, &e), 0); /* three tiles */
+	append(db, t, value, START - 60 * NS_PER_S, "a");
+	ck_assert_int_ge(table_seal(t, &e), 0);
+	append(db, t, value, START - 60 * NS_PER_S, "b");
+	ck_assert_int_ge(table_seal(t, &e), 0); /* two runs */
+	*in_files = *value;
+	for (int i = 0; i < 4; i++)
+		append(db, t, value, START - 60 * NS_PER_S, i % 2 ? "a" : "b");
+}
+
+static void build(struct world *w)
+{
+	struct err e = {0};
+
+	*w = (struct world){0};
+	w->dirfd = unit_dir(w->dir);
+	snprintf(w->path, sizeof w->path, "%s/data", w->dir);
+	clock_pin(START);
+	struct engine *en = open_engine(w->path);
+	for (int d = 0; d < DBS; d++) {
+		struct db *db;
+		ck_assert_int_ge(engine_db_create(en, str_from(db_names[d]), &db, &e), 0);
+		for (int t = 0; t < TABLES; t++) {
+			struct table *table;
+			ck_assert_int_ge(db_table_create(db, str_from(table_names[t]), &table, &e), 0);
+			fill(db, table, &w->written[d][t], &w->in_files[d][t]);
+			table_put(table);
+		}
+		db_put(db);
+	}
+	engine_close(en);
+}
+
+static void tear_down(struct world *w)
+{
+	clock_pin(0);
+	unit_dir_remove(w->dirfd, w->dir);
+}
+
+/* ---- reading back ------------------------------------------------------------------------------------------ */
+
+struct seen {
+	uint32_t n;
+	bool has[VALUES];
+};
+
+/* false: could not be read; never a value that was not written, nor one twice. */
+static bool read_table(struct table *t, uint32_t written, struct seen *s)
+{
+	struct budget budget;
+	struct scan *scan;
+	struct scan_batch b;
+	struct err e = {0};
+	int64_t col = series_find_column(table_series(t), STR_LIT("v"));
+
+	*s = (struct seen){0};
+	if (col < 0)
+		return written == 0;
+	uint32_t c = (uint32_t)col;
+	budget_init(&budget, (size_t)1 << 28);
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &c, .col_count = 1};
+	int rc = scan_open(t, &spec, &budget, &scan, &e);
+	if (rc < 0)
+		return false;
+	while ((rc = scan_next(scan, &b, &e)) > 0)
+		for (uint32_t i = 0; i < b.n; i++) {
+			int64_t v = b.cols[0].i64[i];
+			ck_assert_msg(v >= 0 && v < written && !s->has[v], "value %lld", (long long)v);
+			s->has[v] = true;
+			s->n++;
+		}
+	scan_close(scan);
+	return rc == 0;
+}
+
+/* Rows that are there, in all; how many could not be read counts as missing. */
+static uint32_t count_missing(const struct world *w, int d, int t, struct seen *s)
+{
+	struct engine *en = open_engine(w->path);
+	struct db *db = engine_db(en, str_from(db_names[d]));
+	struct table *table = db ? db_table(db, str_from(table_names[t])) : NULL;
+
+	*s = (struct seen){0};
+	if (table && !read_table(table, w->written[d][t], s))
+		s->n = 0;
+	table_put(table);
+	db_put(db);
+	engine_close(en);
+	return w->written[d][t] - s->n;
+}
+
+static uint32_t count_all_missing(const struct world *w)
+{
+	uint32_t n = 0;
+	struct seen s;
+
+	for (int d = 0; d < DBS; d++)
+		for (int t = 0; t < TABLES; t++)
+			n += count_missing(w, d, t, &s);
+	return n;
+}
+
+/* ---- fsck ------------------------------------------------------------------------------------------------------ */
+
+struct found {
+	uint32_t n, notes, stays;
+	char text[4096]; /* "file: what; repair\n" each */
+};
+
+static void found(void *ctx, const struct fsck_finding *f)
+{
+	struct found *to = ctx;
+	size_t n = strlen(to->text);
+
+	to->n++;
+	to->notes += f->severity == FSCK_NOTE;
+	to->stays += f->severity != FSCK_NOTE && (f->outcome == FSCK_STAYS || f->outcome == FSCK_FAILED);
+	snprintf(to->text + n, sizeof to->text - n, "%s/%s %s: %s; %s\n", f->db, f->table, f->file, f->what, f->repair);
+}
+
+static struct fsck_result check(const struct world *w, bool repair, struct found *f)
+{
+	struct fsck_options opt = {.repair = repair, .found = found, .ctx = f};
+	struct fsck_result r = {0};
+	struct err e = {0};
+
+	*f = (struct found){0};
+	int rc = fsck_run(w->path, &opt, &r, &e);
+	ck_assert_msg(rc >= 0, "fsck_run: %s", err_text(&e, rc));
+	return r;
+}
+
+/* The check names `file` and says `what`, the repair repairs all, and a second check is clean. */
+static void check_and_repair(const struct world *w, const char *file, const char *what, uint32_t problems)
+{
+	struct found f;
+	struct fsck_result r = check(w, false, &f);
+
+	ck_assert_msg(r.problems == problems && !r.repaired, "%llu problems: %s", (unsigned long long)r.problems, f.text);
+	ck_assert_msg(strstr(f.text, file) && strstr(f.text, what), "no '%s' and '%s' in: %s", file, what, f.text);
+	r = check(w, true, &f);
+	ck_assert_msg(r.problems == problems && r.repaired == problems, "%llu of %llu repaired: %s",
+		      (unsigned long long)r.repaired, (unsigned long long)r.problems, f.text);
+	r = check(w, false, &f);
+	ck_assert_msg(r.problems == 0, "after the repair: %s", f.text);
+}
+
+/* ---- damaging ---------------------------------------------------------------------------------------------------- */
+
+static void shell(const char *fmt, ...) printf_like(1, 2);
+
+static void shell(const char *fmt, ...)
+{
+	char cmd[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof cmd, fmt, ap);
+	va_end(ap);
+	int rc = system(cmd);
+	ck_assert_msg(rc == 0, "%s", cmd);
+}
+
+/* The first line that a command prints. */
+static void ask(char *to, size_t cap, const char *fmt, ...)
+{
+	char cmd[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof cmd, fmt, ap);
+	va_end(ap);
+	FILE *p = popen(cmd, "r");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_msg(fgets(to, (int)cap, p) != NULL, "nothing from: %s", cmd);
+	to[strcspn(to, "\n")] = '\0';
+	pclose(p);
+}
+
+static void flip(const char *path, int64_t off, uint8_t with)
+{
+	uint8_t byte;
+	int fd = open(path, O_RDWR);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, &byte, 1, off), 1);
+	byte ^= with;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, off), 1);
+	close(fd);
+}
+
+static int64_t size_of(const char *path)
+{
+	struct stat st;
+	ck_assert_int_eq(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* ---- tests -------------------------------------------------------------------------------------------------------- */
+
+START_TEST(clean_is_clean)
+{
+	struct world w;
+	struct found f;
+
+	build(&w);
+	struct fsck_result r = check(&w, false, &f);
+	ck_assert_msg(r.problems == 0 && f.n == 0, "%s", f.text);
+	ck_assert_uint_ge(r.files, 4 * 5 + 4 + 2);
+	r = check(&w, true, &f);
+	ck_assert_msg(r.problems == 0 && f.n == 0, "%s", f.text);
+	ck_assert_uint_eq(count_all_missing(&w), 0);
+	tear_down(&w);
+}
+END_TEST
+
+START_TEST(busy_and_foreign_are_refused)
+{
+	struct world w;
+	struct fsck_options opt = {0};
+	struct fsck_result r;
+	struct err e = {0};
+
+	build(&w);
+	/* flock() is by open file: also against ourselves. */
+	struct engine *en = open_engine(w.path);
+	ck_assert_int_eq(fsck_run(w.path, &opt, &r, &e), -EBUSY);
+	engine_close(en);
+	ck_assert_int_eq(fsck_run(w.dir, &opt, &r, &e), -ENOTEMPTY);
+	ck_assert_int_eq(fsck_run("/nowhere/at/all", &opt, &r, &e), -ENOENT);
+	tear_down(&w);
+}
+END_TEST
+
+START_TEST(orphans_go)
+{
+	struct world w;
+	char run[512];
+
+	build(&w);
+	ask(run, sizeof run, "ls %s/db/alpha/tables/1/runs/*.run | head -n 1", w.path);
+	shell("cp %s %s/db/alpha/tables/1/runs/.77.tmp; cp %s %s/db/beta/tables/2/runs/x.run", run, w.path, run, w.path);
+	shell("mkdir %s/db/.dropped-12; touch %s/db/.dropped-12/x", w.path, w.path);
+	check_and_repair(&w, "tables/1/runs/.77.tmp", "no transaction", 3);
+	ck_assert_uint_eq(count_all_missing(&w), 0);
+	tear_down(&w);
+}
+END_TEST
+
+/* _i: run or tile; damaged or missing; the log emptied; where missing, with an orphan beside it that must not be swept. */
+START_TEST(lost_file)
+{
+	struct world w;
+	char path[512], name[256];
+	struct seen s;
+	bool is_tile = _i & 1, is_missing = _i & 2, has_no_log = _i & 4;
+
+	build(&w);
+	ask(path, sizeof path, "find %s/db/beta/tables/1 -name '*.%s' | sort | head -n 1", w.path, is_tile ? "parquet" : "run");
+	snprintf(name, sizeof name, "%s", strrchr(path, '/') + 1);
+	if (has_no_log)
+		shell("rm %s/db/beta/wal/*.wal", w.path);
+	if (is_missing) {
+		shell("mv %s %s/db/beta/tables/1/runs/orphan.run", path, w.path);
+	} else {
+		flip(path, size_of(path) / 2, 0x10);
+	}
+	check_and_repair(&w, name, is_missing ? "is missing" : "", is_missing ? 2 : 1);
+	shell("ls %s/db/beta/tables/1/damaged/%s >/dev/null", w.path, is_missing ? "orphan.run" : name);
+	/* The log still has a run's rows, unless it is emptied first. */
+	uint32_t lost = is_tile || has_no_log ? ROWS : 0;
+	ck_assert_uint_eq(count_missing(&w, 1, 0, &s), lost + (has_no_log ? w.written[1][0] - w.in_files[1][0] : 0));
+	if (!has_no_log)
+		ck_assert_uint_eq(count_all_missing(&w), lost);
+	tear_down(&w);
+}
+END_TEST
+
+START_TEST(torn_log)
+{
+	struct world w;
+	char log[512];
+	struct seen s;
+
+	build(&w);
+	ask(log, sizeof log, "ls %s/db/alpha/wal/*.wal | tail -n 1", w.path);
+	shell("head -c 1000 /dev/urandom >> %s", log);
+	check_and_repair(&w, strrchr(log, '/') + 1, "no whole batch", 1);
+	shell("ls %s/db/alpha/wal/damaged/*.wal >/dev/null", w.path);
+	ck_assert_uint_eq(count_missing(&w, 0, 1, &s), 0);
+	ck_assert_uint_eq(count_all_missing(&w), 0);
+	tear_down(&w);
+}
+END_TEST
+
+/* Offsets of the batches of a segment. */
+static uint32_t batches_of(const char *path, int64_t *off, uint32_t cap)
+{
+	int fd = open(path, O_RDONLY);
+	uint8_t h[40];
+	uint32_t n = 0;
+
+	for (int64_t at = 80; pread(fd, h, sizeof h, at) == (ssize_t)sizeof h && n < cap;) {
+		uint32_t bytes;
+		memcpy(&bytes, h + 8, 4);
+		off[n++] = at;
+		at += bytes;
+	}
+	close(fd);
+	return n;
+}
+
+/* _i 0: a batch that only has rows; 1: the segment's header; 2: nothing but the salt in it; 3: the first batch. */
+START_TEST(hole_in_log)
+{
+	struct world w;
+	char log[512];
+	struct seen s;
+	int64_t off[64];
+
+	build(&w);
+	ask(log, sizeof log, "ls %s/db/alpha/wal/*.wal | tail -n 1", w.path);
+	uint32_t n = batches_of(log, off, 64);
+	ck_assert_uint_ge(n, 9);
+	/* The last table's last four batches are n-4 .. n-1, but for marks: take the next to last with rows. */
+	int64_t at = _i == 0 ? off[n - 4] + 60 : _i == 1 ? 20 : _i == 2 ? 72 : off[0] + 50;
+	flip(log, at, 0x40);
+	if (_i == 0) {
+		check_and_repair(&w, strrchr(log, '/') + 1, "lost: records", 1);
+		ck_assert_uint_eq(count_missing(&w, 0, 1, &s), ROWS);
+		ck_assert(s.has[0] && s.has[w.written[0][1] - 1]);
+	} else {
+		check_and_repair(&w, strrchr(log, '/') + 1, _i == 3 ? "lost: records 1" : "lost: records none", 1);
+		ck_assert_uint_eq(count_missing(&w, 0, 1, &s), 0); /* what was lost is in files */
+	}
+	ck_assert_uint_eq(count_missing(&w, 0, 0, &s), 0);
+	shell("ls %s/db/alpha/wal/damaged/*.wal >/dev/null", w.path);
+	/* And it takes rows again, which are there after the next opening. */
+	struct engine *en = open_engine(w.path);
+	struct db *db = engine_db(en, STR_LIT("alpha"));
+	struct table *t = db_table(db, STR_LIT("cpu"));
+	append(db, t, &w.written[0][0], START - 60 * NS_PER_S, "fresh");
+	table_put(t);
+	db_put(db);
+	engine_close(en);
+	ck_assert_uint_eq(count_missing(&w, 0, 0, &s), 0);
+	tear_down(&w);
+}
+END_TEST
+
+/* A missing first segment: nothing is swept, nothing is claimed to be repaired. */
+START_TEST(log_of_another_time)
+{
+	struct world w;
+	struct found f;
+
+	build(&w);
+	shell("cd %s/db/alpha/wal && rm *.wal", w.path);
+	shell("cp %s/db/beta/wal/*.wal %s/db/alpha/wal/00000000000000009000-00000009.wal", w.path, w.path);
+	shell("cp -r %s/db/alpha/tables/2 %s/db/alpha/tables/77", w.path, w.path);
+	struct fsck_result r = check(&w, true, &f);
+	ck_assert_msg(r.problems >= 2 && f.stays >= 2, "%s", f.text);
+	ck_assert_msg(strstr(f.text, "9000") && strstr(f.text, "tables/77"), "%s", f.text);
+	shell("ls %s/db/alpha/tables/77/series >/dev/null", w.path);
+	tear_down(&w);
+}
+END_TEST
+
+/* _i 0: a byte in the last block; 1: cut off in it; 2: missing; 3: in the header. The log has all. */
+START_TEST(series_file)
+{
+	struct world w;
+	char path[512];
+
+	build(&w);
+	snprintf(path, sizeof path, "%s/db/alpha/tables/1/series", w.path);
+	if (_i == 0)
+		flip(path, size_of(path) - 3, 1);
+	else if (_i == 1)
+		ck_assert_int_eq(truncate(path, size_of(path) - 5), 0);
+	else if (_i == 2)
+		ck_assert_int_eq(unlink(path), 0);
+	else
+		flip(path, 3, 1);
+	check_and_repair(&w, "tables/1/series", "", 1);
+	ck_assert_uint_eq(count_all_missing(&w), 0);
+	tear_down(&w);
+}
+END_TEST
+
+START_TEST(damaged_catalogue)
+{
+	struct world w;
+	struct found f;
+	char path[512], tile[512];
+	struct seen s;
+
+	build(&w);
+	snprintf(path, sizeof path, "%s/db/alpha/catalog.sqlite", w.path);
+	for (int i = 0; i < 64; i++)
+		flip(path, 4096 + i * 31, 0xff);
+	ask(tile, sizeof tile, "find %s/db/alpha/tables/1 -name '*.parquet' | head -n 1", w.path);
+	flip(tile, size_of(tile) / 2, 0x10);
+	struct fsck_result r = check(&w, true, &f);
+	ck_assert_msg(r.problems == 2 && r.repaired == 0, "%s", f.text);
+	ck_assert_msg(strstr(f.text, "catalog.sqlite") && strstr(f.text, "backup"), "%s", f.text);
+	ck_assert_msg(strstr(f.text, strrchr(tile, '/') + 1), "%s", f.text);
+	ck_assert_uint_eq(count_missing(&w, 1, 0, &s), 0);
+	ck_assert_uint_eq(count_missing(&w, 1, 1, &s), 0);
+	tear_down(&w);
+}
+END_TEST
+
+/* One byte anywhere: found, or every row is still there. Repairs lose at most what was hit. */
+START_TEST(random_bytes)
+{
+	struct unit_rng r = unit_rng();
+	struct world w;
+	struct found f;
+	char good[80], path[512];
+
+	build(&w);
+	snprintf(good, sizeof good, "%s/good", w.dir);
+	shell("cp -a %s %s", w.path, good);
+	r.state += (uint64_t)_i * 7919;
+	for (int k = 0; k < 12; k++) {
+		shell("rm -rf %s && cp -a %s %s", w.path, good, w.path);
+		ask(path, sizeof path,
+		    "find %s -type f -size +0 ! -name lock ! -name tidefs.format ! -path '%s/catalog.sqlite' | sort | "
+		    "awk '{a[NR]=$0} END {print a[1 + %u %% NR]}'",
+		    w.path, w.path, (unsigned)unit_below(&r, 1000000));
+		int64_t off = (int64_t)unit_below(&r, (uint64_t)size_of(path));
+		uint8_t with = (uint8_t)(1 + unit_below(&r, 255));
+		flip(path, off, with);
+		struct fsck_result res = check(&w, false, &f);
+		if (!res.problems) {
+			uint32_t gone = count_all_missing(&w);
+			unit_assert(&r, gone == 0, "%s byte %lld: %u rows gone, and nothing found; notes %u", path, (long long)off,
+				    gone, f.notes);
+			continue;
+		}
+		res = check(&w, true, &f);
+		unit_assert(&r, res.repaired == res.problems || strstr(path, "catalog.sqlite"), "%s byte %lld: %s", path,
+			    (long long)off, f.text);
+		if (res.repaired != res.problems)
+			continue;
+		res = check(&w, false, &f);
+		unit_assert(&r, res.problems == 0, "%s byte %lld, after the repair: %s", path, (long long)off, f.text);
+		uint32_t gone = count_all_missing(&w);
+		unit_assert(&r, gone <= ROWS, "%s byte %lld: %u rows gone", path, (long long)off, gone);
+	}
+	tear_down(&w);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("fsck");
+	TCase *tc = tcase_create("fsck");
+
+	tcase_set_timeout(tc, 240);
+	tcase_add_test(tc, clean_is_clean);
+	tcase_add_test(tc, busy_and_foreign_are_refused);
+	tcase_add_test(tc, orphans_go);
+	tcase_add_loop_test(tc, lost_file, 0, 8);
+	tcase_add_test(tc, torn_log);
+	tcase_add_loop_test(tc, hole_in_log, 0, 4);
+	tcase_add_test(tc, log_of_another_time);
+	tcase_add_loop_test(tc, series_file, 0, 4);
+	tcase_add_test(tc, damaged_catalogue);
+	tcase_add_loop_test(tc, random_bytes, 0, 4);
+	suite_add_tcase(s, tc);
+	return unit_run(s);
+}
