@@ -95,8 +95,8 @@ int cmd_fsck(int argc, char **argv)
 		fprintf(stderr, "tidefs: %s\n", err_text(&e, rc));
 		return 1;
 	}
-	printf("checked %llu files, %llu bytes: %llu problems", (unsigned long long)r.files, (unsigned long long)r.bytes,
-	       (unsigned long long)r.problems);
+	printf("checked %llu files, %llu bytes: %llu problem%s", (unsigned long long)r.files, (unsigned long long)r.bytes,
+	       (unsigned long long)r.problems, r.problems == 1 ? "" : "s");
 	if (opt.repair && r.problems)
 		printf(", %llu repaired", (unsigned long long)r.repaired);
 	printf("\n");

@@ -37,6 +37,7 @@ struct query;
  * Parse and bind one statement. Nothing is read from tables yet. Everything wrong with the text
  * itself comes up here. A changing statement is refused (query_run() is for those).
  *   -EINVAL "line 1:8: ..."; -EACCES; an unknown table is -EINVAL too
+ *   -E2BIG  too long, too deep, or a plan of too many nodes
  */
 int query_prepare(const struct query_env *env, struct str text, struct query **ret, struct err *e) must_check;
 
