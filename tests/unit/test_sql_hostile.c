@@ -281,8 +281,8 @@ static const char *const whole[] = {
 	"BETWEEN TIMESTAMP '2024-03-01' AND now() AND u IS DISTINCT FROM 1 LIMIT 2",
 	"EXPLAIN SELECT count(DISTINCT n) FROM (SELECT * FROM r.memory UNION ALL SELECT * FROM r.tiles) WHERE host='h1'",
 	"SHOW MEASURES FROM r.tiles LIKE 'm%'",
-	"SELECT reduce(s, 0, (a, x) -> a + x, a -> a), sum(n) OVER (PARTITION BY host ORDER BY time ROWS BETWEEN 1 PRECEDING "
-	"AND CURRENT ROW) FROM r.tiles a JOIN r.memory b USING (host) CROSS JOIN UNNEST(s) WITH ORDINALITY AS t(a, b)",
+	("SELECT reduce(s, 0, (a, x) -> a + x, a -> a), sum(n) OVER (PARTITION BY host ORDER BY time ROWS BETWEEN 1 PRECEDING "
+	 "AND CURRENT ROW) FROM r.tiles a JOIN r.memory b USING (host) CROSS JOIN UNNEST(s) WITH ORDINALITY AS t(a, b)"),
 };
 
 /* Every prefix, every prefix with a byte more, every single byte changed. */
@@ -349,8 +349,8 @@ START_TEST(little_memory)
 		"SELECT approx_percentile(u, 0.5), max(u, 10000) FROM r.tiles",
 		"SELECT lpad('x', 100000000, 'y')",
 		"SELECT repeat(lpad('x', 100000, 'y'), 10000)",
-		"SELECT cardinality(ARRAY[sequence(1, 10000), sequence(1, 10000)]), array_join(sequence(1, 10000), "
-		"lpad('x', 10000, 'y')) FROM r.tiles",
+		("SELECT cardinality(ARRAY[sequence(1, 10000), sequence(1, 10000)]), array_join(sequence(1, 10000), "
+		 "lpad('x', 10000, 'y')) FROM r.tiles"),
 		"SELECT lpad(s, 1000000, 'y') FROM r.tiles",
 		"SELECT replace(lpad('a', 100000, 'a'), 'a', lpad('b', 100000, 'b'))",
 	};
