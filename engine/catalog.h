@@ -25,7 +25,11 @@ int catalog_open(const char *path, bool read_only, struct catalog **ret, struct 
 void catalog_close(struct catalog *c);
 
 int catalog_begin(struct catalog *c, struct err *e) must_check;
-int catalog_commit(struct catalog *c, struct err *e) must_check; /* rolled back when it fails */
+/*
+ * Rolled back when it fails; but after -EIO nobody knows until the catalogue is opened again: what it
+ * may name by then (a new file) must stay, and is swept at open if it does not.
+ */
+int catalog_commit(struct catalog *c, struct err *e) must_check;
 void catalog_abort(struct catalog *c);
 
 /* Integers by name (last_lsn, clock, ...). get: dflt where absent. */

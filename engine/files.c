@@ -121,8 +121,11 @@ static int by_age(const void *x, const void *y)
 
 	if (a->kind != b->kind)
 		return a->kind == CATALOG_TILE ? -1 : 1;
+	/* Two may begin alike when a seal whose commit was in doubt was made again: the longer is newer. */
+	if (a->kind == CATALOG_RUN && a->seq_lo == b->seq_lo)
+		return (a->seq_hi > b->seq_hi) - (a->seq_hi < b->seq_hi);
 	if (a->kind == CATALOG_RUN)
-		return (a->seq_lo > b->seq_lo) - (a->seq_lo < b->seq_lo);
+		return a->seq_lo < b->seq_lo ? -1 : 1;
 	if (a->date != b->date)
 		return a->date < b->date ? -1 : 1;
 	if (a->part != b->part)

@@ -134,6 +134,7 @@ struct job {
 	int64_t lo, hi; /* times taken, inclusive */
 	int64_t expired_before; /* rows older than it are hidden for ever, and left behind */
 	uint32_t parts;
+	bool is_in_doubt; /* the commit may have happened all the same */
 	uint64_t due; /* estimate */
 	uint32_t *fields, field_n;
 
@@ -441,7 +442,9 @@ static int commit_job(struct job *j, struct err *e)
 		return rc;
 	}
 	FAULT("migrate.commit");
-	return catalog_commit(cat, e);
+	rc = catalog_commit(cat, e);
+	j->is_in_doubt = rc == -EIO;
+	return rc;
 }
 
 static uint32_t parts_for(const struct table *t, const struct file_set *set, int32_t date, uint64_t due)
@@ -504,7 +507,7 @@ static int migrate_date(struct table *t, struct file_set *set, const struct date
 		rc = plan_runs(&j, e);
 	if (rc >= 0)
 		rc = publish(&j, e);
-	for (uint32_t i = 0; i < j.new_tiles && rc < 0; i++)
+	for (uint32_t i = 0; i < j.new_tiles && rc < 0 && !j.is_in_doubt; i++)
 		file_unlink(t, j.add[i]);
 	for (uint32_t i = 0; i < j.add_n; i++)
 		file_put(j.add[i]);

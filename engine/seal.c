@@ -86,7 +86,7 @@ static int write_run(struct table *t, struct block_view *views, uint32_t view_n,
 	return rc;
 }
 
-static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, struct err *e)
+static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, bool *ret_in_doubt, struct err *e)
 {
 	struct catalog *cat = t->db->cat;
 	struct catalog_table next;
@@ -108,7 +108,9 @@ static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, 
 		catalog_abort(cat);
 		return rc;
 	}
-	return catalog_commit(cat, e);
+	rc = catalog_commit(cat, e);
+	*ret_in_doubt = rc == -EIO;
+	return rc;
 }
 
 /* Readers see the run instead of the blocks, at one moment. */
@@ -139,6 +141,7 @@ static int seal_locked(struct table *t, struct err *e)
 	struct rewrite r;
 	struct tile *tile = NULL;
 	struct file_set *next;
+	bool in_doubt = false;
 	char path[128];
 
 	int rc = take_blocks(t, &views, &view_n, &last, &lsn, &def_lsn);
@@ -173,14 +176,15 @@ static int seal_locked(struct table *t, struct err *e)
 	rc = file_set_make(t, &f, 1, NULL, 0, &next, e);
 	FAULT("seal.commit");
 	if (rc >= 0) {
-		rc = commit_run(t, &f->meta, lsn, e);
+		rc = commit_run(t, &f->meta, lsn, &in_doubt, e);
 		if (rc < 0) {
 			file_get(f);
 			file_set_put(next);
 		}
 	}
 	if (rc < 0) {
-		file_unlink(t, f);
+		if (!in_doubt)
+			file_unlink(t, f);
 		file_put(f);
 		return rc;
 	}
