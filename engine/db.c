@@ -138,26 +138,22 @@ static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 	return rc;
 }
 
-/* rm -r below dirfd; what cannot go stays and is swept with the next drop of the same name. */
-static void remove_tree(int dirfd, const char *path)
+/* rm -r below `at`; what cannot go stays and is swept with the next drop of the same name. */
+static void remove_tree(int at, const char *path)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(at, path, false);
 	struct dirent *d;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return;
-	}
 	while ((d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
-		if (unlinkat(fd, d->d_name, 0) < 0)
-			remove_tree(fd, d->d_name);
+		if (unlinkat(dirfd(dir), d->d_name, 0) < 0)
+			remove_tree(dirfd(dir), d->d_name);
 	}
 	closedir(dir);
-	unlinkat(dirfd, path, AT_REMOVEDIR);
+	unlinkat(at, path, AT_REMOVEDIR);
 }
 
 /* A file that no transaction names: left by a crash between writing and committing. */
@@ -175,13 +171,9 @@ static void sweep_dir(struct table *t, const char *path, int depth)
 	struct dirent *d;
 
 	snprintf(full, sizeof full, "%s/%s", t->dir, path);
-	int fd = openat(t->db->dirfd, full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	DIR *dir = io_opendir(t->db->dirfd, full, true);
+	if (!dir)
 		return;
-	}
 	while ((d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
@@ -215,15 +207,11 @@ static bool is_complete(struct table *t)
 /* Directories of tables that were dropped while the daemon died. */
 static void sweep_tables(struct db *db, uint32_t id_max)
 {
-	int fd = openat(db->dirfd, DIR_TABLES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(db->dirfd, DIR_TABLES, true);
 	struct dirent *d;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return;
-	}
 	while ((d = readdir(dir))) {
 		char *end;
 		unsigned long id = strtoul(d->d_name, &end, 10);
@@ -233,7 +221,7 @@ static void sweep_tables(struct db *db, uint32_t id_max)
 		while (t && t->meta.id != id)
 			t = t->next;
 		if (!t)
-			remove_tree(fd, d->d_name);
+			remove_tree(dirfd(dir), d->d_name);
 	}
 	closedir(dir);
 }
@@ -519,15 +507,12 @@ void db_remove_dir(struct engine *en, const char *name)
 	struct dirent *d;
 
 	snprintf(path, sizeof path, "db/%s", name);
-	int fd = openat(en->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir && fd >= 0)
-		close(fd);
+	DIR *dir = io_opendir(en->dirfd, path, true);
 	while (dir && (d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
-		if (unlinkat(fd, d->d_name, 0) < 0)
-			remove_tree(fd, d->d_name);
+		if (unlinkat(dirfd(dir), d->d_name, 0) < 0)
+			remove_tree(dirfd(dir), d->d_name);
 	}
 	if (dir)
 		closedir(dir);

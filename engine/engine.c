@@ -24,18 +24,17 @@
 /* ---- whose directory is this? ------------------------------------------------------------------------------- */
 
 /* Nothing but what a start that failed (a full disk, a crash) may have left in a directory of ours. */
-static bool is_empty_dir(int dirfd, const char *name)
+static bool is_empty_dir(int at, const char *name)
 {
 	static const char *const ours[] = {".", "..", "lost+found", "lock", FORMAT_FILE ".tmp"};
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(at, name, true);
 	bool empty = true;
 	struct dirent *d;
 
 	if (!dir)
 		return false;
 	while (empty && (d = readdir(dir))) {
-		empty = strcmp(name, ".") == 0 && strcmp(d->d_name, "db") == 0 && is_empty_dir(fd, "db");
+		empty = strcmp(name, ".") == 0 && strcmp(d->d_name, "db") == 0 && is_empty_dir(dirfd(dir), "db");
 		for (size_t i = 0; i < ARRAY_LEN(ours); i++)
 			empty = empty || strcmp(d->d_name, ours[i]) == 0;
 	}
@@ -139,8 +138,7 @@ static void add_db(struct engine *en, struct db *db)
 
 static int open_dbs(struct engine *en, struct err *e)
 {
-	int fd = openat(en->dirfd, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(en->dirfd, "db", true);
 	struct dirent *d;
 
 	if (!dir)

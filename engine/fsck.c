@@ -65,19 +65,14 @@ void fsck_checked(struct fsck *f, uint64_t bytes)
 int fsck_walk(int dirfd, const char *path, int (*fn)(void *ctx, const char *path, const struct stat *st),
 	      void *ctx)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(dirfd, path, true);
 	char below[FSCK_PATH];
 	struct dirent *d;
 	struct stat st;
 	int rc = 0;
 
-	if (!dir) {
-		rc = -errno;
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
+	if (!dir)
+		return -errno;
 	while (rc >= 0 && (d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
@@ -212,8 +207,7 @@ static int by_text(const void *a, const void *b)
 /* Names in db/, sorted: given, each and the array by free(). */
 static int list_dbs(struct fsck *f, char ***ret, uint32_t *ret_n, struct err *e)
 {
-	int fd = openat(f->en.dirfd, "db", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(f->en.dirfd, "db", true);
 	char **v = NULL;
 	uint32_t n = 0;
 	struct dirent *d;

@@ -174,8 +174,7 @@ static int by_lsn(const void *a, const void *b)
 
 static int list_segments(struct log *l)
 {
-	int fd = openat(l->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = io_opendir(l->dirfd, ".", true);
 	struct dirent *e;
 	int rc = 0;
 
