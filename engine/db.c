@@ -7,7 +7,6 @@
  *	<cell>/tables/<id>/runs/     sealed rows, internal
  *	<cell>/tables/<id>/magnetic/ tiles
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/dir.h"
 #include "engine/internal.h"
 
 /* ---- references ------------------------------------------------------------------------------------------- */
@@ -141,7 +141,7 @@ static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 /* rm -r below `at`; what cannot go stays and is swept with the next drop of the same name. */
 static void remove_tree(int at, const char *path)
 {
-	DIR *dir = io_opendir(at, path, false);
+	DIR *dir = dir_open(at, path, false);
 	struct dirent *d;
 
 	if (!dir)
@@ -171,7 +171,7 @@ static void sweep_dir(struct table *t, const char *path, int depth)
 	struct dirent *d;
 
 	snprintf(full, sizeof full, "%s/%s", t->dir, path);
-	DIR *dir = io_opendir(t->db->dirfd, full, true);
+	DIR *dir = dir_open(t->db->dirfd, full, true);
 	if (!dir)
 		return;
 	while ((d = readdir(dir))) {
@@ -207,7 +207,7 @@ static bool is_complete(struct table *t)
 /* Directories of tables that were dropped while the daemon died. */
 static void sweep_tables(struct db *db, uint32_t id_max)
 {
-	DIR *dir = io_opendir(db->dirfd, DIR_TABLES, true);
+	DIR *dir = dir_open(db->dirfd, DIR_TABLES, true);
 	struct dirent *d;
 
 	if (!dir)
@@ -507,7 +507,7 @@ void db_remove_dir(struct engine *en, const char *name)
 	struct dirent *d;
 
 	snprintf(path, sizeof path, "db/%s", name);
-	DIR *dir = io_opendir(en->dirfd, path, true);
+	DIR *dir = dir_open(en->dirfd, path, true);
 	while (dir && (d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;

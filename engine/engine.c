@@ -6,7 +6,6 @@
  *	DATA_DIR/catalog.sqlite  owners and modes of the root's files
  *	DATA_DIR/db/<name>/      one database each; may be a symbolic link to another disk
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/dir.h"
 #include "engine/internal.h"
 
 #define DROPPED_PREFIX ".dropped-" /* of what is being removed; no database is called like that */
@@ -27,7 +27,7 @@
 static bool is_empty_dir(int at, const char *name)
 {
 	static const char *const ours[] = {".", "..", "lost+found", "lock", FORMAT_FILE ".tmp"};
-	DIR *dir = io_opendir(at, name, true);
+	DIR *dir = dir_open(at, name, true);
 	bool empty = true;
 	struct dirent *d;
 
@@ -138,7 +138,7 @@ static void add_db(struct engine *en, struct db *db)
 
 static int open_dbs(struct engine *en, struct err *e)
 {
-	DIR *dir = io_opendir(en->dirfd, "db", true);
+	DIR *dir = dir_open(en->dirfd, "db", true);
 	struct dirent *d;
 
 	if (!dir)

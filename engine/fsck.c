@@ -5,9 +5,9 @@
  * completes the definitions), then runs and tiles by themselves and against each other. A repair is
  * made as soon as its finding is certain, in an order that a crash leaves to be found again.
  */
+#include "engine/dir.h"
 #include "engine/fsck_impl.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ void fsck_checked(struct fsck *f, uint64_t bytes)
 int fsck_walk(int dirfd, const char *path, int (*fn)(void *ctx, const char *path, const struct stat *st),
 	      void *ctx)
 {
-	DIR *dir = io_opendir(dirfd, path, true);
+	DIR *dir = dir_open(dirfd, path, true);
 	char below[FSCK_PATH];
 	struct dirent *d;
 	struct stat st;
@@ -207,7 +207,7 @@ static int by_text(const void *a, const void *b)
 /* Names in db/, sorted: given, each and the array by free(). */
 static int list_dbs(struct fsck *f, char ***ret, uint32_t *ret_n, struct err *e)
 {
-	DIR *dir = io_opendir(f->en.dirfd, "db", true);
+	DIR *dir = dir_open(f->en.dirfd, "db", true);
 	char **v = NULL;
 	uint32_t n = 0;
 	struct dirent *d;

@@ -8,10 +8,10 @@
  * in between the log is whole, or has its hole still: both are found again. Copies of everything
  * damaged stay in wal/damaged/.
  */
+#include "engine/dir.h"
 #include "engine/fsck_impl.h"
 #include "engine/wal_segment.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -174,7 +174,7 @@ static int by_lsn(const void *a, const void *b)
 
 static int list_segments(struct log *l)
 {
-	DIR *dir = io_opendir(l->dirfd, ".", true);
+	DIR *dir = dir_open(l->dirfd, ".", true);
 	struct dirent *e;
 	int rc = 0;
 

@@ -261,16 +261,3 @@ int io_mkdirs(const struct io *io, int dirfd, const char *path)
 	}
 	return make_one(io, dirfd, t);
 }
-
-DIR *io_opendir(int dirfd, const char *path, bool follow)
-{
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir && fd >= 0) {
-		int was = errno;
-		close(fd);
-		errno = was;
-	}
-	return dir;
-}

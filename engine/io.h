@@ -8,7 +8,6 @@
 #ifndef TIDE_IO_H
 #define TIDE_IO_H
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -45,12 +44,6 @@ int io_mkdirs(const struct io *io, int dirfd, const char *path);
 
 /* fsync the directory that holds `path` (below dirfd). */
 int io_sync_parent(const struct io *io, int dirfd, const char *path);
-
-/*
- * The directory `path` below dirfd for readdir(), not through a final symbolic link unless follow;
- * NULL with errno set. closedir() it; dirfd(it) serves *at calls. Listing cannot be made to fail.
- */
-DIR *io_opendir(int dirfd, const char *path, bool follow);
 
 /*
  * A twin for tests: calls go to posix, unless a rule says otherwise. A rule names the operation
