@@ -107,7 +107,7 @@ static uint32_t add_record(struct wal_record *recs, uint32_t n, const struct tab
 }
 
 /* The locked part: batches[] are of different tables, by id. */
-static int append_locked(struct db *db, const struct table_batch *const *batches, uint32_t n,
+static int append_locked(struct db *db, struct table_batch *const *batches, uint32_t n,
 			 struct series_mark *marks, struct wal_record *recs, uint64_t *ret_lsn, struct err *e)
 {
 	uint32_t rec_n = 0, at = 0;
@@ -159,9 +159,9 @@ static bool wants_sync(struct table *t)
 	return is;
 }
 
-int db_append(struct db *db, const struct table_batch *batches, uint32_t n, struct err *e)
+int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err *e)
 {
-	const struct table_batch *few[FEW], **sorted = few;
+	struct table_batch *few[FEW], **sorted = few;
 	struct series_mark few_marks[FEW], *marks = few_marks;
 	struct wal_record few_recs[3 * FEW], *recs = few_recs;
 	uint64_t lsn = 0;

@@ -153,14 +153,51 @@ void table_window(struct table *t, struct table_window *ret);
  * return they are visible and survive kill -9; with durability = sync, power loss too. Blocks while
  * memory is short. Batches may be of several tables of the same database.
  */
+struct version_conflict {
+	uint32_t row;     /* of the batch as it was given */
+	int64_t existing; /* version that is stored */
+	bool is_same;     /* the versions are equal and the values are not; else the stored one is higher */
+};
+
 struct table_batch {
 	struct table *table;
-	const struct batch *batch; /* borrowed */
+	/* Borrowed. With has_version, rows that lost against what is stored are taken out of it. */
+	struct batch *batch;
+	struct version_conflict *conflicts; /* out, given (free()): the rows taken out, ascending */
+	uint32_t conflict_n;                /* out */
 };
-int db_append(struct db *db, const struct table_batch *batches, uint32_t n, struct err *e) must_check;
+int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err *e) must_check;
+
+/*
+ * Rows of a batch with has_version follow the version rules: one that finds its identity stored with
+ * a higher version, or with the same version and other values, is refused (conflicts); with a higher
+ * version it replaces the whole row; with the same version and values it changes nothing. Rows of
+ * other batches patch what is stored field by field and keep its version (a new row's is 1).
+ */
 
 /* fsync(2): everything acknowledged so far survives power loss. */
 int db_sync(struct db *db, struct err *e) must_check;
+
+/* ---- rows out of existence ---------------------------------------------------------------------- */
+
+/*
+ * One DELETE. begin marks a moment: what is stored then can be looked at with scan_open() and
+ * scan_spec.upto_seq = deletion_seq(), and is what the ranges apply to; rows that come later are
+ * neither seen nor erased. commit makes it so, durably and visibly at once, or nothing happened. The
+ * table is not maintained between begin and commit (or abort), so writers may come to wait for memory.
+ *
+ * Ranges may come in any order and overlap. Series and times are inclusive. -E2BIG: more ranges than
+ * can be kept; erase less at a time. One thread at a time per deletion.
+ */
+struct deletion;
+int table_delete_begin(struct table *t, struct deletion **ret, struct err *e) must_check;
+uint64_t deletion_seq(const struct deletion *d);
+int deletion_add(struct deletion *d, uint32_t series_lo, uint32_t series_hi, int64_t t_lo, int64_t t_hi,
+		 struct err *e) must_check;
+int deletion_commit(struct deletion *d, struct err *e) must_check; /* d is gone, also when it failed */
+void deletion_abort(struct deletion *d);                           /* NULL is fine */
+
+/* ---- refused lines ------------------------------------------------------------------------------- */
 
 /*
  * Refused lines (JSON lines, bounded; the oldest go first): of each table, and of a database those
@@ -216,6 +253,51 @@ int table_tiles(struct table *t, struct tile_entry **ret, uint32_t *ret_n) must_
 int table_tile_fd(struct table *t, const char *path, int *ret_fd, struct err *e) must_check;
 /* Delete that file's rows. */
 int table_tile_remove(struct table *t, const char *path, struct err *e) must_check;
+
+/*
+ * Bring back a tile: a file of tidefs' own, of this table or another, this version or an older one.
+ * begin gives a descriptor (O_RDWR, the caller's until commit or abort, which close it) of an unnamed
+ * or hidden file in the cell to put the bytes into. commit checks all of it and stores its rows as
+ * written now: they win over what is there. Nothing is stored when it fails:
+ *
+ *	-EBADMSG  not a whole tile, or damaged: where
+ *	-EINVAL   a Parquet file, but not a tile of tidefs; columns that do not fit this table; all rows
+ *		  older than the retention
+ *	-ENOSPC, -EIO, -ESTALE, -EROFS, -ENOMEM
+ *
+ * name: for messages.
+ */
+struct restore;
+int table_restore_begin(struct table *t, struct restore **ret, int *ret_fd, struct err *e) must_check;
+int table_restore_commit(struct restore *r, const char *name, struct err *e) must_check; /* r is gone */
+void table_restore_abort(struct restore *r); /* NULL is fine */
+
+/* ---- snapshots ------------------------------------------------------------------------------------- */
+
+/*
+ * A read-only copy of a database as of one moment, below <cell>/snapshots/<name>/:
+ *
+ *	snapshot.json                       tables, columns, settings, when
+ *	<table>/magnetic/ts_date=.../...    tiles: linked where they hold what the table shows, written
+ *	                                    where memory, runs or deletions say otherwise
+ *
+ * Names follow the rules of databases. It appears as a whole or not at all.
+ */
+int db_snapshot_create(struct db *db, struct str name, struct err *e) must_check; /* -EEXIST */
+int db_snapshot_drop(struct db *db, struct str name, struct err *e) must_check;   /* -ENOENT */
+struct snapshot_entry {
+	char name[NAME_LEN_MAX + 1];
+	int64_t created_ns;
+};
+int db_snapshots(struct db *db, struct snapshot_entry **ret, uint32_t *ret_n) must_check; /* by name; free() */
+/* O_RDONLY | O_DIRECTORY on the snapshot's directory; given. Nothing below it ever changes. */
+int db_snapshot_dirfd(struct db *db, struct str name, int *ret_fd, struct err *e) must_check;
+/*
+ * Make the tables that a snapshot.json names, with their columns and settings, in this database.
+ * Tables that exist keep their rows; -EINVAL with the place where text or contents do not fit, and
+ * then nothing was changed.
+ */
+int db_snapshot_apply(struct db *db, struct str json, struct err *e) must_check;
 
 /* For statfs: a descriptor on the data directory, lent. */
 int engine_dirfd(const struct engine *en);

@@ -19,6 +19,7 @@ struct scan_spec {
 	const uint64_t *series;    /* bit set of wanted series ids (bit i of word i/64), or NULL = all */
 	uint32_t series_count;     /* bits in it; ids beyond are not wanted */
 	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
+	uint64_t upto_seq;         /* rows that came later are not seen; 0: all. See table_delete_begin() */
 };
 
 struct scan_run {

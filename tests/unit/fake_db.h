@@ -237,7 +237,7 @@ static void fake_row_text(struct table *t, const struct batch *b, uint32_t row)
 	buf_addf(o, " %lld\n", (long long)b->time_ns[row]);
 }
 
-int db_append(struct db *db, const struct table_batch *batches, uint32_t n, struct err *e)
+int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err *e)
 {
 	db->appends++;
 	if (db->fail_after && --db->fail_after == 0)
