@@ -181,7 +181,8 @@ int feed_flush(struct feed *f, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < f->target_count; i++)
 		if (f->targets[i]->batch.n)
-			out[n++] = (struct table_batch){f->targets[i]->table, &f->targets[i]->batch};
+			out[n++] = (struct table_batch){.table = f->targets[i]->table,
+							  .batch = &f->targets[i]->batch};
 	if (n) {
 		rc = db_append(f->db, out, n, e);
 		if (rc >= 0) {

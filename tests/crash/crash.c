@@ -149,7 +149,7 @@ static void *write_rows(void *arg)
 			batch_clear(&b);
 			for (int64_t i = 1; i <= n; i++)
 				add_row(w, &b, wr->me, k + i, which);
-			int rc = db_append(w->db, &(struct table_batch){w->t, &b}, 1, &e);
+			int rc = db_append(w->db, &(struct table_batch){.table = w->t, .batch = &b}, 1, &e);
 			if (rc < 0)
 				die("append", &e, rc);
 		}

@@ -49,7 +49,7 @@ static void fill(struct db *db)
 	uint32_t temp = add_column("temp", COLKIND_MEASURE, COL_DOUBLE);
 	uint32_t region = add_column("Region", COLKIND_DIMENSION, COL_VARCHAR);
 	uint32_t hum = add_column("hum", COLKIND_MEASURE, COL_BIGINT);
-	struct table_batch tb = {table, NULL};
+	struct table_batch tb = {.table = table};
 	struct batch b;
 	struct err e;
 

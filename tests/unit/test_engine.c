@@ -214,7 +214,7 @@ static void op_append(struct world *w)
 		}
 		b.n++;
 	}
-	int rc = db_append(w->db, &(struct table_batch){w->t, &b}, 1, &e);
+	int rc = db_append(w->db, &(struct table_batch){.table = w->t, .batch = &b}, 1, &e);
 	ck_assert_msg(rc >= 0, "append: %s", err_text(&e, rc));
 	batch_release(&b);
 }
@@ -447,7 +447,7 @@ static void *crowd_write(void *arg)
 			b.n++;
 		}
 		atomic_fetch_add(&c->begun, BATCH_N);
-		int rc = db_append(c->w->db, &(struct table_batch){c->w->t, &b}, 1, &e);
+		int rc = db_append(c->w->db, &(struct table_batch){.table = c->w->t, .batch = &b}, 1, &e);
 		ck_assert_msg(rc >= 0, "append: %s", err_text(&e, rc));
 		atomic_fetch_add(&c->done, BATCH_N);
 		if (k % 40 == 20)

@@ -157,7 +157,7 @@ static int op_append(struct world *w, struct err *e)
 			rows[i].slot = SLOTS - 1;
 		put_row(w, &b, rows[i].series, rows[i].slot, rows[i].which, rows[i].v, rows[i].text);
 	}
-	int rc = db_append(w->db, &(struct table_batch){w->t, &b}, 1, e);
+	int rc = db_append(w->db, &(struct table_batch){.table = w->t, .batch = &b}, 1, e);
 	batch_release(&b);
 	for (uint32_t i = 0; i < n && rc >= 0; i++) {
 		struct cell *c = &w->twin[rows[i].series][rows[i].slot];
@@ -422,7 +422,7 @@ static int append_one(struct world *w, uint32_t n, uint32_t from)
 	batch_init(&b);
 	for (uint32_t i = 0; i < n; i++)
 		put_row(w, &b, 0, from + i, 0, from + i, texts[i]);
-	int rc = db_append(w->db, &(struct table_batch){w->t, &b}, 1, &e);
+	int rc = db_append(w->db, &(struct table_batch){.table = w->t, .batch = &b}, 1, &e);
 	batch_release(&b);
 	for (uint32_t i = 0; i < n && rc >= 0; i++)
 		w->twin[0][from + i] = (struct cell){{true, false}, {from + i, 0}};
@@ -702,7 +702,7 @@ START_TEST(dates_far_apart)
 		put_row(&w, &b, 0, 0, 0, (int64_t)i, text);
 		b.time_ns[b.n - 1] = times[i];
 	}
-	ck_assert_int_ge(db_append(w.db, &(struct table_batch){w.t, &b}, 1, &e), 0);
+	ck_assert_int_ge(db_append(w.db, &(struct table_batch){.table = w.t, .batch = &b}, 1, &e), 0);
 	batch_release(&b);
 	for (int round = 0; round < 3; round++) {
 		int64_t t0 = clock_mono_ns();
@@ -771,7 +771,7 @@ START_TEST(wide_table)
 			}
 			b.n++;
 		}
-		ck_assert_int_ge(db_append(db, &(struct table_batch){t, &b}, 1, &e), 0);
+		ck_assert_int_ge(db_append(db, &(struct table_batch){.table = t, .batch = &b}, 1, &e), 0);
 		ck_assert_uint_lt(atomic_load(&en->memtable_bytes), 2 * en->memtable_limit);
 	}
 	batch_release(&b);
@@ -813,7 +813,7 @@ START_TEST(long_strings)
 		memset(text, 'a' + (int)(i % 26), 1 << 20);
 		/* The last is empty: that is a value, too. */
 		b.cols[0].col.str[0] = (struct str){text, i + 1 < LONG_ROWS ? 1 << 20 : 0};
-		int rc = db_append(w.db, &(struct table_batch){w.t, &b}, 1, &e);
+		int rc = db_append(w.db, &(struct table_batch){.table = w.t, .batch = &b}, 1, &e);
 		ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
 		batch_release(&b);
 		ck_assert_uint_lt(atomic_load(&w.en->memtable_bytes), 64 << 20);
@@ -925,7 +925,7 @@ static int storm_append(struct db *db, struct table *t, uint32_t me, uint64_t fr
 		b.cols[slot].has_values = true;
 		b.n++;
 	}
-	int rc = db_append(db, &(struct table_batch){t, &b}, 1, NULL);
+	int rc = db_append(db, &(struct table_batch){.table = t, .batch = &b}, 1, NULL);
 	batch_release(&b);
 	return rc;
 }

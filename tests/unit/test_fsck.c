@@ -68,7 +68,7 @@ static void append(struct db *db, struct table *t, uint32_t *value, int64_t base
 		b.cols[slot].has_values = true;
 		b.n++;
 	}
-	int rc = db_append(db, &(struct table_batch){t, &b}, 1, &e);
+	int rc = db_append(db, &(struct table_batch){.table = t, .batch = &b}, 1, &e);
 	ck_assert_msg(rc >= 0, "append: %s", err_text(&e, rc));
 	batch_release(&b);
 }
