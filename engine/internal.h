@@ -158,7 +158,7 @@ struct table {
 	_Atomic int64_t due_since_mono_ns; /* 0: nothing was due */
 	_Atomic int64_t tried_mono_ns;     /* the last migration that was not forced */
 	struct patience seal_patience, migrate_patience;
-	uint64_t generation;        /* guarded by maint_mu: of the next file */
+	_Atomic uint64_t generation; /* of the next file */
 
 	struct rejected_log rejected;
 
@@ -285,6 +285,7 @@ struct rewrite {
 	enum catalog_file_kind kind;
 	struct catalog_file meta; /* in: kind, seq, date, part(s); out: all but id */
 	const char *dir;          /* below the table's, made where missing */
+	const char *base;         /* instead of the table's directory, below the cell; NULL: that */
 };
 int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids, uint32_t field_n,
 		 struct tile **ret_tile, struct err *e); /* *ret_tile NULL: no rows, no file */
@@ -296,12 +297,14 @@ int table_load_settings(struct table *t, struct err *e);
 int64_t settings_memory_edge(const struct settings *s, int64_t now_ns); /* rows before it belong to tiles */
 int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns); /* rows before it are expired */
 
+/* gather.c */
+uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts);
+
 /* seal.c */
 int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measure columns; free() */
 
 /* migrate.c, maintain.c */
 int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e);
-uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts);
 uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due);
 int db_maintain(struct db *db, struct err *e);
 void *db_maintain_thread(void *arg);

@@ -16,11 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/internal.h"
+#include "engine/gather.h"
 #include "engine/scan.h"
-
-#define PART_ROWS  (4u << 20) /* rows of a date above which it is split into parts */
-#define PARTS_MAX  64
 
 /* ---- what runs hold of each date ------------------------------------------------------------------------ */
 
@@ -67,16 +64,6 @@ static struct date_rows *date_at(struct date_list *l, int32_t date)
 	l->n++;
 	l->v[at] = (struct date_rows){.date = date};
 	return &l->v[at];
-}
-
-static int64_t day_start(int32_t date)
-{
-	return date * NS_PER_DAY;
-}
-
-static int64_t day_end(int32_t date) /* its last nanosecond */
-{
-	return date >= INT64_MAX / NS_PER_DAY ? INT64_MAX : (date + 1) * NS_PER_DAY - 1;
 }
 
 /* A date that is due in part is taken as spread evenly: good enough to decide by. */
@@ -130,10 +117,8 @@ static int survey(struct table *t, const struct file_set *set, int64_t cut, stru
 struct job {
 	struct table *t;
 	struct file_set *set;
-	int32_t date;
-	int64_t lo, hi; /* times taken, inclusive */
+	struct gather g; /* the date, the times taken of runs, the parts */
 	int64_t expired_before; /* rows older than it are hidden for ever, and left behind */
-	uint32_t parts;
 	bool is_in_doubt; /* the commit may have happened all the same */
 	uint64_t due; /* estimate */
 	uint32_t *fields, field_n;
@@ -145,89 +130,6 @@ struct job {
 	struct file **gone;    /* files to unlink after the commit */
 	uint32_t gone_n;
 };
-
-static bool run_concerned(const struct job *j, struct file *f)
-{
-	const struct days *days;
-
-	if (f->meta.kind != CATALOG_RUN || f->meta.t_min_ns > j->hi || f->meta.t_max_ns < j->lo ||
-	    file_moved_upto(f, j->date) > j->hi)
-		return false;
-	/* One that cannot be read is concerned: it may hold older rows than those that would move. */
-	return file_days(f, j->t, &days, NULL) < 0 || days_find(days, j->date);
-}
-
-/*
- * The part of a series: its dimensions hashed. Written into directory names, so the hash is a fixed
- * one (CRC-32C over name, 0, value, 0 of each dimension by name) and not the one for memory.
- */
-uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts)
-{
-	uint32_t crc = 0, n = series_column_count(set);
-	struct str last = {"", 0};
-
-	/* Dimensions in name order: few per series, so the next larger name is looked for each time. */
-	for (;;) {
-		const struct column *best = NULL;
-		for (uint32_t c = 0; c < n; c++) {
-			const struct column *col = series_column(set, c);
-			if (col->kind != COLKIND_DIMENSION || series_dim_code(set, id, c) == DIM_ABSENT)
-				continue;
-			if (str_cmp(col->name, last) > 0 && (!best || str_cmp(col->name, best->name) < 0))
-				best = col;
-		}
-		if (!best)
-			return crc % parts;
-		struct str v = series_dict_value(set, best->id, series_dim_code(set, id, best->id));
-		crc = crc32c(crc, best->name.ptr, best->name.len);
-		crc = crc32c(crc, "", 1);
-		crc = crc32c(crc, v.ptr, v.len);
-		crc = crc32c(crc, "", 1);
-		last = best->name;
-	}
-}
-
-static int part_bits(const struct job *j, uint32_t part, uint64_t **ret, uint32_t *ret_n)
-{
-	uint32_t n = series_count(j->t->series);
-	uint64_t *bits = calloc(n / 64 + 1, sizeof *bits);
-
-	if (!bits)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		if (part_of_series(j->t->series, i, j->parts) == part)
-			bits[i / 64] |= UINT64_C(1) << (i % 64);
-	*ret = bits;
-	*ret_n = n;
-	return 0;
-}
-
-/* May the tile hold an identity that a run brings? By series and time ranges: yes too often, never no. */
-static int tile_meets_runs(const struct job *j, struct tile *tile, struct err *e)
-{
-	const struct tile_series *ts = tile_series(tile);
-
-	for (uint32_t i = 0; i < j->set->n; i++) {
-		struct file *f = j->set->v[i];
-		struct tile *run;
-		if (!run_concerned(j, f))
-			continue;
-		int rc = file_tile(f, j->t, &run, e);
-		if (rc < 0)
-			return rc;
-		const struct tile_series *rs = tile_series(run);
-		int64_t lo = MAX(j->lo, file_moved_upto(f, j->date));
-		for (uint32_t k = 0; k < tile_info(run)->series_count; k++) {
-			if (rs[k].t_max < lo || rs[k].t_min > j->hi)
-				continue;
-			int64_t at = tile_find_series(tile, rs[k].series_id);
-			if (at >= 0 && ts[at].t_min <= MIN(rs[k].t_max, j->hi) &&
-			    ts[at].t_max >= MAX(rs[k].t_min, lo))
-				return 1;
-		}
-	}
-	return 0;
-}
 
 static int by_rows(const void *x, const void *y)
 {
@@ -247,7 +149,7 @@ static int by_rows(const void *x, const void *y)
 
 static int choose_tiles(const struct job *j, struct file **v, uint32_t *n, struct err *e)
 {
-	uint64_t sum = j->due / j->parts + 1;
+	uint64_t sum = j->due / j->g.parts + 1;
 	uint32_t small = 0, k = 0;
 
 	qsort(v, *n, sizeof *v, by_rows);
@@ -268,7 +170,7 @@ static int choose_tiles(const struct job *j, struct file **v, uint32_t *n, struc
 		struct tile *tile;
 		int rc = file_tile(v[i], j->t, &tile, e);
 		if (rc >= 0)
-			rc = i < small ? 1 : tile_meets_runs(j, tile, e);
+			rc = i < small ? 1 : gather_meets_tile(&j->g, tile, e);
 		if (rc < 0)
 			return rc;
 		if (rc > 0)
@@ -286,25 +188,25 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	struct tile *tile = NULL;
 	uint64_t *bits = NULL;
 	uint32_t bit_n = 0, n = 0, tiles_in;
-	char dir[64], date[16];
+	char dir[PART_DIR_MAX];
 	int rc = in ? 0 : -ENOMEM;
 
 	struct rewrite r = {.table = t, .kind = CATALOG_TILE, .dir = dir};
 	r.meta.seq_lo = UINT64_MAX;
 	for (uint32_t i = 0; i < j->set->n && rc >= 0; i++) {
 		const struct catalog_file *m = &j->set->v[i]->meta;
-		if (m->kind == CATALOG_TILE && m->date == j->date && m->part == part)
+		if (m->kind == CATALOG_TILE && m->date == j->g.date && m->part == part)
 			in[n++] = j->set->v[i];
 	}
 	if (rc >= 0)
 		rc = choose_tiles(j, in, &n, e);
-	if (rc >= 0 && j->parts > 1)
-		rc = part_bits(j, part, &bits, &bit_n);
+	if (rc >= 0 && j->g.parts > 1)
+		rc = gather_part_series(&j->g, part, &bits, &bit_n);
 	if (rc < 0)
 		goto out;
 	tiles_in = n;
 	for (uint32_t i = 0; i < j->set->n; i++)
-		if (run_concerned(j, j->set->v[i]))
+		if (gather_has_run(&j->g, j->set->v[i]))
 			in[n++] = j->set->v[i];
 	for (uint32_t i = 0; i < n; i++) {
 		file_get(in[i]); /* the scan's */
@@ -313,18 +215,17 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	}
 	/* A retention raised since can have left tile rows past today's cut: all of a tile's rows are
 	 * taken, and of the runs' only those that are due. */
-	struct scan_spec spec = {.t_lo = MAX(j->lo, j->expired_before), .t_hi = day_end(j->date), .cols = j->fields,
+	struct scan_spec spec = {.t_lo = MAX(j->g.lo, j->expired_before), .t_hi = day_end(j->g.date), .cols = j->fields,
 				 .col_count = j->field_n, .series = bits, .series_count = bit_n,
 				 .times_wanted = true};
 	rc = scan_open_sources(t, &spec, in, n, NULL, 0, NULL, &scan, e);
 	if (rc < 0)
 		goto out;
-	scan_limit_runs(scan, j->hi);
-	date_format_days(date, j->date);
-	snprintf(dir, sizeof dir, DIR_TILES "/ts_date=%.10s/ts_part=%02u", date, part);
-	r.meta.date = j->date;
+	scan_limit_runs(scan, j->g.hi);
+	gather_part_dir(dir, j->g.date, part);
+	r.meta.date = j->g.date;
 	r.meta.part = part;
-	r.meta.parts = j->parts;
+	r.meta.parts = j->g.parts;
 	r.meta.generation = t->generation++;
 	rc = rewrite_file(&r, scan, j->fields, j->field_n, &tile, e);
 	if (rc < 0)
@@ -351,14 +252,14 @@ out:
 	return rc == -ENOMEM ? err_set(e, rc, "out of memory for migrating table '%s'", table_name(t)) : rc;
 }
 
-/* Does the run still show a row, were its rows of j->date up to j->hi gone? */
+/* Does the run still show a row, were its rows of j->g.date up to j->g.hi gone? */
 static bool run_is_spent(const struct job *j, const struct file *f, const struct days *days)
 {
 	for (uint32_t i = 0; i < days->n; i++) {
 		const struct day *d = &days->v[i];
 		int64_t upto = file_moved_upto(f, d->date);
-		if (d->date == j->date)
-			upto = MAX(upto, j->hi + 1);
+		if (d->date == j->g.date)
+			upto = MAX(upto, j->g.hi + 1);
 		if (upto <= d->t_max)
 			return false;
 	}
@@ -385,10 +286,10 @@ static struct file *run_after(const struct job *j, struct file *f, struct tile *
 	}
 	bool is_in = false;
 	for (uint32_t i = 0; i <= f->moved_count; i++) {
-		if (!is_in && (i == f->moved_count || f->moved[i].date >= j->date)) {
-			next->moved[k++] = (struct moved){j->date, j->hi + 1};
+		if (!is_in && (i == f->moved_count || f->moved[i].date >= j->g.date)) {
+			next->moved[k++] = (struct moved){j->g.date, j->g.hi + 1};
 			is_in = true;
-			if (i < f->moved_count && f->moved[i].date == j->date)
+			if (i < f->moved_count && f->moved[i].date == j->g.date)
 				continue;
 		}
 		if (i < f->moved_count)
@@ -404,7 +305,7 @@ static int plan_runs(struct job *j, struct err *e)
 		struct file *f = j->set->v[i];
 		const struct days *days;
 		struct tile *tile;
-		if (!run_concerned(j, f))
+		if (!gather_has_run(&j->g, f))
 			continue;
 		int rc = file_tile(f, j->t, &tile, e);
 		if (rc >= 0)
@@ -434,7 +335,7 @@ static int commit_job(struct job *j, struct err *e)
 	for (uint32_t i = 0; i < j->new_tiles && rc >= 0; i++)
 		rc = catalog_file_add(cat, &j->add[i]->meta, e);
 	for (uint32_t i = j->new_tiles; i < j->add_n && rc >= 0; i++)
-		rc = catalog_moved_set(cat, j->add[i]->meta.id, j->date, j->hi + 1, e);
+		rc = catalog_moved_set(cat, j->add[i]->meta.id, j->g.date, j->g.hi + 1, e);
 	for (uint32_t i = 0; i < j->gone_n && rc >= 0; i++)
 		rc = catalog_file_remove(cat, j->gone[i]->meta.id, e);
 	if (rc < 0) {
@@ -445,21 +346,6 @@ static int commit_job(struct job *j, struct err *e)
 	rc = catalog_commit(cat, e);
 	j->is_in_doubt = rc == -EIO;
 	return rc;
-}
-
-static uint32_t parts_for(const struct table *t, const struct file_set *set, int32_t date, uint64_t due)
-{
-	uint64_t most = t->db->en->opt.part_rows ? t->db->en->opt.part_rows : PART_ROWS;
-	uint32_t parts = 0;
-
-	for (uint32_t i = 0; i < set->n; i++)
-		if (set->v[i]->meta.kind == CATALOG_TILE && set->v[i]->meta.date == date)
-			parts = MAX(parts, set->v[i]->meta.parts);
-	if (parts)
-		return parts; /* fixed at the date's first publication */
-	for (parts = 1; parts < PARTS_MAX && due / parts > most; parts *= 2)
-		;
-	return parts;
 }
 
 static int publish(struct job *j, struct err *e)
@@ -486,22 +372,22 @@ static int publish(struct job *j, struct err *e)
 static int migrate_date(struct table *t, struct file_set *set, const struct date_rows *dr, int64_t cut,
 			struct err *e)
 {
-	struct job j = {.t = t, .set = set, .date = dr->date, .due = dr->due};
+	struct job j = {.t = t, .set = set, .due = dr->due};
 	int rc;
 
-	j.lo = day_start(dr->date);
-	j.hi = MIN(day_end(dr->date), cut - 1);
+	j.g = (struct gather){.table = t, .set = set, .date = dr->date, .lo = day_start(dr->date),
+			      .hi = MIN(day_end(dr->date), cut - 1),
+			      .parts = gather_parts(t, set, dr->date, dr->due)};
 	pthread_mutex_lock(&t->mu);
 	j.expired_before = t->meta.expired_before_ns;
 	pthread_mutex_unlock(&t->mu);
-	j.parts = parts_for(t, set, dr->date, dr->due);
-	j.add = calloc(set->n + j.parts + 1, sizeof *j.add);
+	j.add = calloc(set->n + j.g.parts + 1, sizeof *j.add);
 	j.drop = calloc(set->n + 1, sizeof *j.drop);
 	j.gone = calloc(set->n + 1, sizeof *j.gone);
 	rc = j.add && j.drop && j.gone ? table_field_ids(t, &j.fields, &j.field_n) : -ENOMEM;
 	if (rc < 0)
 		err_set(e, rc, "out of memory for migrating table '%s'", table_name(t));
-	for (uint32_t p = 0; p < j.parts && rc >= 0; p++)
+	for (uint32_t p = 0; p < j.g.parts && rc >= 0; p++)
 		rc = migrate_part(&j, p, e);
 	if (rc >= 0)
 		rc = plan_runs(&j, e);

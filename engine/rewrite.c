@@ -116,7 +116,8 @@ int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids
 	struct tile_summary sum;
 	struct arena a;
 	struct dims d;
-	char tmp[512], path[512], full_dir[400];
+	const char *base = r->base ? r->base : t->dir;
+	char tmp[640], path[896], full_dir[600];
 	int rc;
 
 	arena_init(&a, NULL);
@@ -144,7 +145,7 @@ int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids
 	r->meta.kind = r->kind;
 	r->meta.table_id = t->meta.id;
 
-	snprintf(full_dir, sizeof full_dir, "%s/%s", t->dir, r->dir);
+	snprintf(full_dir, sizeof full_dir, "%s/%s", base, r->dir);
 	rc = io_mkdirs(io, t->db->dirfd, full_dir);
 	if (rc < 0) {
 		err_set(e, rc, "cannot make '%s': %s", full_dir, strerror(-rc));
@@ -177,7 +178,7 @@ int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids
 	r->meta.t_max_ns = sum.t_max;
 	r->meta.created_ns = clock_now_ns();
 	name_file(r, r->meta.path, sizeof r->meta.path);
-	snprintf(path, sizeof path, "%s/%s", t->dir, r->meta.path);
+	snprintf(path, sizeof path, "%s/%s", base, r->meta.path);
 	FAULT("rewrite.rename");
 	rc = io->renameat(io, t->db->dirfd, tmp, t->db->dirfd, path);
 	if (rc >= 0)

@@ -1,0 +1,50 @@
+/*
+ * gather: what of a table has to be written together.
+ *
+ * A date's rows lie in tiles, and late ones of it in runs and in memory. Whoever writes that date (a
+ * migration, a snapshot) must know which runs hold rows of it, which tiles may hold an identity that
+ * comes again in them, and which series belong to which part. A struct gather is that question; it
+ * borrows all it points to.
+ */
+#ifndef TIDE_GATHER_H
+#define TIDE_GATHER_H
+
+#include "engine/internal.h"
+
+struct gather {
+	struct table *table;
+	const struct file_set *set;
+	const struct block_view *views; /* of memory; none for what only moves runs */
+	uint32_t view_n;
+	int32_t date;
+	int64_t lo, hi; /* times of late rows that are taken, inclusive; inside the date */
+	uint32_t parts; /* of the date */
+};
+
+static inline int64_t day_start(int32_t date)
+{
+	return date * NS_PER_DAY;
+}
+
+static inline int64_t day_end(int32_t date) /* its last nanosecond */
+{
+	return date >= INT64_MAX / NS_PER_DAY ? INT64_MAX : (date + 1) * NS_PER_DAY - 1;
+}
+
+/* Does the file hold late rows of the date? Only runs do. */
+bool gather_has_run(const struct gather *g, struct file *f);
+
+/* May the tile hold an identity that late rows bring? By series and time ranges: yes too often, never no. */
+int gather_meets_tile(const struct gather *g, struct tile *tile, struct err *e) must_check;
+
+/* In how many parts the date lies, or will lie with that many rows. */
+uint32_t gather_parts(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows);
+
+/* The bit set of the series of one part. *ret: given (free()). */
+int gather_part_series(const struct gather *g, uint32_t part, uint64_t **ret, uint32_t *ret_n) must_check;
+
+/* Where tiles of a part lie below a table: "magnetic/ts_date=2014-02-14/ts_part=00". */
+#define PART_DIR_MAX 64
+void gather_part_dir(char to[PART_DIR_MAX], int32_t date, uint32_t part);
+
+#endif
