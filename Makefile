@@ -41,7 +41,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash bench fuzz demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash damage bench fuzz demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -126,6 +126,10 @@ $(B)/tests/crash/%: tests/crash/%.c $(B)/libtidefs.a
 	@mkdir -p $(@D)
 	@echo "  CRASH $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
+
+## damage: every cut and every changed byte of logs, tiles and control files; check tries a sample
+damage: tests-build
+	$(Q)for t in wal_cuts damaged_log; do TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
 
 ## bench: load and query figures, printed as ratios in one run
 bench: all $(TOOLS)

@@ -2,24 +2,19 @@
  * fsck: a directory with two databases is built by the engine, one thing in a copy of it is damaged,
  * and what fsck says is held against what was done. After a repair the engine opens, a second check is
  * clean, and each row that did not lie in the damaged piece is there.
- *
- * Every row has a number of its own as its value, so that a set of bits says which there are.
  */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
-#include "engine/engine.h"
 #include "engine/fsck.h"
-#include "engine/scan.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/numbered.h"
 
-#define START    (INT64_C(1700000000) * NS_PER_S)
+#define START    NUMBERED_START
 #define DBS      2
 #define TABLES   2
 #define ROWS     50 /* a batch */
-#define VALUES   4096
 
 static const char *const db_names[DBS] = {"alpha", "beta"};
 static const char *const table_names[TABLES] = {"cpu", "mem"};
@@ -34,43 +29,12 @@ struct world {
 	uint32_t in_files[DBS][TABLES]; /* of those, the first so many are in runs and tiles */
 };
 
-static struct engine *open_engine(const char *path)
-{
-	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
-	struct engine *en;
-	struct err e = {0};
-	int rc = engine_open(path, &opt, &en, &e);
-
-	ck_assert_msg(rc >= 0, "engine_open: %s", err_text(&e, rc));
-	return en;
-}
-
 static void append(struct db *db, struct table *t, uint32_t *value, int64_t base, const char *host)
 {
-	struct series_set *set = table_series(t);
 	struct err e = {0};
-	struct batch b;
-	int64_t field = series_add_column(set, STR_LIT("v"), COLKIND_MEASURE, COL_BIGINT, &e);
-	int64_t dim = series_add_column(set, STR_LIT("host"), COLKIND_DIMENSION, COL_VARCHAR, &e);
-	struct dim_value dv = {(uint32_t)dim, str_from(host)};
-	int64_t id = series_intern(set, STR_LIT("m"), &dv, 1, &e);
+	int rc = numbered_append(db, t, value, ROWS, base, host, &e);
 
-	ck_assert(field >= 0 && dim >= 0 && id >= 0);
-	batch_init(&b);
-	for (int i = 0; i < ROWS; i++) {
-		ck_assert_int_ge(batch_reserve(&b), 0);
-		int slot = batch_col(&b, (uint32_t)field, COL_BIGINT);
-		ck_assert_int_ge(slot, 0);
-		b.series[b.n] = (uint32_t)id;
-		b.time_ns[b.n] = base + *value * NS_PER_MS;
-		b.cols[slot].col.i64[b.n] = (*value)++;
-		b.cols[slot].col.valid[b.n] = 1;
-		b.cols[slot].has_values = true;
-		b.n++;
-	}
-	int rc = db_append(db, &(struct table_batch){.table = t, .batch = &b}, 1, &e);
 	ck_assert_msg(rc >= 0, "append: %s", err_text(&e, rc));
-	batch_release(&b);
 }
 
 static void fill(struct db *db, struct table *t, uint32_t *value, uint32_t *in_files)
@@ -99,7 +63,7 @@ static void build(struct world *w)
 	w->dirfd = unit_dir(w->dir);
 	snprintf(w->path, sizeof w->path, "%s/data", w->dir);
 	clock_pin(START);
-	struct engine *en = open_engine(w->path);
+	struct engine *en = numbered_open(w->path);
 	for (int d = 0; d < DBS; d++) {
 		struct db *db;
 		ck_assert_int_ge(engine_db_create(en, str_from(db_names[d]), &db, &e), 0);
@@ -122,49 +86,17 @@ static void tear_down(struct world *w)
 
 /* ---- reading back ------------------------------------------------------------------------------------------ */
 
-struct seen {
-	uint32_t n;
-	bool has[VALUES];
-};
-
-/* false: could not be read; never a value that was not written, nor one twice. */
-static bool read_table(struct table *t, uint32_t written, struct seen *s)
-{
-	struct budget budget;
-	struct scan *scan;
-	struct scan_batch b;
-	struct err e = {0};
-	int64_t col = series_find_column(table_series(t), STR_LIT("v"));
-
-	*s = (struct seen){0};
-	if (col < 0)
-		return written == 0;
-	uint32_t c = (uint32_t)col;
-	budget_init(&budget, (size_t)1 << 28);
-	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &c, .col_count = 1};
-	int rc = scan_open(t, &spec, &budget, &scan, &e);
-	if (rc < 0)
-		return false;
-	while ((rc = scan_next(scan, &b, &e)) > 0)
-		for (uint32_t i = 0; i < b.n; i++) {
-			int64_t v = b.cols[0].i64[i];
-			ck_assert_msg(v >= 0 && v < written && !s->has[v], "value %lld", (long long)v);
-			s->has[v] = true;
-			s->n++;
-		}
-	scan_close(scan);
-	return rc == 0;
-}
-
 /* Rows that are there, in all; how many could not be read counts as missing. */
-static uint32_t count_missing(const struct world *w, int d, int t, struct seen *s)
+static uint32_t count_missing(const struct world *w, int d, int t, struct numbered_seen *s)
 {
-	struct engine *en = open_engine(w->path);
+	struct engine *en = numbered_open(w->path);
 	struct db *db = engine_db(en, str_from(db_names[d]));
 	struct table *table = db ? db_table(db, str_from(table_names[t])) : NULL;
 
-	*s = (struct seen){0};
-	if (table && !read_table(table, w->written[d][t], s))
+	struct err e = {0};
+
+	*s = (struct numbered_seen){0};
+	if (table && numbered_read(table, w->written[d][t], s, &e) < 0)
 		s->n = 0;
 	table_put(table);
 	db_put(db);
@@ -175,7 +107,7 @@ static uint32_t count_missing(const struct world *w, int d, int t, struct seen *
 static uint32_t count_all_missing(const struct world *w)
 {
 	uint32_t n = 0;
-	struct seen s;
+	struct numbered_seen s;
 
 	for (int d = 0; d < DBS; d++)
 		for (int t = 0; t < TABLES; t++)
@@ -306,7 +238,7 @@ START_TEST(busy_and_foreign_are_refused)
 
 	build(&w);
 	/* flock() is by open file: also against ourselves. */
-	struct engine *en = open_engine(w.path);
+	struct engine *en = numbered_open(w.path);
 	ck_assert_int_eq(fsck_run(w.path, &opt, &r, &e), -EBUSY);
 	engine_close(en);
 	ck_assert_int_eq(fsck_run(w.dir, &opt, &r, &e), -ENOTEMPTY);
@@ -335,7 +267,7 @@ START_TEST(lost_file)
 {
 	struct world w;
 	char path[512], name[256];
-	struct seen s;
+	struct numbered_seen s;
 	bool is_tile = _i & 1, is_missing = _i & 2, has_no_log = _i & 4;
 
 	build(&w);
@@ -363,7 +295,7 @@ START_TEST(torn_log)
 {
 	struct world w;
 	char log[512];
-	struct seen s;
+	struct numbered_seen s;
 
 	build(&w);
 	ask(log, sizeof log, "ls %s/db/alpha/wal/*.wal | tail -n 1", w.path);
@@ -398,7 +330,7 @@ START_TEST(hole_in_log)
 {
 	struct world w;
 	char log[512];
-	struct seen s;
+	struct numbered_seen s;
 	int64_t off[64];
 
 	build(&w);
@@ -419,7 +351,7 @@ START_TEST(hole_in_log)
 	ck_assert_uint_eq(count_missing(&w, 0, 0, &s), 0);
 	shell("ls %s/db/alpha/wal/damaged/*.wal >/dev/null", w.path);
 	/* And it takes rows again, which are there after the next opening. */
-	struct engine *en = open_engine(w.path);
+	struct engine *en = numbered_open(w.path);
 	struct db *db = engine_db(en, STR_LIT("alpha"));
 	struct table *t = db_table(db, STR_LIT("cpu"));
 	append(db, t, &w.written[0][0], START - 60 * NS_PER_S, "fresh");
@@ -476,7 +408,7 @@ START_TEST(damaged_catalogue)
 	struct world w;
 	struct found f;
 	char path[512], tile[512];
-	struct seen s;
+	struct numbered_seen s;
 
 	build(&w);
 	snprintf(path, sizeof path, "%s/db/alpha/catalog.sqlite", w.path);
