@@ -25,7 +25,6 @@
 #define TIDE_UNIT_H
 
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -147,41 +146,6 @@ static inline void unit_dir_remove(int fd, const char *path)
 {
 	close(fd);
 	nftw(path, unit_unlink_, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A copy of the directory `from`, files and directories only, as the new directory `to`. */
-static __attribute__((unused)) void unit_dir_copy(const char *from, const char *to)
-{
-	static char bytes[1 << 16];
-	char a[512], b[512];
-	struct dirent *d;
-	struct stat st;
-	DIR *dir = opendir(from);
-
-	if (!dir || mkdir(to, 0700) < 0)
-		abort();
-	while ((d = readdir(dir))) {
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
-			continue;
-		snprintf(a, sizeof a, "%s/%s", from, d->d_name);
-		snprintf(b, sizeof b, "%s/%s", to, d->d_name);
-		if (lstat(a, &st) < 0)
-			abort();
-		if (S_ISDIR(st.st_mode)) {
-			unit_dir_copy(a, b);
-			continue;
-		}
-		int in = open(a, O_RDONLY), out = open(b, O_WRONLY | O_CREAT | O_EXCL, 0600);
-		ssize_t n;
-		if (in < 0 || out < 0)
-			abort();
-		while ((n = read(in, bytes, sizeof bytes)) > 0)
-			if (write(out, bytes, (size_t)n) != n)
-				abort();
-		close(in);
-		close(out);
-	}
-	closedir(dir);
 }
 
 /* --- running --- */
