@@ -279,16 +279,23 @@ int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file
 /* Before the first scan_next(): of runs, only rows up to t_hi; of tiles, all the spec says. */
 void scan_limit_runs(struct scan *s, int64_t t_hi);
 
-/* rewrite.c: what a scan yields, written as one file. */
+/* rewrite.c: one new file, of what a scan yields or row by row. It counts once the catalogue names it. */
 struct rewrite {
 	struct table *table;
 	enum catalog_file_kind kind;
-	struct catalog_file meta; /* in: kind, seq, date, part(s); out: all but id */
+	struct catalog_file meta; /* in: generation, date, part(s), and by the end seq; out: all but id */
 	const char *dir;          /* below the table's, made where missing */
-	const char *base;         /* instead of the table's directory, below the cell; NULL: that */
+	struct writing *w;        /* between begin and finish or abort */
 };
 int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids, uint32_t field_n,
 		 struct tile **ret_tile, struct err *e); /* *ret_tile NULL: no rows, no file */
+
+/* The same by hand: begin; rows, series by series in file order, as tile_writer_rows(); finish or abort. */
+int rewrite_begin(struct rewrite *r, const uint32_t *field_ids, uint32_t field_n, struct err *e) must_check;
+int rewrite_rows(struct rewrite *r, uint32_t series_id, uint32_t n, const int64_t *time_ns, const struct col *cols,
+		 const int64_t *version, struct err *e) must_check;
+int rewrite_finish(struct rewrite *r, struct tile **ret_tile, struct err *e) must_check; /* over, also when it fails */
+void rewrite_abort(struct rewrite *r); /* also before begin and after finish */
 
 /* settings.c */
 void settings_init(struct settings *s);

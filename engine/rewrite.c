@@ -1,7 +1,7 @@
 /*
- * rewrite: what a scan yields, written as one run or tile.
+ * rewrite: one new run or tile, of what a scan yields or of rows as they come.
  *
- * Sealing, migrating and merging all end here: temporary file, fsync, rename, fsync of the directory.
+ * Sealing, migrating, merging and restoring all end here: temporary file, fsync, rename, fsync of the directory.
  * The catalogue transaction that makes the file count is the caller's; a file that never got one is
  * an orphan and swept when the table is opened next.
  */
@@ -53,37 +53,6 @@ static void dims_load(struct dims *d, const struct series_set *set, uint32_t ser
 	}
 }
 
-static int write_rows(struct tile_writer *w, struct scan *scan, const struct series_set *set, struct dims *d,
-		      uint32_t field_n, struct col *slice, struct err *e)
-{
-	struct scan_batch b;
-	uint32_t current = SERIES_NONE;
-	int rc;
-
-	while ((rc = scan_next(scan, &b, e)) > 0) {
-		for (uint32_t r = 0; r < b.run_count; r++) {
-			const struct scan_run *run = &b.runs[r];
-			if (run->series_id != current) {
-				current = run->series_id;
-				dims_load(d, set, current);
-				rc = tile_writer_series(w, current, series_measure(set, current), d->values, e);
-				if (rc < 0)
-					return rc;
-			}
-			for (uint32_t c = 0; c < field_n; c++) {
-				slice[c] = b.cols[c];
-				slice[c].data = (char *)b.cols[c].data + run->start * coltype_size(b.cols[c].type);
-				if (slice[c].valid)
-					slice[c].valid += run->start;
-			}
-			rc = tile_writer_rows(w, run->count, b.time_ns + run->start, slice, NULL, e);
-			if (rc < 0)
-				return rc;
-		}
-	}
-	return rc;
-}
-
 /* "20140214T143000Z": what a file name says about its times, to the second. */
 static void stamp(char *to, size_t cap, int64_t ns)
 {
@@ -106,94 +75,201 @@ static void name_file(struct rewrite *r, char *to, size_t cap)
 	snprintf(to, cap, "%s/%s_%s_%06llu.parquet", r->dir, t0, t1, (unsigned long long)m->generation);
 }
 
-int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids, uint32_t field_n,
-		 struct tile **ret_tile, struct err *e)
-{
-	struct table *t = r->table;
-	const struct io *io = t->db->en->io;
-	const struct series_set *set = t->series;
-	struct tile_writer *w = NULL;
-	struct tile_summary sum;
-	struct arena a;
-	struct dims d;
-	const char *base = r->base ? r->base : t->dir;
-	char tmp[640], path[896], full_dir[600];
-	int rc;
+/* ---- writing ------------------------------------------------------------------------------------------ */
 
-	arena_init(&a, NULL);
-	struct tile_field *fields = arena_array(&a, struct tile_field, field_n + 1);
-	struct col *slice = arena_zarray(&a, struct col, field_n + 1);
-	if (!fields || !slice || dims_init(&d, set, &a) < 0) {
-		rc = err_set(e, -ENOMEM, "out of memory for writing a file of table '%s'", table_name(t));
-		goto out;
-	}
+struct writing {
+	struct arena arena;
+	struct dims dims;
+	struct tile_spec spec;
+	struct tile_writer *writer;
+	uint32_t series; /* that rows come for */
+	uint64_t rows;
+	char dir[400], tmp[512];
+};
+
+static void writing_free(struct rewrite *r)
+{
+	if (r->w)
+		arena_release(&r->w->arena);
+	free(r->w);
+	r->w = NULL;
+}
+
+void rewrite_abort(struct rewrite *r)
+{
+	if (r->w)
+		tile_writer_abort(r->w->writer);
+	writing_free(r);
+}
+
+static int out_of_memory(const struct rewrite *r, struct err *e)
+{
+	return err_set(e, -ENOMEM, "out of memory for writing a file of table '%s'", table_name(r->table));
+}
+
+static int make_spec(struct rewrite *r, const uint32_t *field_ids, uint32_t field_n)
+{
+	const struct series_set *set = r->table->series;
+	struct writing *w = r->w;
+	struct tile_field *fields = arena_array(&w->arena, struct tile_field, field_n + 1);
+
+	if (!fields || dims_init(&w->dims, set, &w->arena) < 0)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < field_n; i++) {
 		const struct column *c = series_column(set, field_ids[i]);
 		fields[i] = (struct tile_field){c->name, c->id, c->type};
 	}
-	struct tile_spec spec = {
-		.seq_lo = r->meta.seq_lo,
-		.seq_hi = r->meta.seq_hi,
+	w->spec = (struct tile_spec){
 		.generation = r->meta.generation,
 		.codec = r->kind == CATALOG_TILE ? TILE_CODEC_ZSTD : TILE_CODEC_NONE,
 		.fields = fields,
 		.field_count = field_n,
-		.dims = d.names,
-		.dim_count = d.n,
+		.dims = w->dims.names,
+		.dim_count = w->dims.n,
 	};
-	memcpy(spec.table_uuid, t->meta.uuid, sizeof spec.table_uuid);
-	r->meta.kind = r->kind;
-	r->meta.table_id = t->meta.id;
+	memcpy(w->spec.table_uuid, r->table->meta.uuid, sizeof w->spec.table_uuid);
+	return 0;
+}
 
-	snprintf(full_dir, sizeof full_dir, "%s/%s", base, r->dir);
-	rc = io_mkdirs(io, t->db->dirfd, full_dir);
+int rewrite_begin(struct rewrite *r, const uint32_t *field_ids, uint32_t field_n, struct err *e)
+{
+	struct table *t = r->table;
+	const struct io *io = t->db->en->io;
+	struct writing *w = calloc(1, sizeof *w);
+	int rc;
+
+	r->w = w;
+	if (!w)
+		return out_of_memory(r, e);
+	arena_init(&w->arena, NULL);
+	w->series = SERIES_NONE;
+	rc = make_spec(r, field_ids, field_n);
 	if (rc < 0) {
-		err_set(e, rc, "cannot make '%s': %s", full_dir, strerror(-rc));
-		goto out;
+		writing_free(r);
+		return out_of_memory(r, e);
 	}
-	snprintf(tmp, sizeof tmp, "%s/.%llu.tmp", full_dir, (unsigned long long)r->meta.generation);
-	io->unlinkat(io, t->db->dirfd, tmp, 0); /* of an attempt that failed */
-	rc = tile_writer_create(io, t->db->dirfd, tmp, &spec, &w, e);
-	if (rc >= 0)
-		rc = write_rows(w, scan, set, &d, field_n, slice, e);
-	if (rc < 0) {
-		tile_writer_abort(w);
-		goto out;
-	}
-	struct scan_stats stats;
-	scan_stats(scan, &stats);
-	if (!stats.rows) {
-		tile_writer_abort(w);
-		*ret_tile = NULL;
-		goto out;
-	}
-	FAULT("rewrite.finish");
-	rc = tile_writer_finish(w, &sum, e);
+	snprintf(w->dir, sizeof w->dir, "%s/%s", t->dir, r->dir);
+	rc = io_mkdirs(io, t->db->dirfd, w->dir);
 	if (rc < 0)
-		goto out;
-	r->meta.rows = sum.rows;
-	r->meta.bytes = sum.file_bytes;
-	r->meta.values = sum.value_count;
-	r->meta.t_min_ns = sum.t_min;
-	r->meta.t_max_ns = sum.t_max;
-	r->meta.created_ns = clock_now_ns();
+		err_set(e, rc, "cannot make '%s': %s", w->dir, strerror(-rc));
+	if (rc >= 0) {
+		snprintf(w->tmp, sizeof w->tmp, "%s/.%llu.tmp", w->dir, (unsigned long long)r->meta.generation);
+		io->unlinkat(io, t->db->dirfd, w->tmp, 0); /* of an attempt that failed */
+		rc = tile_writer_create(io, t->db->dirfd, w->tmp, &w->spec, &w->writer, e);
+	}
+	if (rc < 0)
+		writing_free(r);
+	return rc;
+}
+
+int rewrite_rows(struct rewrite *r, uint32_t series_id, uint32_t n, const int64_t *time_ns, const struct col *cols,
+		 const int64_t *version, struct err *e)
+{
+	struct writing *w = r->w;
+	const struct series_set *set = r->table->series;
+
+	if (series_id != w->series) {
+		dims_load(&w->dims, set, series_id);
+		int rc = tile_writer_series(w->writer, series_id, series_measure(set, series_id), w->dims.values, e);
+		if (rc < 0)
+			return rc;
+		w->series = series_id;
+	}
+	w->rows += n;
+	return tile_writer_rows(w->writer, n, time_ns, cols, version, e);
+}
+
+/* Under its name, and open. */
+static int put_in_place(struct rewrite *r, struct tile **ret_tile, struct err *e)
+{
+	struct table *t = r->table;
+	const struct io *io = t->db->en->io;
+	char path[512];
+
 	name_file(r, r->meta.path, sizeof r->meta.path);
-	snprintf(path, sizeof path, "%s/%s", base, r->meta.path);
+	snprintf(path, sizeof path, "%s/%s", t->dir, r->meta.path);
 	FAULT("rewrite.rename");
-	rc = io->renameat(io, t->db->dirfd, tmp, t->db->dirfd, path);
+	int rc = io->renameat(io, t->db->dirfd, r->w->tmp, t->db->dirfd, path);
 	if (rc >= 0)
 		rc = io_sync_parent(io, t->db->dirfd, path);
-	if (rc < 0) {
+	if (rc < 0)
 		err_set(e, rc, "cannot publish '%s': %s", path, strerror(-rc));
-		goto unlink;
+	else
+		rc = tile_open(io, t->db->dirfd, path, ret_tile, e);
+	if (rc < 0) {
+		io->unlinkat(io, t->db->dirfd, r->w->tmp, 0);
+		io->unlinkat(io, t->db->dirfd, path, 0);
 	}
-	rc = tile_open(io, t->db->dirfd, path, ret_tile, e);
-	if (rc >= 0)
-		goto out;
-unlink:
-	io->unlinkat(io, t->db->dirfd, tmp, 0);
-	io->unlinkat(io, t->db->dirfd, path, 0);
-out:
-	arena_release(&a);
 	return rc;
+}
+
+int rewrite_finish(struct rewrite *r, struct tile **ret_tile, struct err *e)
+{
+	struct writing *w = r->w;
+	struct tile_summary sum;
+	int rc;
+
+	if (!w->rows) {
+		rewrite_abort(r);
+		*ret_tile = NULL;
+		return 0;
+	}
+	/* Known by now at the latest: the file does not say it before its end. */
+	w->spec.seq_lo = r->meta.seq_lo;
+	w->spec.seq_hi = r->meta.seq_hi;
+	r->meta.kind = r->kind;
+	r->meta.table_id = r->table->meta.id;
+	FAULT("rewrite.finish");
+	rc = tile_writer_finish(w->writer, &sum, e);
+	if (rc >= 0) {
+		r->meta.rows = sum.rows;
+		r->meta.bytes = sum.file_bytes;
+		r->meta.values = sum.value_count;
+		r->meta.t_min_ns = sum.t_min;
+		r->meta.t_max_ns = sum.t_max;
+		r->meta.created_ns = clock_now_ns();
+		rc = put_in_place(r, ret_tile, e);
+	}
+	writing_free(r);
+	return rc;
+}
+
+static int write_scan(struct rewrite *r, struct scan *scan, uint32_t field_n, struct err *e)
+{
+	struct col *slice = arena_zarray(&r->w->arena, struct col, field_n + 1);
+	struct scan_batch b;
+	int rc;
+
+	if (!slice)
+		return out_of_memory(r, e);
+	while ((rc = scan_next(scan, &b, e)) > 0) {
+		for (uint32_t k = 0; k < b.run_count; k++) {
+			const struct scan_run *run = &b.runs[k];
+			for (uint32_t c = 0; c < field_n; c++) {
+				slice[c] = b.cols[c];
+				slice[c].data = (char *)b.cols[c].data + run->start * coltype_size(b.cols[c].type);
+				if (slice[c].valid)
+					slice[c].valid += run->start;
+			}
+			rc = rewrite_rows(r, run->series_id, run->count, b.time_ns + run->start, slice, NULL, e);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return rc;
+}
+
+int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids, uint32_t field_n,
+		 struct tile **ret_tile, struct err *e)
+{
+	int rc = rewrite_begin(r, field_ids, field_n, e);
+
+	if (rc < 0)
+		return rc;
+	rc = write_scan(r, scan, field_n, e);
+	if (rc < 0) {
+		rewrite_abort(r);
+		return rc;
+	}
+	return rewrite_finish(r, ret_tile, e);
 }
