@@ -583,9 +583,9 @@ int feed_point(struct feed *f, const struct point *pt, struct feed_row *ret, siz
 		rc = resolve(f, t, pt, ret_at, e);
 	if (rc < 0)
 		return rc;
-	int64_t series = series_intern(t->series, pt->measure, f->dims, pt->tag_count, e);
+	int64_t series = series_intern(t->series, pt->measure, MEASURE_MULTI, f->dims, pt->tag_count, e);
 	if (series < 0)
-		return series == -E2BIG ? -EINVAL : (int)series;
+		return series == -E2BIG || series == -EEXIST ? -EINVAL : (int)series;
 	t->measure_ok = (uint32_t)series;
 
 	rc = feed_room(f, t, e);

@@ -36,6 +36,7 @@ int series_set_create(struct series_set **ret)
 	s->columns.elem_bytes = sizeof(struct column_slot);
 	s->series.elem_bytes = sizeof(struct entry *);
 	s->shapes.elem_bytes = sizeof(struct shape);
+	s->measure_types.elem_bytes = sizeof(uint8_t);
 	names_init(&s->measures);
 	*ret = s;
 	return 0;
@@ -52,6 +53,7 @@ void series_set_destroy(struct series_set *s)
 		free(d);
 	}
 	names_release(&s->measures);
+	segs_release(&s->measure_types);
 	segs_release(&s->columns);
 	segs_release(&s->series);
 	segs_release(&s->shapes);
@@ -171,6 +173,27 @@ uint32_t entry_push(struct series_set *s, uint32_t shape, uint32_t measure, cons
 	return id;
 }
 
+/* ---- measure names ------------------------------------------------------------------------------ */
+
+const char *measure_type_name(enum measure_type t)
+{
+	return t == MEASURE_MULTI ? "multi" : coltype_name((enum coltype)t);
+}
+
+int measure_reserve(struct series_set *s)
+{
+	int rc = segs_reserve(&s->measure_types, 1);
+
+	return rc < 0 ? rc : names_reserve(&s->measures);
+}
+
+uint32_t measure_push(struct series_set *s, struct str name, enum measure_type type, uint32_t hash)
+{
+	*(uint8_t *)segs_at(&s->measure_types, segs_count(&s->measure_types)) = (uint8_t)type;
+	segs_publish(&s->measure_types);
+	return names_add(&s->measures, &s->text, name, hash);
+}
+
 /* ---- interning -------------------------------------------------------------------------------- */
 
 /*
@@ -181,6 +204,7 @@ uint32_t entry_push(struct series_set *s, uint32_t shape, uint32_t measure, cons
 
 struct request {
 	struct str measure;
+	enum measure_type type;
 	uint32_t measure_hash, shape_hash;
 	uint32_t n;
 	struct dim_value *dims;
@@ -272,7 +296,7 @@ static int reserve_all(struct series_set *s, const struct request *q, const stru
 	if (rc == 0 && f->shape < 0)
 		rc = shape_reserve(s);
 	if (rc == 0 && f->measure < 0)
-		rc = names_reserve(&s->measures);
+		rc = measure_reserve(s);
 	for (uint32_t i = 0; rc == 0 && i < q->n; i++) {
 		if (q->codes[i] != CODE_NEW)
 			continue;
@@ -290,7 +314,7 @@ static int reserve_all(struct series_set *s, const struct request *q, const stru
 static uint32_t add_all(struct series_set *s, struct request *q, struct found *f)
 {
 	if (f->measure < 0)
-		f->measure = names_add(&s->measures, &s->text, q->measure, q->measure_hash);
+		f->measure = measure_push(s, q->measure, q->type, q->measure_hash);
 	if (f->shape < 0)
 		f->shape = shape_push(s, q->cols, q->n, q->shape_hash);
 	for (uint32_t i = 0; i < q->n; i++)
@@ -301,24 +325,30 @@ static uint32_t add_all(struct series_set *s, struct request *q, struct found *f
 	return entry_push(s, (uint32_t)f->shape, (uint32_t)f->measure, q->codes, q->n, hash);
 }
 
-int64_t series_intern(struct series_set *s, struct str measure, const struct dim_value *dims,
-		      uint32_t n, struct err *e)
+static bool is_bound_otherwise(const struct series_set *s, const struct request *q, const struct found *f)
+{
+	return f->measure >= 0 && measure_type_at(s, (uint32_t)f->measure) != q->type;
+}
+
+int64_t series_intern(struct series_set *s, struct str measure, enum measure_type type,
+		      const struct dim_value *dims, uint32_t n, struct err *e)
 {
 	struct request q;
 	int rc = request_init(&q, s, measure, dims, n);
 
 	if (rc < 0)
 		return err_set(e, rc, "series: out of memory");
+	q.type = type;
 	pthread_rwlock_rdlock(&s->lock);
 	struct found f = look_up(s, &q);
 	pthread_rwlock_unlock(&s->lock);
 
-	int64_t id = f.id;
-	if (id < 0) {
+	int64_t id = is_bound_otherwise(s, &q, &f) ? -EEXIST : f.id;
+	if (id == -1) {
 		pthread_rwlock_wrlock(&s->lock);
 		f = look_up(s, &q); /* another thread may have made it meanwhile */
-		id = f.id;
-		if (id < 0) {
+		id = is_bound_otherwise(s, &q, &f) ? -EEXIST : f.id;
+		if (id == -1) {
 			rc = reserve_all(s, &q, &f);
 			id = rc < 0 ? rc : (int64_t)add_all(s, &q, &f);
 		}
@@ -327,6 +357,10 @@ int64_t series_intern(struct series_set *s, struct str measure, const struct dim
 	free(q.heap);
 	if (id == -E2BIG)
 		err_set(e, -E2BIG, "this table has no room for another series");
+	else if (id == -EEXIST)
+		err_set(e, -EEXIST, "measure name '%.*s' is bound to %s in this table, and a %s record was offered",
+			STR_FMT(measure), measure_type_name(measure_type_at(s, (uint32_t)f.measure)),
+			measure_type_name(type));
 	else if (id < 0)
 		err_set(e, (int)id, "series: out of memory");
 	return id;
@@ -342,6 +376,11 @@ uint32_t series_count(const struct series_set *s)
 uint32_t series_measure_code(const struct series_set *s, uint32_t id)
 {
 	return series_entry(s, id)->measure;
+}
+
+enum measure_type series_measure_type(const struct series_set *s, uint32_t code)
+{
+	return measure_type_at(s, code);
 }
 
 struct str series_measure(const struct series_set *s, uint32_t id)
@@ -405,7 +444,7 @@ size_t series_bytes(const struct series_set *s)
 	pthread_rwlock_rdlock((pthread_rwlock_t *)&s->lock);
 	size_t n = sizeof *s + s->columns.bytes + s->series.bytes + s->shapes.bytes +
 		   idx_bytes(&s->by_column_name) + idx_bytes(&s->by_key) + idx_bytes(&s->by_shape) +
-		   names_bytes(&s->measures) + s->text.bytes + s->entries.bytes;
+		   names_bytes(&s->measures) + s->measure_types.bytes + s->text.bytes + s->entries.bytes;
 	for (uint32_t i = 0; i < segs_count(&s->columns); i++)
 		if (column_slot(s, i)->dict)
 			n += sizeof(struct names) + names_bytes(column_slot(s, i)->dict);

@@ -74,6 +74,25 @@ int series_check_measure_name(struct str name, struct err *e) must_check;
 
 /* ---- series ------------------------------------------------------------------------------- */
 
+/*
+ * What the records of a measure name hold: one value of a type, or (MULTI) any columns. Each measure
+ * name of a table is bound to one of them when it is first used. The numbers are stored in the log and
+ * in the series file: never change one.
+ */
+enum measure_type {
+	MEASURE_BIGINT = COL_BIGINT,
+	MEASURE_DOUBLE = COL_DOUBLE,
+	MEASURE_BOOLEAN = COL_BOOLEAN,
+	MEASURE_VARCHAR = COL_VARCHAR,
+	MEASURE_MULTI = 6,
+};
+
+const char *measure_type_name(enum measure_type t); /* "bigint", ..., "multi" */
+static inline bool measure_type_known(unsigned t)
+{
+	return (t >= MEASURE_BIGINT && t <= MEASURE_VARCHAR) || t == MEASURE_MULTI;
+}
+
 struct dim_value {
 	uint32_t col_id;
 	struct str value;
@@ -83,13 +102,17 @@ uint32_t series_count(const struct series_set *s);
 
 /*
  * The series with this measure name and these dimensions, made where new. dims in any order, no
- * column twice, values not empty. Returns its id, or <0 (-E2BIG, -ENOMEM).
+ * column twice, values not empty. Returns its id, or <0 (-E2BIG, -ENOMEM; -EEXIST: the measure name is
+ * bound to another type).
  */
-int64_t series_intern(struct series_set *s, struct str measure, const struct dim_value *dims,
-		      uint32_t n, struct err *e);
+int64_t series_intern(struct series_set *s, struct str measure, enum measure_type type,
+		      const struct dim_value *dims, uint32_t n, struct err *e);
 
 struct str series_measure(const struct series_set *s, uint32_t id);
 uint32_t series_measure_code(const struct series_set *s, uint32_t id);
+
+/* What the measure name of that code is bound to. */
+enum measure_type series_measure_type(const struct series_set *s, uint32_t code);
 
 /* Code of the series' value in that dimension, or DIM_ABSENT. */
 uint32_t series_dim_code(const struct series_set *s, uint32_t id, uint32_t col_id);

@@ -68,7 +68,10 @@ static void put_series(const struct series_set *s, uint32_t id, enum log_kind k,
 		for (uint32_t i = 0; i < sh->n; i++)
 			buf_put_varint(out, sh->cols[i]);
 	}
-	put_name(out, &w->measures, en->measure, k);
+	if (put_reference(out, en->measure, &w->measures.next[k])) {
+		buf_put_str(out, names_at(&s->measures, en->measure));
+		buf_put_u8(out, (uint8_t)measure_type_at(s, en->measure));
+	}
 	for (uint32_t i = 0; i < sh->n; i++)
 		put_name(out, column_slot(s, sh->cols[i])->dict, en->codes[i], k);
 }
@@ -201,8 +204,8 @@ static int64_t get_reference(struct cur *c, uint32_t known, bool *ret_defines)
 	return (int64_t)(r >> 1);
 }
 
-static int get_name(struct series_set *s, struct names *d, struct cur *c, bool may_be_empty,
-		    uint32_t *ret)
+/* A dimension's value. */
+static int get_value(struct series_set *s, struct names *d, struct cur *c, uint32_t *ret)
 {
 	bool defines;
 	int64_t code = get_reference(c, segs_count(&d->names), &defines);
@@ -214,7 +217,7 @@ static int get_name(struct series_set *s, struct names *d, struct cur *c, bool m
 	if (!defines)
 		return 0;
 	struct str text = cur_str(c);
-	if (c->bad || (!text.len && !may_be_empty) || text.len > UINT32_MAX)
+	if (c->bad || !text.len || text.len > UINT32_MAX)
 		return -EBADMSG;
 	if (code < segs_count(&d->names))
 		return str_eq(names_at(d, (uint32_t)code), text) ? 0 : -EBADMSG;
@@ -224,6 +227,35 @@ static int get_name(struct series_set *s, struct names *d, struct cur *c, bool m
 	if ((rc = names_reserve(d)) < 0 || (rc = pool_reserve(&s->text, text.len)) < 0)
 		return rc;
 	names_add(d, &s->text, text, hash);
+	return 0;
+}
+
+static int get_measure(struct series_set *s, struct cur *c, uint32_t *ret)
+{
+	bool defines;
+	int64_t code = get_reference(c, segs_count(&s->measures.names), &defines);
+	int rc;
+
+	if (code < 0)
+		return -EBADMSG;
+	*ret = (uint32_t)code;
+	if (!defines)
+		return 0;
+	struct str text = cur_str(c);
+	unsigned type = cur_u8(c);
+	if (c->bad || text.len > UINT32_MAX || !measure_type_known(type))
+		return -EBADMSG;
+	if (code < segs_count(&s->measures.names))
+		return str_eq(names_at(&s->measures, (uint32_t)code), text) &&
+				       measure_type_at(s, (uint32_t)code) == type
+			       ? 0
+			       : -EBADMSG;
+	uint32_t hash = hash32(s, text.ptr, text.len);
+	if (names_find(&s->measures, text, hash) >= 0)
+		return -EBADMSG;
+	if ((rc = measure_reserve(s)) < 0 || (rc = pool_reserve(&s->text, text.len)) < 0)
+		return rc;
+	measure_push(s, text, (enum measure_type)type, hash);
 	return 0;
 }
 
@@ -274,12 +306,12 @@ static int replay_one(struct series_set *s, uint64_t id, struct cur *c, struct r
 	int rc = get_shape(s, c, t->cols, &shape);
 
 	if (rc == 0)
-		rc = get_name(s, &s->measures, c, true, &measure);
+		rc = get_measure(s, c, &measure);
 	if (rc < 0)
 		return rc;
 	const struct shape *sh = series_shape(s, shape);
 	for (uint32_t i = 0; i < sh->n; i++) {
-		rc = get_name(s, column_slot(s, sh->cols[i])->dict, c, false, &t->codes[i]);
+		rc = get_value(s, column_slot(s, sh->cols[i])->dict, c, &t->codes[i]);
 		if (rc < 0)
 			return rc;
 	}

@@ -13,6 +13,7 @@
  *	series[id] -> entry: shape id, measure code, one code per dimension of the shape   48 bytes
  *	shapes[id] -> the sorted column ids that many series share
  *	column.dict.names[code] -> text of a dimension's value, once per value
+ *	measures.names[code], measure_types[code] -> text of a measure name, and what it is bound to
  *
  * Publication. Entries are built completely, then a count is stored with release order. Whoever
  * learnt an id (from a count, under the lock, from a row) may read that entry without the lock: it
@@ -138,6 +139,7 @@ struct series_set {
 	struct idx by_key;
 	struct idx by_shape;
 	struct names measures;
+	struct segs measure_types; /* uint8_t, one a measure name: published before its name */
 	struct pool text;
 	struct pool entries; /* entries and shapes; 8-aligned */
 
@@ -171,7 +173,16 @@ static inline uint32_t hash32(const struct series_set *s, const void *p, size_t 
 	return (uint32_t)(h ^ h >> 32);
 }
 
+static inline enum measure_type measure_type_at(const struct series_set *s, uint32_t code)
+{
+	return *(const uint8_t *)segs_at(&s->measure_types, code);
+}
+
 /* Below: the caller holds the lock for writing. */
+
+/* Room for one more measure name; then, with room for its text, the name itself: its code. */
+int measure_reserve(struct series_set *s);
+uint32_t measure_push(struct series_set *s, struct str name, enum measure_type type, uint32_t hash);
 
 /* -EINVAL and a sentence where the name breaks the rules for that kind and type. */
 int column_check(struct str name, enum colkind kind, enum coltype type, struct err *e);

@@ -205,12 +205,8 @@ static int describe(struct bind *b, const struct ast_stmt *s, struct plan **ret)
 struct measure {
 	struct str name;
 	uint32_t code;
-	bool *dims;      /* by column id: seen with this measure */
-	uint32_t *some;  /* a few of its series, to look at their rows */
-	uint32_t some_n;
+	bool *dims; /* by column id: seen with this measure */
 };
-
-#define MEASURE_LOOK 8 /* series looked into, at most, for the type of a measure */
 
 static int measure_by_name(const void *a, const void *b)
 {
@@ -227,9 +223,9 @@ static int collect_measures(struct bind *b, const struct series_set *set, uint32
 		return bind_nomem(b);
 	for (uint32_t i = 0; i < n; i++) {
 		m[i].name = series_dict_value(set, SERIES_MEASURE, i);
+		m[i].code = i;
 		m[i].dims = arena_zarray(b->arena, bool, columns + 1);
-		m[i].some = arena_array(b->arena, uint32_t, MEASURE_LOOK);
-		if (!m[i].dims || !m[i].some)
+		if (!m[i].dims)
 			return bind_nomem(b);
 	}
 	for (uint32_t id = 0; id < series; id++) {
@@ -242,57 +238,9 @@ static int collect_measures(struct bind *b, const struct series_set *set, uint32
 			    series_dim_code(set, id, k) != DIM_ABSENT)
 				m[code].dims[k] = true;
 		}
-		if (m[code].some_n < MEASURE_LOOK)
-			m[code].some[m[code].some_n++] = id;
 	}
 	*ret = m;
 	*ret_n = n;
-	return 0;
-}
-
-/* The measure_value column that a row of this series fills; -1: none, it is a multi-measure. */
-static int look_at_rows(struct bind *b, struct table *t, uint32_t series, const uint32_t *cols, uint32_t n, int *ret)
-{
-	uint64_t *bits = arena_zarray(b->arena, uint64_t, series / 64 + 1);
-	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = cols, .col_count = n,
-				 .series = bits, .series_count = series + 1};
-	struct scan *scan;
-	struct scan_batch batch;
-	int rc;
-
-	if (!bits)
-		return bind_nomem(b);
-	bits[series / 64] = UINT64_C(1) << series % 64;
-	rc = scan_open(t, &spec, b->exec->budget, &scan, b->e);
-	if (rc < 0)
-		return rc;
-	rc = scan_next(scan, &batch, b->e);
-	*ret = -1;
-	for (uint32_t i = 0; rc > 0 && i < n && *ret < 0; i++) {
-		for (uint32_t k = 0; k < batch.n && *ret < 0; k++) {
-			if (!batch.cols[i].valid || batch.cols[i].valid[k])
-				*ret = (int)i;
-		}
-	}
-	scan_close(scan);
-	return rc;
-}
-
-/*
- * A measure's type is no property of its series, so where a table has both kinds of records, or several
- * measure_value columns, a few of its rows tell.
- */
-static int measure_type(struct bind *b, struct table *t, const struct measure *m, const uint32_t *values,
-			uint32_t value_n, bool has_multi, struct str *ret)
-{
-	const struct series_set *set = table_series(t);
-	int at = value_n == 1 && !has_multi ? 0 : -1, rc = 0;
-
-	for (uint32_t i = 0; at < 0 && value_n && i < m->some_n && rc >= 0; i++)
-		rc = look_at_rows(b, t, m->some[i], values, value_n, &at);
-	if (rc < 0)
-		return rc;
-	*ret = at < 0 ? STR_LIT("multi") : str_from(coltype_name(series_column(set, values[at])->type));
 	return 0;
 }
 
@@ -342,8 +290,7 @@ static int show_measures(struct bind *b, const struct ast_stmt *s, struct plan *
 	struct series_set *set;
 	struct measure *m = NULL;
 	struct rows r;
-	uint32_t columns, n = 0, value_n = 0, *values;
-	bool has_multi = false;
+	uint32_t columns, n = 0;
 	int rc = rows_init(&r, b, names, 3);
 
 	if (rc >= 0)
@@ -352,27 +299,17 @@ static int show_measures(struct bind *b, const struct ast_stmt *s, struct plan *
 		return rc;
 	set = table_series(t);
 	columns = series_column_count(set);
-	values = arena_array(b->arena, uint32_t, columns + 1);
-	if (!values)
-		return bind_nomem(b);
-	for (uint32_t k = 0; k < columns; k++) {
-		if (series_column(set, k)->kind == COLKIND_MEASURE_VALUE)
-			values[value_n++] = k;
-		has_multi |= series_column(set, k)->kind == COLKIND_MEASURE;
-	}
 	rc = collect_measures(b, set, columns, &m, &n);
 	if (rc < 0)
 		return rc;
 	qsort(m, n, sizeof(*m), measure_by_name);
 	for (uint32_t i = 0; i < n; i++) {
-		struct str cells[3] = {m[i].name};
+		struct str cells[3] = {m[i].name, str_from(measure_type_name(series_measure_type(set, m[i].code)))};
 
 		rc = is_like(b, s->like, m[i].name);
 		if (rc == 0)
 			continue;
 		if (rc > 0)
-			rc = measure_type(b, t, &m[i], values, value_n, has_multi, &cells[1]);
-		if (rc >= 0)
 			rc = measure_dims(b, set, columns, &m[i], &cells[2]);
 		if (rc >= 0)
 			rc = rows_add(&r, cells);

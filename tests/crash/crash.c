@@ -91,7 +91,7 @@ static void open_world(struct world *w, bool background)
 	for (uint32_t i = 0; i < WRITERS; i++) {
 		char name[2] = {(char)('a' + i), 0};
 		struct dim_value d = {(uint32_t)host, str_from(name)};
-		int64_t id = series_intern(set, STR_LIT("m"), &d, 1, &e);
+		int64_t id = series_intern(set, STR_LIT("m"), MEASURE_MULTI, &d, 1, &e);
 		if (id < 0)
 			die("series", &e, (int)id);
 		w->ids[i] = (uint32_t)id;

@@ -41,7 +41,7 @@ static __attribute__((unused)) int numbered_append(struct db *db, struct table *
 	int64_t field = series_add_column(set, STR_LIT("v"), COLKIND_MEASURE, COL_BIGINT, e);
 	int64_t dim = series_add_column(set, STR_LIT("host"), COLKIND_DIMENSION, COL_VARCHAR, e);
 	struct dim_value dv = {(uint32_t)dim, str_from(host)};
-	int64_t id = series_intern(set, STR_LIT("m"), &dv, 1, e);
+	int64_t id = series_intern(set, STR_LIT("m"), MEASURE_MULTI, &dv, 1, e);
 
 	ck_assert(field >= 0 && dim >= 0 && id >= 0);
 	batch_init(&b);

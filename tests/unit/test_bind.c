@@ -57,7 +57,7 @@ static void fill(struct db *db)
 	for (int s = 0; s < 3; s++) {
 		const char *names[] = {"a", "b", "c"}, *regions[] = {"north", "south", "south"};
 		struct dim_value dims[] = {{station, str_from(names[s])}, {region, str_from(regions[s])}};
-		int64_t id = series_intern(table_series(table), STR_LIT("w"), dims, 2, &e);
+		int64_t id = series_intern(table_series(table), STR_LIT("w"), MEASURE_MULTI, dims, 2, &e);
 
 		for (int i = 0; i < 4; i++)
 			put(&b, (uint32_t)id, NOW - (4 - i) * 60 * NS_PER_S, temp, hum, 10 * s + i + 0.5,

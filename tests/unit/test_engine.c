@@ -127,7 +127,7 @@ static void world_open_with(struct world *w, const struct engine_options *opt)
 		dims[n++] = (struct dim_value){(uint32_t)ca, str_from(a)};
 		if (s / 7)
 			dims[n++] = (struct dim_value){(uint32_t)cb, str_from(b)};
-		int64_t id = series_intern(set, STR_LIT("m"), dims, n, &e);
+		int64_t id = series_intern(set, STR_LIT("m"), MEASURE_MULTI, dims, n, &e);
 		ck_assert_msg(id >= 0, "series_intern: %s", err_text(&e, (int)id));
 		w->ids[s] = (uint32_t)id;
 	}

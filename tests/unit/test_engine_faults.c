@@ -58,7 +58,7 @@ static int define(struct world *w, struct err *e)
 	for (uint32_t i = 0; i < SERIES; i++) {
 		char name[8];
 		snprintf(name, sizeof name, "h%u", i);
-		int64_t id = series_intern(set, STR_LIT("m"), &(struct dim_value){(uint32_t)host, str_from(name)}, 1, e);
+		int64_t id = series_intern(set, STR_LIT("m"), MEASURE_MULTI, &(struct dim_value){(uint32_t)host, str_from(name)}, 1, e);
 		ck_assert(id >= 0);
 		w->ids[i] = (uint32_t)id;
 	}
@@ -754,7 +754,7 @@ START_TEST(wide_table)
 		snprintf(name, sizeof name, "c%u", c);
 		cols[c] = (uint32_t)series_add_column(set, str_from(name), COLKIND_MEASURE, COL_DOUBLE, &e);
 	}
-	int64_t id = series_intern(set, STR_LIT("m"), NULL, 0, &e);
+	int64_t id = series_intern(set, STR_LIT("m"), MEASURE_MULTI, NULL, 0, &e);
 	ck_assert_int_ge(id, 0);
 	batch_init(&b);
 	for (int k = 0; k < 40; k++) {
@@ -910,7 +910,7 @@ static int storm_append(struct db *db, struct table *t, uint32_t me, uint64_t fr
 
 	snprintf(name, sizeof name, "h%u", me);
 	struct dim_value d = {(uint32_t)host, str_from(name)};
-	int64_t id = host < 0 || col < 0 ? -1 : series_intern(set, STR_LIT("m"), &d, 1, NULL);
+	int64_t id = host < 0 || col < 0 ? -1 : series_intern(set, STR_LIT("m"), MEASURE_MULTI, &d, 1, NULL);
 	if (id < 0)
 		return (int)id;
 	batch_init(&b);

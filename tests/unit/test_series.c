@@ -43,6 +43,10 @@ static uint32_t dim(struct series_set *s, const char *name)
 	return (uint32_t)id;
 }
 
+/* What m0, m1, ... are bound to. */
+static const enum measure_type measure_types[] = {MEASURE_MULTI, MEASURE_DOUBLE, MEASURE_VARCHAR, MEASURE_BIGINT,
+						  MEASURE_BOOLEAN};
+
 /* n random series over `dims` dimension columns; ids[i] of the i-th, duplicates included. */
 static void add_random(struct series_set *s, struct unit_rng *r, uint32_t dims, uint32_t n)
 {
@@ -66,11 +70,13 @@ static void add_random(struct series_set *s, struct unit_rng *r, uint32_t dims, 
 			d[x] = d[j - 1];
 			d[j - 1] = t;
 		}
-		snprintf(measure, sizeof measure, "m%d", (int)unit_below(r, 3));
+		snprintf(measure, sizeof measure, "m%d", (int)unit_below(r, ARRAY_LEN(measure_types)));
 		uint32_t before = series_count(s);
-		int64_t id = series_intern(s, str_from(measure), d, k, &e);
+		enum measure_type type = measure_types[measure[1] - '0'];
+		int64_t id = series_intern(s, str_from(measure), type, d, k, &e);
 		CHECK(id >= 0);
-		CHECK(series_intern(s, str_from(measure), d, k, &e) == id);
+		CHECK(series_intern(s, str_from(measure), type, d, k, &e) == id);
+		CHECK(series_measure_type(s, series_measure_code(s, (uint32_t)id)) == type);
 		CHECK(series_count(s) == before + (id == before));
 		CHECK(str_is(series_measure(s, (uint32_t)id), measure));
 		for (uint32_t j = 0; j < k; j++) {
@@ -116,6 +122,8 @@ static void assert_same(const struct series_set *a, const struct series_set *b)
 	CHECK(series_count(a) == series_count(b));
 	for (uint32_t i = 0; i < series_count(a); i++)
 		CHECK(str_eq(text_of(a, i, &m), text_of(b, i, &m)));
+	for (uint32_t i = 0; i < series_dict_count(a, SERIES_MEASURE); i++)
+		CHECK(series_measure_type(a, i) == series_measure_type(b, i));
 	arena_release(&m);
 }
 
@@ -179,6 +187,30 @@ static const struct {
 	{"Gr\xC3\xB6\xC3\x9F" "e", COLKIND_DIMENSION, COL_VARCHAR, 0, ""},
 	{"d", COLKIND_DIMENSION, COL_BIGINT, -EINVAL, "must be varchar"},
 };
+
+START_TEST(a_measure_name_has_one_type)
+{
+	struct series_set *s;
+	struct err e = {0};
+
+	ck_assert_int_eq(series_set_create(&s), 0);
+	struct dim_value d = {dim(s, "host"), STR_LIT("a")};
+	ck_assert_int_eq(series_intern(s, STR_LIT("temp"), MEASURE_DOUBLE, &d, 1, &e), 0);
+	ck_assert_int_eq(series_intern(s, STR_LIT("cpu"), MEASURE_MULTI, &d, 1, &e), 1);
+	/* For a series that is known, for one that is not, and in either direction. */
+	ck_assert_int_eq(series_intern(s, STR_LIT("temp"), MEASURE_MULTI, &d, 1, &e), -EEXIST);
+	ck_assert_msg(strstr(e.text, "'temp' is bound to double") && strstr(e.text, "a multi record"), "%s",
+		      e.text);
+	d.value = STR_LIT("b");
+	ck_assert_int_eq(series_intern(s, STR_LIT("temp"), MEASURE_BIGINT, &d, 1, &e), -EEXIST);
+	ck_assert_int_eq(series_intern(s, STR_LIT("cpu"), MEASURE_VARCHAR, NULL, 0, &e), -EEXIST);
+	ck_assert_uint_eq(series_count(s), 2);
+	/* What was refused left nothing behind. */
+	ck_assert_uint_eq(series_dict_count(s, d.col_id), 1);
+	ck_assert_int_eq(series_intern(s, STR_LIT("temp"), MEASURE_DOUBLE, &d, 1, &e), 2);
+	series_set_destroy(s);
+}
+END_TEST
 
 START_TEST(names_follow_rules)
 {
@@ -649,7 +681,7 @@ static void *maker(void *arg)
 		snprintf(host, sizeof host, "host_%u", k);
 		snprintf(rack, sizeof rack, "rack_%u", k % 17);
 		struct dim_value d[] = {{0, str_from(host)}, {1, str_from(rack)}};
-		int64_t id = series_intern(w->s, STR_LIT("cpu"), d, 2, NULL);
+		int64_t id = series_intern(w->s, STR_LIT("cpu"), MEASURE_MULTI, d, 2, NULL);
 		CHECK(id >= 0);
 		CHECK(str_is(series_dict_value(w->s, 0, series_dim_code(w->s, (uint32_t)id, 0)),
 				 host));
@@ -748,6 +780,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, each_series_once);
 	tcase_add_loop_test(tc, names_follow_rules, 0, ARRAY_LEN(names));
+	tcase_add_test(tc, a_measure_name_has_one_type);
 	tcase_add_test(tc, columns_all_or_none);
 	tcase_add_test(tc, file_order);
 	tcase_add_test(tc, log_round_trip);
