@@ -80,17 +80,27 @@ static int by_table_id(const void *x, const void *y)
 	return (a > b) - (a < b);
 }
 
-/* Everything that can fail for one table: room, and the bytes for the log. Caller holds append_mu. */
-static int prepare(struct table *t, const struct batch *b, struct series_mark *ret_mark, struct err *e)
+/*
+ * Everything that can fail for one table: versions, room, and the bytes for the log. A batch that
+ * versions leave nothing of has no bytes either. Caller holds append_mu.
+ */
+static int prepare(struct table *t, struct table_batch *tb, struct series_mark *ret_mark, struct err *e)
 {
-	if (table_dropped(t))
-		return err_set(e, -ESTALE, "table '%s' was dropped", table_name(t));
-	int rc = memtable_reserve(&t->mem, &t->mu, b, e);
-	if (rc < 0)
-		return rc;
+	const struct batch *b = tb->batch;
+	int rc = 0;
+
 	buf_clear(&t->def_cols);
 	buf_clear(&t->def_series);
 	buf_clear(&t->rows_buf);
+	if (table_dropped(t))
+		return err_set(e, -ESTALE, "table '%s' was dropped", table_name(t));
+	if (b->has_version)
+		rc = versions_resolve(t, tb, e);
+	if (rc < 0 || !b->n)
+		return rc;
+	rc = memtable_reserve(&t->mem, &t->mu, b, e);
+	if (rc < 0)
+		return rc;
 	rc = series_encode_unlogged(t->series, &t->def_cols, &t->def_series, ret_mark);
 	if (rc >= 0)
 		rc = batch_encode(b, 0, b->n, &t->rows_buf);
@@ -117,7 +127,7 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 	for (uint32_t i = 0; i < n && rc >= 0; i++) {
 		struct table *t = batches[i]->table;
 		size_t before = t->mem.bytes;
-		rc = prepare(t, batches[i]->batch, &marks[i], e);
+		rc = prepare(t, batches[i], &marks[i], e);
 		grown += t->mem.bytes - before;
 		if (rc < 0)
 			break;
@@ -126,13 +136,15 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 		rec_n = add_record(recs, rec_n, t, WAL_ROWS, &t->rows_buf);
 	}
 	atomic_fetch_add(&db->en->memtable_bytes, grown);
-	if (rc >= 0)
+	if (rc >= 0 && rec_n)
 		rc = wal_append(db->wal, recs, (int)rec_n, e);
 	if (rc < 0)
 		return rc;
 	FAULT("append.logged");
 	for (uint32_t i = 0; i < n; i++) {
 		struct table *t = batches[i]->table;
+		if (!batches[i]->batch->n)
+			continue;
 		uint64_t lo = recs[at].lsn;
 		while (at + 1 < rec_n && recs[at + 1].table_id == t->meta.id)
 			at++;
@@ -141,6 +153,7 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 			t->unsaved_def_lsn = lo;
 		series_set_logged(t->series, marks[i]);
 		memtable_append(&t->mem, &t->mu, batches[i]->batch, lo, hi);
+		last_times_note(t, batches[i]->batch);
 		t->applied_lsn = hi;
 		*ret_lsn = hi;
 		atomic_fetch_add(&t->rows_in, batches[i]->batch->n);

@@ -111,6 +111,43 @@ void batch_drop_row(struct batch *b)
 	}
 }
 
+void batch_keep_rows(struct batch *b, const uint8_t *keep)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		if (keep[i]) {
+			b->series[n] = b->series[i];
+			b->time_ns[n] = b->time_ns[i];
+			if (b->has_version)
+				b->version[n] = b->version[i];
+			n++;
+		}
+	for (uint32_t c = 0; c < b->col_count; c++) {
+		struct batch_col *bc = &b->cols[c];
+		size_t size = coltype_size(bc->col.type);
+		char *data = bc->col.data;
+		if (!bc->has_values)
+			continue;
+		n = 0;
+		bc->has_values = false;
+		for (uint32_t i = 0; i < b->n; i++)
+			if (keep[i]) {
+				if (n != i)
+					memcpy(data + n * size, data + i * size, size);
+				bc->has_values |= bc->col.valid[i] != 0;
+				bc->col.valid[n++] = bc->col.valid[i];
+			}
+		/* Rows to come find their places empty. */
+		memset(bc->col.valid + n, 0, b->n - n);
+		memset(data + n * size, 0, (b->n - n) * size);
+	}
+	n = 0;
+	for (uint32_t i = 0; i < b->n; i++)
+		n += keep[i] != 0;
+	b->n = n;
+}
+
 /* The slot of col_id, or -ENOENT. Columns are asked for in about the same order each time. */
 static int find_col(struct batch *b, uint32_t col_id)
 {

@@ -22,7 +22,7 @@ struct batch {
 	uint32_t cap; /* rows there is room for */
 	uint32_t *series;
 	int64_t *time_ns;
-	int64_t *version;       /* only meaningful when has_version */
+	int64_t *version;       /* only meaningful when has_version: 1 and more */
 	bool has_version;       /* rows follow the version rules; a batch never mixes both kinds */
 	struct batch_col *cols; /* in order of first use since init; survive clear */
 	uint32_t col_count;
@@ -48,6 +48,9 @@ int batch_reserve_rows(struct batch *b, uint32_t rows) must_check;
  * forgotten.
  */
 void batch_drop_row(struct batch *b);
+
+/* Keep the rows whose keep[] is not 0, in their order. */
+void batch_keep_rows(struct batch *b, const uint8_t *keep);
 
 /*
  * The slot of a column (an index of cols), added where new (NULL for earlier rows). A column that

@@ -45,11 +45,15 @@ static const char schema[] =
 	"  t_min_ns INTEGER NOT NULL, t_max_ns INTEGER NOT NULL,"
 	"  \"rows\" INTEGER NOT NULL, bytes INTEGER NOT NULL, \"values\" INTEGER NOT NULL,"
 	"  date INTEGER NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL,"
-	"  generation INTEGER NOT NULL, created_ns INTEGER NOT NULL, crc INTEGER NOT NULL,"
-	"  UNIQUE(table_id, path));"
+	"  generation INTEGER NOT NULL, created_ns INTEGER NOT NULL, erased_seq INTEGER NOT NULL,"
+	"  crc INTEGER NOT NULL, UNIQUE(table_id, path));"
 	"CREATE TABLE moved("
 	"  file_id INTEGER NOT NULL, date INTEGER NOT NULL, upto_ns INTEGER NOT NULL,"
 	"  crc INTEGER NOT NULL, PRIMARY KEY(file_id, date)) WITHOUT ROWID;"
+	"CREATE TABLE tombs("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  table_id INTEGER NOT NULL, seq INTEGER NOT NULL, ranges BLOB NOT NULL,"
+	"  crc INTEGER NOT NULL);"
 	"CREATE TABLE attrs("
 	"  path TEXT PRIMARY KEY, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
 	"  crc INTEGER NOT NULL) WITHOUT ROWID;";
@@ -63,8 +67,9 @@ static const struct {
 	{"settings", "name", "table_id, name, value"},
 	{"files", "id",
 	 "id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, \"rows\", bytes, \"values\", date, part, "
-	 "parts, generation, created_ns"},
+	 "parts, generation, created_ns, erased_seq"},
 	{"moved", "file_id", "file_id, date, upto_ns"},
+	{"tombs", "id", "id, table_id, seq, ranges"},
 	{"attrs", "path", "path, mode, uid, gid"},
 };
 

@@ -80,6 +80,7 @@ struct catalog_file {
 	uint32_t parts; /* of that date */
 	uint64_t generation;
 	int64_t created_ns; /* what getattr shows as mtime, stable */
+	uint64_t erased_seq; /* deletions up to this one were applied when it was written, or concern none of it */
 };
 
 int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e) must_check; /* sets f->id */
@@ -94,6 +95,17 @@ int catalog_files(struct catalog *c, uint32_t table_id,
 int catalog_moved_set(struct catalog *c, uint64_t file_id, int32_t date, int64_t upto_ns, struct err *e) must_check;
 int catalog_moved(struct catalog *c, uint64_t file_id,
 		  int (*fn)(void *ctx, int32_t date, int64_t upto_ns), void *ctx, struct err *e) must_check;
+
+/* Raise a file's erased_seq. */
+int catalog_file_erased(struct catalog *c, uint64_t file_id, uint64_t seq, struct err *e) must_check;
+
+/* Tombstones (tombs.h): kept as they are given, by order of seq; ranges are lent for the call. */
+int catalog_tomb_add(struct catalog *c, uint32_t table_id, uint64_t seq, struct str ranges, uint64_t *ret_id,
+		     struct err *e) must_check;
+int catalog_tomb_remove(struct catalog *c, uint64_t id, struct err *e) must_check;
+int catalog_tombs(struct catalog *c, uint32_t table_id,
+		  int (*fn)(void *ctx, uint64_t id, uint64_t seq, struct str ranges), void *ctx,
+		  struct err *e) must_check;
 
 /*
  * Owner and mode of a node that differ from its default; path is below the catalogue's directory

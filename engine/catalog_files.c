@@ -1,12 +1,12 @@
 /*
- * catalog_files: the runs and tiles of each table, and what of a run has moved on.
+ * catalog_files: the runs and tiles of each table, what of a run has moved on, and tombstones.
  */
 #include "engine/catalog_sql.h"
 
 int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 {
 	const int64_t numbers[] = {
-		/* parameters 4 to 15 of FILE_ADD, in its order */
+		/* parameters 4 to 16 of FILE_ADD, in its order */
 		(int64_t)f->seq_lo,
 		(int64_t)f->seq_hi,
 		f->t_min_ns,
@@ -19,6 +19,7 @@ int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 		f->parts,
 		(int64_t)f->generation,
 		f->created_ns,
+		(int64_t)f->erased_seq,
 	};
 	int rc;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_FILE_ADD, &rc, e);
@@ -75,7 +76,7 @@ int catalog_file_remove(struct catalog *c, uint64_t file_id, struct err *e)
 /* Columns in the order of FILE_LIST. Ranges are checked: the file may be damaged or edited. */
 static int read_file(struct catalog *c, sqlite3_stmt *st, struct catalog_file *f, struct err *e)
 {
-	sqlite3_int64 v[16];
+	sqlite3_int64 v[17];
 
 	for (int i = 0; i < (int)ARRAY_LEN(v); i++)
 		v[i] = i == 3 ? 0 : sqlite3_column_int64(st, i);
@@ -102,6 +103,7 @@ static int read_file(struct catalog *c, sqlite3_stmt *st, struct catalog_file *f
 		.parts = (uint32_t)v[13],
 		.generation = (uint64_t)v[14],
 		.created_ns = v[15],
+		.erased_seq = (uint64_t)v[16],
 	};
 	return catalog_text(c, st, 3, f->path, sizeof f->path, e);
 }
@@ -160,6 +162,68 @@ int catalog_moved(struct catalog *c, uint64_t file_id,
 				     c->path, (unsigned long long)file_id);
 		else
 			rc = fn(ctx, (int32_t)date, sqlite3_column_int64(st, 1));
+	}
+	catalog_done(c, st);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- tombstones ------------------------------------------------------------------------------------ */
+
+int catalog_file_erased(struct catalog *c, uint64_t file_id, uint64_t seq, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, STMT_FILE_ERASED, &rc, e);
+
+	if (!st)
+		return rc;
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)file_id);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)seq);
+	return catalog_exec(c, st, "cannot store what was erased", e);
+}
+
+int catalog_tomb_add(struct catalog *c, uint32_t table_id, uint64_t seq, struct str ranges, uint64_t *ret_id,
+		     struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = catalog_stmt(c, STMT_TOMB_ADD, &rc, e);
+
+	if (!st)
+		return rc;
+	sqlite3_bind_int64(st, 1, table_id);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)seq);
+	sqlite3_bind_blob64(st, 3, ranges.ptr, ranges.len, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	sqlite3_int64 id = sqlite3_last_insert_rowid(c->db); /* before the lock is given back */
+	rc = rc == SQLITE_DONE ? 0 : catalog_fail(c, rc, "cannot store a deletion", e);
+	catalog_done(c, st);
+	if (rc == 0)
+		*ret_id = (uint64_t)id;
+	return rc;
+}
+
+int catalog_tomb_remove(struct catalog *c, uint64_t id, struct err *e)
+{
+	return catalog_exec_id(c, STMT_TOMB_REMOVE, id, "cannot remove a deletion", e);
+}
+
+int catalog_tombs(struct catalog *c, uint32_t table_id,
+		  int (*fn)(void *ctx, uint64_t id, uint64_t seq, struct str ranges), void *ctx, struct err *e)
+{
+	int rc, step;
+	sqlite3_stmt *st = catalog_stmt(c, STMT_TOMB_LIST, &rc, e);
+
+	if (!st)
+		return rc;
+	rc = 0;
+	sqlite3_bind_int64(st, 1, table_id);
+	while (rc >= 0 && (step = sqlite3_step(st)) != SQLITE_DONE) {
+		if (step != SQLITE_ROW) {
+			rc = catalog_fail(c, step, "cannot list deletions", e);
+			break;
+		}
+		const void *p = sqlite3_column_blob(st, 2);
+		struct str ranges = {p ? p : "", (size_t)sqlite3_column_bytes(st, 2)};
+		rc = fn(ctx, (uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1), ranges);
 	}
 	catalog_done(c, st);
 	return rc < 0 ? rc : 0;

@@ -39,6 +39,7 @@
 	X(TABLE_DROP_SETTINGS, "DELETE FROM settings WHERE table_id = ?1")                         \
 	X(TABLE_DROP_MOVED, "DELETE FROM moved WHERE file_id IN "                                  \
 			    "(SELECT id FROM files WHERE table_id = ?1)")                          \
+	X(TABLE_DROP_TOMBS, "DELETE FROM tombs WHERE table_id = ?1")                               \
 	X(TABLE_DROP_FILES, "DELETE FROM files WHERE table_id = ?1")                               \
 	X(SETTING_SET, "INSERT INTO settings(table_id, name, value, crc) "                         \
 		       "VALUES(?1, ?2, ?3, crc(?1, ?2, ?3)) ON CONFLICT(table_id, name) "          \
@@ -46,19 +47,29 @@
 	X(SETTING_LIST, "SELECT name, value FROM settings WHERE table_id = ?1 ORDER BY name")      \
 	X(FILE_ADD, "INSERT INTO files(id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, "       \
 		    "t_max_ns, \"rows\", bytes, \"values\", date, part, parts, generation, "       \
-		    "created_ns, crc) SELECT n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "    \
-		    "?12, ?13, ?14, ?15, crc(n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "    \
-		    "?12, ?13, ?14, ?15) FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence "  \
+		    "created_ns, erased_seq, crc) SELECT n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "  \
+		    "?10, ?11, ?12, ?13, ?14, ?15, ?16, crc(n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "   \
+		    "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence "  \
 		    "WHERE name = 'files'), 0) + 1 AS n)")                                         \
 	X(FILE_REMOVE, "DELETE FROM files WHERE id = ?1")                                          \
 	X(FILE_REMOVE_MOVED, "DELETE FROM moved WHERE file_id = ?1")                               \
 	X(FILE_LIST, "SELECT id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, "       \
-		     "\"rows\", bytes, \"values\", date, part, parts, generation, created_ns "     \
+		     "\"rows\", bytes, \"values\", date, part, parts, generation, created_ns, "    \
+		     "erased_seq "                                                                 \
 		     "FROM files WHERE table_id = ?1 ORDER BY id")                                 \
 	X(MOVED_SET, "INSERT INTO moved(file_id, date, upto_ns, crc) "                             \
 		     "VALUES(?1, ?2, ?3, crc(?1, ?2, ?3)) ON CONFLICT(file_id, date) DO UPDATE "   \
 		     "SET upto_ns = max(upto_ns, excluded.upto_ns), "                              \
 		     "crc = crc(file_id, date, max(upto_ns, excluded.upto_ns))")                   \
+	X(TOMB_ADD, "INSERT INTO tombs(id, table_id, seq, ranges, crc) SELECT n, ?1, ?2, ?3, "     \
+		    "crc(n, ?1, ?2, ?3) FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence "   \
+		    "WHERE name = 'tombs'), 0) + 1 AS n)")                                         \
+	X(TOMB_REMOVE, "DELETE FROM tombs WHERE id = ?1")                                          \
+	X(TOMB_LIST, "SELECT id, seq, ranges FROM tombs WHERE table_id = ?1 ORDER BY seq, id")     \
+	X(FILE_ERASED, "UPDATE files SET erased_seq = max(erased_seq, ?2), "                       \
+		       "crc = crc(id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, "  \
+		       "\"rows\", bytes, \"values\", date, part, parts, generation, created_ns, "  \
+		       "max(erased_seq, ?2)) WHERE id = ?1")                                       \
 	X(MOVED_LIST, "SELECT date, upto_ns FROM moved WHERE file_id = ?1 ORDER BY date")          \
 	X(ATTR_SET, "INSERT INTO attrs(path, mode, uid, gid, crc) "                                \
 		    "VALUES(?1, ?2, ?3, ?4, crc(?1, ?2, ?3, ?4)) "                                 \

@@ -60,6 +60,7 @@ static int drop_rows(struct catalog *c, uint32_t id, struct err *e)
 		STMT_TABLE_DROP_SETTINGS,
 		STMT_TABLE_DROP_MOVED, /* before the files it looks up */
 		STMT_TABLE_DROP_FILES,
+		STMT_TABLE_DROP_TOMBS,
 		STMT_TABLE_DROP,
 	};
 	char name[sizeof((struct catalog_table *)0)->name];

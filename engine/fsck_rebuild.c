@@ -58,26 +58,49 @@ static int read_log(struct rebuild *b)
 	return rc;
 }
 
+/* The deletions that the file had applied: later ones are applied when it is read. */
+static int applied_tombs(const struct rebuild *b, struct tomb_set **ret)
+{
+	const struct tomb_set *all = b->table->tombs;
+	uint64_t *later = malloc(((all ? all->n : 0) + 1) * sizeof *later);
+	uint32_t n = 0;
+
+	if (!later)
+		return -ENOMEM;
+	for (uint32_t i = 0; all && i < all->n; i++)
+		if (all->v[i]->seq > b->old->erased_seq)
+			later[n++] = all->v[i]->id;
+	int rc = tomb_set_make(all, NULL, later, n, ret);
+	free(later);
+	return rc;
+}
+
 /* The memtable's rows as a scan. */
 static int open_scan(struct rebuild *b, const uint32_t *fields, uint32_t field_n, struct scan **ret)
 {
 	struct table *t = b->table;
 	struct block_view *views = NULL;
+	struct tomb_set *tombs;
 	struct err why = {0};
 	uint32_t n = 0;
 
+	int rc = applied_tombs(b, &tombs);
+	if (rc < 0)
+		return rc;
 	memtable_freeze(&t->mem, &t->mu);
 	pthread_mutex_lock(&t->mu);
-	int rc = memtable_view(&t->mem, &views, &n);
+	rc = memtable_view(&t->mem, &views, &n);
 	pthread_mutex_unlock(&t->mu);
 	if (rc < 0 || !n) {
 		free(views);
+		tomb_set_put(tombs);
 		return rc < 0 ? rc : -ENODATA;
 	}
 	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = fields, .col_count = field_n,
-				 .times_wanted = true};
-	rc = scan_open_sources(t, &spec, NULL, 0, views, n, NULL, ret, &why); /* takes the views */
+				 .times_wanted = true, .versions_wanted = true};
+	rc = scan_open_sources(t, &spec, NULL, 0, views, n, tombs, NULL, ret, &why); /* takes the views */
 	free(views);
+	tomb_set_put(tombs);
 	return rc;
 }
 
@@ -125,6 +148,7 @@ static int write_run(struct rebuild *b, struct scan *scan, const uint32_t *field
 
 	r.meta.seq_lo = b->old->seq_lo;
 	r.meta.seq_hi = b->old->seq_hi;
+	r.meta.erased_seq = b->old->erased_seq;
 	r.meta.generation = b->table->generation++;
 	int rc = rewrite_file(&r, scan, fields, field_n, &tile, &why);
 	if (rc < 0 || !tile)

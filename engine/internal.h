@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "engine/memtable.h"
 #include "engine/tile.h"
+#include "engine/tombs.h"
 #include "engine/wal.h"
 
 #define DIR_TABLES  "tables"
@@ -63,7 +64,8 @@ struct file {
 	pthread_mutex_t open_mu;
 	struct tile *tile; /* guarded by open_mu; set once */
 	struct days *days; /* guarded by open_mu; set once, runs only */
-	_Atomic int64_t visible_rows; /* not moved; -1: not counted yet */
+	_Atomic int64_t visible_rows; /* not moved, not deleted; -1: not counted yet */
+	_Atomic uint64_t visible_seq; /* newest deletion when they were counted */
 };
 
 struct file *file_get(struct file *f);
@@ -146,10 +148,12 @@ struct table {
 	struct memtable mem;        /* see memtable.h */
 	uint64_t applied_lsn;       /* guarded by append_mu: last record of ours in the memtable */
 	uint64_t unsaved_def_lsn;   /* guarded by append_mu: oldest definition that only the log may hold; 0 none */
+	struct last_times *last;    /* guarded by append_mu; NULL until versions come (versions.c) */
 	struct buf def_cols, def_series, rows_buf; /* scratch of db_append(), guarded by append_mu */
 
 	pthread_mutex_t mu;
 	struct file_set *files;     /* guarded by mu; the set is immutable */
+	struct tomb_set *tombs;     /* guarded by mu; changed by holders of maint_mu; NULL: none */
 	struct settings settings;   /* guarded by mu */
 	struct series_order *order; /* guarded by mu; may lag behind the series set */
 
@@ -274,10 +278,28 @@ struct file_set *table_pin_files(struct table *t);
 struct scan;
 struct scan_spec;
 int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file **files, uint32_t file_n,
-		      struct block_view *views, uint32_t view_n, struct budget *budget, struct scan **ret,
-		      struct err *e);
+		      struct block_view *views, uint32_t view_n, struct tomb_set *tombs, struct budget *budget,
+		      struct scan **ret, struct err *e); /* tombs: borrowed, NULL: none */
 /* Before the first scan_next(): of runs, only rows up to t_hi; of tiles, all the spec says. */
 void scan_limit_runs(struct scan *s, int64_t t_hi);
+
+/* delete.c */
+int table_load_tombs(struct table *t, struct err *e);
+struct tomb_set *table_pin_tombs(struct table *t);
+/*
+ * A number in the order of the table's changes, behind all rows there are: no block holds rows from
+ * both sides of it. Caller holds maint_mu.
+ */
+int table_mark(struct table *t, uint64_t *ret_seq, struct err *e) must_check;
+
+/*
+ * versions.c: take the rows out of the batch that the version rules refuse, and those that change
+ * nothing. Caller holds append_mu. Afterwards last_times_note() for every batch that was appended.
+ */
+struct last_times;
+int versions_resolve(struct table *t, struct table_batch *tb, struct err *e) must_check;
+void last_times_note(struct table *t, const struct batch *b);
+void last_times_destroy(struct last_times *l);
 
 /* rewrite.c: one new file, of what a scan yields or row by row. It counts once the catalogue names it. */
 struct rewrite {
@@ -285,8 +307,10 @@ struct rewrite {
 	enum catalog_file_kind kind;
 	struct catalog_file meta; /* in: generation, date, part(s), and by the end seq; out: all but id */
 	const char *dir;          /* below the table's, made where missing */
+	const char *base;         /* instead of the table's directory, below the cell; NULL: that */
 	struct writing *w;        /* between begin and finish or abort */
 };
+/* scan: with times and versions wanted. */
 int rewrite_file(struct rewrite *r, struct scan *scan, const uint32_t *field_ids, uint32_t field_n,
 		 struct tile **ret_tile, struct err *e); /* *ret_tile NULL: no rows, no file */
 

@@ -25,6 +25,7 @@ static void block_put(struct block *b)
 	free(b->cols);
 	free(b->series);
 	free(b->time_ns);
+	free(b->version);
 	arena_release(&b->strings);
 	block_index_destroy(b->index);
 	pthread_mutex_destroy(&b->index_mu);
@@ -195,6 +196,19 @@ static int add_block(struct memtable *m, pthread_mutex_t *mu, const struct batch
 	return 0;
 }
 
+static int reserve_versions(struct block *k, pthread_mutex_t *mu, struct err *e)
+{
+	int64_t *v = calloc(k->cap, sizeof *v);
+
+	if (!v)
+		return err_set(e, -ENOMEM, "no memory for versions of %u rows", k->cap);
+	pthread_mutex_lock(mu);
+	k->version = v;
+	k->bytes += k->cap * sizeof *v;
+	pthread_mutex_unlock(mu);
+	return 0;
+}
+
 static int reserve_values(struct block *k, pthread_mutex_t *mu, const struct batch *b, struct err *e)
 {
 	for (uint32_t c = 0; c < b->col_count; c++) {
@@ -235,7 +249,9 @@ int memtable_reserve(struct memtable *m, pthread_mutex_t *mu, const struct batch
 		return rc;
 	k = m->last;
 	size_t before = k->bytes;
-	rc = reserve_values(k, mu, b, e);
+	rc = b->has_version && !k->version ? reserve_versions(k, mu, e) : 0;
+	if (rc >= 0)
+		rc = reserve_values(k, mu, b, e);
 	/* Also when it failed half-way: what dropping the block gives back must have been counted. */
 	pthread_mutex_lock(mu);
 	m->bytes += k->bytes - before;
@@ -274,6 +290,8 @@ void memtable_append(struct memtable *m, pthread_mutex_t *mu, const struct batch
 
 	memcpy(k->series + k->n, b->series, b->n * sizeof *k->series);
 	memcpy(k->time_ns + k->n, b->time_ns, b->n * sizeof *k->time_ns);
+	if (b->has_version)
+		memcpy(k->version + k->n, b->version, b->n * sizeof *k->version);
 	for (uint32_t i = 0; i < b->n; i++) {
 		t_min = MIN(t_min, b->time_ns[i]);
 		t_max = MAX(t_max, b->time_ns[i]);
@@ -351,7 +369,16 @@ int memtable_view(const struct memtable *m, struct block_view **ret, uint32_t *r
 		if (!b->n)
 			continue;
 		atomic_fetch_add(&b->refs, 1);
-		v[n++] = (struct block_view){b, b->cols, b->col_count, b->n, b->is_frozen, b->t_min, b->t_max};
+		v[n++] = (struct block_view){.block = b,
+					     .cols = b->cols,
+					     .col_count = b->col_count,
+					     .n = b->n,
+					     .version = b->version,
+					     .is_frozen = b->is_frozen,
+					     .seq_lo = b->seq_lo,
+					     .seq_hi = b->seq_hi,
+					     .t_min = b->t_min,
+					     .t_max = b->t_max};
 	}
 	*ret = v;
 	*ret_n = n;

@@ -50,6 +50,7 @@ struct block {
 
 	/* written by the appender, read by it or under mu */
 	uint32_t n;
+	int64_t *version; /* NULL: no row has one; 0: the row patches, else it replaces (batch.h) */
 	struct block_col *cols;
 	uint32_t col_count, col_cap;
 	void *old_cols; /* column lists that a view may still hold, chained */
@@ -71,7 +72,9 @@ struct block_view {
 	const struct block_col *cols;
 	uint32_t col_count;
 	uint32_t n;
+	const int64_t *version; /* as in the block */
 	bool is_frozen; /* n is final */
+	uint64_t seq_lo, seq_hi;
 	int64_t t_min, t_max;
 };
 

@@ -217,8 +217,8 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	 * taken, and of the runs' only those that are due. */
 	struct scan_spec spec = {.t_lo = MAX(j->g.lo, j->expired_before), .t_hi = day_end(j->g.date), .cols = j->fields,
 				 .col_count = j->field_n, .series = bits, .series_count = bit_n,
-				 .times_wanted = true};
-	rc = scan_open_sources(t, &spec, in, n, NULL, 0, NULL, &scan, e);
+				 .times_wanted = true, .versions_wanted = true};
+	rc = scan_open_sources(t, &spec, in, n, NULL, 0, t->tombs, NULL, &scan, e);
 	if (rc < 0)
 		goto out;
 	scan_limit_runs(scan, j->g.hi);
@@ -227,6 +227,7 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	r.meta.part = part;
 	r.meta.parts = j->g.parts;
 	r.meta.generation = t->generation++;
+	r.meta.erased_seq = tomb_set_newest(t->tombs);
 	rc = rewrite_file(&r, scan, j->fields, j->field_n, &tile, e);
 	if (rc < 0)
 		goto out;

@@ -122,6 +122,7 @@ static int make_spec(struct rewrite *r, const uint32_t *field_ids, uint32_t fiel
 	w->spec = (struct tile_spec){
 		.generation = r->meta.generation,
 		.codec = r->kind == CATALOG_TILE ? TILE_CODEC_ZSTD : TILE_CODEC_NONE,
+		.rows_patch = r->kind == CATALOG_RUN,
 		.fields = fields,
 		.field_count = field_n,
 		.dims = w->dims.names,
@@ -148,7 +149,7 @@ int rewrite_begin(struct rewrite *r, const uint32_t *field_ids, uint32_t field_n
 		writing_free(r);
 		return out_of_memory(r, e);
 	}
-	snprintf(w->dir, sizeof w->dir, "%s/%s", t->dir, r->dir);
+	snprintf(w->dir, sizeof w->dir, "%s/%s", r->base ? r->base : t->dir, r->dir);
 	rc = io_mkdirs(io, t->db->dirfd, w->dir);
 	if (rc < 0)
 		err_set(e, rc, "cannot make '%s': %s", w->dir, strerror(-rc));
@@ -187,7 +188,7 @@ static int put_in_place(struct rewrite *r, struct tile **ret_tile, struct err *e
 	char path[512];
 
 	name_file(r, r->meta.path, sizeof r->meta.path);
-	snprintf(path, sizeof path, "%s/%s", t->dir, r->meta.path);
+	snprintf(path, sizeof path, "%s/%s", r->base ? r->base : t->dir, r->meta.path);
 	FAULT("rewrite.rename");
 	int rc = io->renameat(io, t->db->dirfd, r->w->tmp, t->db->dirfd, path);
 	if (rc >= 0)
@@ -234,9 +235,20 @@ int rewrite_finish(struct rewrite *r, struct tile **ret_tile, struct err *e)
 	return rc;
 }
 
+/* In a tile there is nothing left to patch: a row that only patches made has version 1. */
+static const int64_t *final_versions(const int64_t *v, uint32_t n, enum catalog_file_kind kind, int64_t *to)
+{
+	if (kind == CATALOG_RUN)
+		return v;
+	for (uint32_t i = 0; i < n; i++)
+		to[i] = v[i] ? v[i] : 1;
+	return to;
+}
+
 static int write_scan(struct rewrite *r, struct scan *scan, uint32_t field_n, struct err *e)
 {
 	struct col *slice = arena_zarray(&r->w->arena, struct col, field_n + 1);
+	int64_t final[SCAN_ROWS];
 	struct scan_batch b;
 	int rc;
 
@@ -251,7 +263,8 @@ static int write_scan(struct rewrite *r, struct scan *scan, uint32_t field_n, st
 				if (slice[c].valid)
 					slice[c].valid += run->start;
 			}
-			rc = rewrite_rows(r, run->series_id, run->count, b.time_ns + run->start, slice, NULL, e);
+			const int64_t *versions = final_versions(b.version + run->start, run->count, r->kind, final);
+			rc = rewrite_rows(r, run->series_id, run->count, b.time_ns + run->start, slice, versions, e);
 			if (rc < 0)
 				return rc;
 		}

@@ -7,8 +7,10 @@
  * time, the row is put together field by field, oldest to newest, so the latest write of each field
  * wins. A source that holds one time twice (only a memtable block can) goes through the same merge.
  *
+ * A row with a version replaces what is older; one without patches it (batch.h).
+ *
  * Rows that migration has moved out of a run ("moved": of a date, those before some time) are hidden
- * in it, as are rows older than the table's expiry edge.
+ * in it, as are rows that a later DELETE erased (tombs.h) and those older than the table's expiry edge.
  */
 #include "engine/scan_impl.h"
 
@@ -82,6 +84,25 @@ static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, u
 	return 0;
 }
 
+/* Versions of k rows from c->pos on become those of rows [at, at + k) of the batch. */
+static int copy_versions(struct scan *s, const struct cursor *c, uint32_t at, uint32_t k, struct err *e)
+{
+	struct source *src = c->src;
+	const int64_t *v = src->view.version;
+
+	if (!src->file) {
+		for (uint32_t i = 0; i < k; i++)
+			s->version[at + i] = v ? v[src->index->order[c->pos + i]] : 0;
+		return 0;
+	}
+	int rc = page_version(s, src, &v, e);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < k; i++)
+		s->version[at + i] = v ? v[c->pos - src->page_row + i] : src->usual_version;
+	return 0;
+}
+
 static void copy_from_block(struct scan *s, const struct cursor *c, uint32_t at, uint32_t k)
 {
 	const struct source *src = c->src;
@@ -148,6 +169,8 @@ static int emit_stretch(struct scan *s, struct cursor *c, int64_t upto, struct e
 		k = MIN(count_upto_block(src, c->pos, c->end, upto), room);
 		copy_from_block(s, c, s->n, (uint32_t)k);
 	}
+	if (s->spec.versions_wanted && (rc = copy_versions(s, c, s->n, (uint32_t)k, e)) < 0)
+		return rc;
 	run_extend(s, s->ids[s->id_at], (uint32_t)k);
 	c->pos += k;
 	if (c->pos == c->end || c->is_timeless)
@@ -156,11 +179,33 @@ static int emit_stretch(struct scan *s, struct cursor *c, int64_t upto, struct e
 	return rc < 0 ? rc : cursor_settle(s, c, e);
 }
 
-/* Lay the valid fields of c's row over row `at` of the batch. */
-static int overlay(struct scan *s, struct cursor *c, uint32_t at, struct err *e)
+static void clear_row(struct scan *s, uint32_t at)
+{
+	for (uint32_t i = 0; i < s->spec.col_count; i++) {
+		size_t size = coltype_size(s->cols[i].type);
+		memset((char *)s->cols[i].data + at * size, 0, size);
+		s->cols[i].valid[at] = 0;
+	}
+}
+
+/* Lay the valid fields of c's row over row `at` of the batch; a row with a version over nothing. */
+static int overlay(struct scan *s, struct cursor *c, uint32_t at, int64_t *version, struct err *e)
 {
 	struct source *src = c->src;
 	uint64_t row = src->file ? c->pos - src->page_row : src->index->order[c->pos];
+	const int64_t *versions = src->view.version;
+	int64_t v;
+
+	if (src->file) {
+		int rc = page_version(s, src, &versions, e);
+		if (rc < 0)
+			return rc;
+	}
+	v = versions ? versions[row] : src->file ? src->usual_version : 0;
+	if (v) {
+		clear_row(s, at);
+		*version = v;
+	}
 
 	for (uint32_t i = 0; i < s->spec.col_count; i++) {
 		const struct col *col = src->file ? NULL : src->block_cols[i];
@@ -191,17 +236,14 @@ static int overlay(struct scan *s, struct cursor *c, uint32_t at, struct err *e)
 static int emit_merged(struct scan *s, int64_t t, struct err *e)
 {
 	uint32_t at = s->n;
+	int64_t version = 0;
 
 	s->time[at] = t;
-	for (uint32_t i = 0; i < s->spec.col_count; i++) {
-		size_t size = coltype_size(s->cols[i].type);
-		memset((char *)s->cols[i].data + at * size, 0, size);
-		s->cols[i].valid[at] = 0;
-	}
+	clear_row(s, at);
 	for (uint32_t i = 0; i < s->cursor_count; i++) {
 		struct cursor *c = &s->cursors[i];
 		while (c->pos < c->end && c->t == t) {
-			int rc = overlay(s, c, at, e);
+			int rc = overlay(s, c, at, &version, e);
 			if (rc < 0)
 				return rc;
 			c->pos++;
@@ -216,6 +258,8 @@ static int emit_merged(struct scan *s, int64_t t, struct err *e)
 	}
 	for (uint32_t i = 0; i < s->spec.col_count; i++)
 		s->has_null[i] |= !s->cols[i].valid[at];
+	if (s->spec.versions_wanted)
+		s->version[at] = version;
 	run_extend(s, s->ids[s->id_at], 1);
 	return 0;
 }
@@ -270,11 +314,32 @@ static int fill(struct scan *s, struct err *e)
 	return 0;
 }
 
-int scan_next(struct scan *s, struct scan_batch *ret, struct err *e)
+static void begin_batch(struct scan *s)
 {
 	s->n = s->run_count = 0;
 	arena_reset(&s->strings);
 	memset(s->has_null, 0, s->spec.col_count * sizeof *s->has_null);
+}
+
+static void hand_out(struct scan *s, struct scan_batch *ret)
+{
+	for (uint32_t c = 0; c < s->spec.col_count; c++) {
+		s->out[c] = s->cols[c];
+		if (!s->has_null[c])
+			s->out[c].valid = NULL;
+	}
+	s->stats.rows += s->n;
+	*ret = (struct scan_batch){.n = s->n,
+				   .time_ns = s->spec.times_wanted ? s->time : NULL,
+				   .cols = s->out,
+				   .version = s->version,
+				   .runs = s->runs,
+				   .run_count = s->run_count};
+}
+
+int scan_next(struct scan *s, struct scan_batch *ret, struct err *e)
+{
+	begin_batch(s);
 	while (!batch_is_full(s) && s->id_at < s->id_count) {
 		int rc = s->has_series ? 0 : series_enter(s, s->ids[s->id_at], e);
 		if (rc >= 0)
@@ -284,13 +349,36 @@ int scan_next(struct scan *s, struct scan_batch *ret, struct err *e)
 	}
 	if (!s->n)
 		return 0;
-	for (uint32_t c = 0; c < s->spec.col_count; c++) {
-		s->out[c] = s->cols[c];
-		if (!s->has_null[c])
-			s->out[c].valid = NULL;
+	hand_out(s, ret);
+	return 1;
+}
+
+int scan_find(struct scan *s, uint32_t series_id, int64_t t, struct scan_batch *ret, struct err *e)
+{
+	const uint32_t *rank = s->order->rank;
+	bool is_there = false;
+	int rc = 0;
+
+	while (s->id_at < s->id_count && rank[s->ids[s->id_at]] < rank[series_id]) {
+		s->id_at++;
+		s->has_series = false;
 	}
-	s->stats.rows += s->n;
-	*ret = (struct scan_batch){.n = s->n, .time_ns = s->spec.times_wanted ? s->time : NULL,
-				   .cols = s->out, .runs = s->runs, .run_count = s->run_count};
+	if (s->id_at == s->id_count || s->ids[s->id_at] != series_id)
+		return 0;
+	if (!s->has_series)
+		rc = series_enter(s, series_id, e);
+	for (uint32_t i = 0; i < s->cursor_count && rc >= 0; i++) {
+		struct cursor *c = &s->cursors[i];
+		if (c->pos < c->end && c->t < t)
+			rc = cursor_seek(s, c, t, e);
+		is_there |= c->pos < c->end && c->t == t;
+	}
+	if (rc < 0 || !is_there)
+		return rc;
+	begin_batch(s);
+	rc = emit_merged(s, t, e);
+	if (rc < 0)
+		return rc;
+	hand_out(s, ret);
 	return 1;
 }

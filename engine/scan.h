@@ -19,6 +19,7 @@ struct scan_spec {
 	const uint64_t *series;    /* bit set of wanted series ids (bit i of word i/64), or NULL = all */
 	uint32_t series_count;     /* bits in it; ids beyond are not wanted */
 	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
+	bool versions_wanted;
 	uint64_t upto_seq;         /* rows that came later are not seen; 0: all. See table_delete_begin() */
 };
 
@@ -31,6 +32,7 @@ struct scan_batch {
 	uint32_t n;
 	const int64_t *time_ns;
 	const struct col *cols; /* spec->col_count, in spec order */
+	const int64_t *version; /* where wanted: 0 = all that is known of the row are patches */
 	const struct scan_run *runs;
 	uint32_t run_count;
 };
@@ -49,6 +51,11 @@ int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budg
 	      struct scan **ret, struct err *e) must_check;
 /* 1: *ret is the next batch, lent until the next call; 0: no more; <0: error. */
 int scan_next(struct scan *s, struct scan_batch *ret, struct err *e) must_check;
+/*
+ * One row by its identity: 1 and the row as a batch of one, 0: there is none. Instead of scan_next();
+ * series ascending in file order (table_order()), times ascending in a series, each within the spec.
+ */
+int scan_find(struct scan *s, uint32_t series_id, int64_t t, struct scan_batch *ret, struct err *e) must_check;
 void scan_stats(const struct scan *s, struct scan_stats *ret);
 void scan_close(struct scan *s); /* NULL is fine */
 

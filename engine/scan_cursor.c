@@ -16,7 +16,7 @@ void page_enter(struct scan *s, struct source *src, uint64_t row)
 	src->page = p;
 	src->page_row = tile_page_row(src->tile, p);
 	src->page_end = tile_page_row(src->tile, p + 1);
-	src->has_time = false;
+	src->has_time = src->has_version = false;
 	memset(src->has_col, 0, s->spec.col_count * sizeof *src->has_col);
 	s->stats.pages_read++;
 }
@@ -31,6 +31,22 @@ int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e)
 	int rc = tile_read_time(src->tile, src->page, src->time, e);
 	src->has_time = rc >= 0;
 	return rc;
+}
+
+int page_version(struct scan *s, struct source *src, const int64_t **ret, struct err *e)
+{
+	if (!src->info->has_version) {
+		*ret = NULL;
+		return 0;
+	}
+	if (!src->version && !(src->version = arena_array(&s->arena, int64_t, TILE_PAGE_ROWS_MAX)))
+		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
+	int rc = src->has_version ? 0 : tile_read_version(src->tile, src->page, src->version, e);
+	if (rc < 0)
+		return rc;
+	src->has_version = true;
+	*ret = src->version;
+	return 0;
 }
 
 int page_col(struct source *src, uint32_t c, const struct col **ret, struct err *e)
@@ -101,7 +117,7 @@ uint64_t count_upto_block(const struct source *src, uint64_t pos, uint64_t end, 
 }
 
 /* Move to the first row at or after t. Pages that end before it are passed over unread. */
-static int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *e)
+static int seek(struct scan *s, struct cursor *c, int64_t t, struct err *e)
 {
 	struct source *src = c->src;
 
@@ -132,17 +148,66 @@ static int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *
 	return 0;
 }
 
-/* The run's moved entry for a date, or the first one after it. */
-static const struct moved *moved_from(const struct file *f, int32_t date)
-{
-	uint32_t at = file_moved_from(f, date);
-	return at < f->moved_count ? &f->moved[at] : NULL;
-}
+/* ---- what is hidden ------------------------------------------------------------------------------------------ */
 
 /*
- * Bring a cursor to a row that may be shown: past hidden rows. Afterwards it is at its end
- * (pos == end) or at a visible row.
+ * The times of the series at hand that the cursor's source does not show: what was moved out of it,
+ * and what tombstones that came after its rows erased. Mostly there is nothing, or it is the
+ * source's own list, which is lent.
  */
+static int cursor_hide(struct scan *s, struct cursor *c, uint32_t id, int64_t t_min, int64_t t_max)
+{
+	struct source *src = c->src;
+	const struct interval *v;
+	struct interval *all;
+	uint32_t n = src->hidden_count, count;
+
+	c->hidden = src->hidden;
+	c->hidden_count = src->hidden_count;
+	c->hidden_at = 0;
+	for (uint32_t i = src->tombs_from; s->tombs && i < s->tombs->n; i++)
+		if (s->tombs->v[i]->t_min <= t_max && s->tombs->v[i]->t_max >= t_min &&
+		    tomb_find(s->tombs->v[i], id, &v, &count))
+			n += count;
+	if (n == src->hidden_count)
+		return 0;
+	all = arena_array(&s->hiding, struct interval, n);
+	if (!all)
+		return -ENOMEM;
+	n = 0;
+	for (uint32_t i = 0; i < src->hidden_count; i++)
+		all[n++] = src->hidden[i];
+	for (uint32_t i = src->tombs_from; i < s->tombs->n; i++) {
+		if (s->tombs->v[i]->t_min > t_max || s->tombs->v[i]->t_max < t_min ||
+		    !tomb_find(s->tombs->v[i], id, &v, &count))
+			continue;
+		for (uint32_t k = 0; k < count; k++)
+			if (v[k].lo <= t_max && v[k].hi >= t_min)
+				all[n++] = v[k];
+	}
+	c->hidden = all;
+	c->hidden_count = intervals_join(all, n);
+	return 0;
+}
+
+/* The first interval that ends at or after c->t, or NULL. */
+static const struct interval *hidden_from(struct cursor *c)
+{
+	uint32_t lo = c->hidden_at, hi = c->hidden_count;
+
+	if (lo < hi && c->hidden[lo].hi >= c->t)
+		return &c->hidden[lo];
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (c->hidden[mid].hi < c->t)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	c->hidden_at = lo;
+	return lo < c->hidden_count ? &c->hidden[lo] : NULL;
+}
+
 int cursor_settle(struct scan *s, struct cursor *c, struct err *e)
 {
 	while (c->pos < c->end) {
@@ -150,42 +215,45 @@ int cursor_settle(struct scan *s, struct cursor *c, struct err *e)
 			c->pos = c->end;
 			break;
 		}
-		const struct file *f = c->src->file;
-		if (!f || !f->moved_count)
+		const struct interval *v = c->hidden_count ? hidden_from(c) : NULL;
+		if (!v || c->t < v->lo)
 			return 0;
-		int32_t date = day_of_ns(c->t);
-		const struct moved *m = moved_from(f, date);
-		if (!m || m->date != date || c->t >= m->upto_ns)
-			return 0;
-		int rc = cursor_seek(s, c, m->upto_ns, e);
+		if (v->hi >= c->src->t_hi) {
+			c->pos = c->end;
+			break;
+		}
+		int rc = seek(s, c, v->hi + 1, e);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-/* The last time up to which rows of c may be copied without looking at hidden ranges. */
-int64_t cursor_visible_upto(const struct cursor *c)
+int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *e)
 {
-	const struct file *f = c->src->file;
-
-	if (!f || !f->moved_count)
-		return c->src->t_hi;
-	const struct moved *m = moved_from(f, day_of_ns(c->t));
-	if (m && m->date == day_of_ns(c->t))
-		m = m + 1 < f->moved + f->moved_count ? m + 1 : NULL;
-	return m ? MIN(c->src->t_hi, m->date * NS_PER_DAY - 1) : c->src->t_hi;
+	int rc = seek(s, c, t, e);
+	return rc < 0 ? rc : cursor_settle(s, c, e);
 }
 
-static bool find_rows(struct scan *s, struct source *src, uint32_t id, struct cursor *c)
+int64_t cursor_visible_upto(struct cursor *c)
+{
+	const struct interval *v = c->hidden_count ? hidden_from(c) : NULL;
+
+	return v ? MIN(c->src->t_hi, v->lo - 1) : c->src->t_hi;
+}
+
+/* ---- a series ---------------------------------------------------------------------------------------------- */
+
+/* 1: the source has rows of the series; 0: none that are asked for. */
+static int find_rows(struct scan *s, struct source *src, uint32_t id, struct cursor *c)
 {
 	if (!src->file) {
 		const struct block_group *g = block_index_find(src->index, id);
 		if (!g || !overlaps(s, g->t_min, g->t_max))
-			return false;
+			return 0;
 		*c = (struct cursor){.src = src, .pos = g->start, .end = g->start + g->count,
 				     .has_duplicates = g->has_duplicates};
-		return true;
+		return cursor_hide(s, c, id, g->t_min, g->t_max) < 0 ? -ENOMEM : 1;
 	}
 	const struct tile_series *ts = tile_series(src->tile);
 	int64_t at;
@@ -203,19 +271,26 @@ static bool find_rows(struct scan *s, struct source *src, uint32_t id, struct cu
 			     : -1;
 	}
 	if (at < 0 || !overlaps(s, ts[at].t_min, ts[at].t_max))
-		return false;
+		return 0;
 	*c = (struct cursor){.src = src, .pos = ts[at].row0, .end = ts[at].row0 + ts[at].rows};
-	c->is_timeless = !s->spec.times_wanted && !src->file->moved_count &&
-			 ts[at].t_min >= s->spec.t_lo && ts[at].t_max <= s->spec.t_hi;
-	return true;
+	if (cursor_hide(s, c, id, ts[at].t_min, ts[at].t_max) < 0)
+		return -ENOMEM;
+	c->is_timeless = !s->spec.times_wanted && !c->hidden_count && ts[at].t_min >= s->spec.t_lo &&
+			 ts[at].t_max <= s->spec.t_hi;
+	return 1;
 }
 
 int series_enter(struct scan *s, uint32_t id, struct err *e)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < s->source_count; i++)
-		n += find_rows(s, &s->sources[i], id, &s->cursors[n]);
+	arena_reset(&s->hiding);
+	for (uint32_t i = 0; i < s->source_count; i++) {
+		int found = find_rows(s, &s->sources[i], id, &s->cursors[n]);
+		if (found < 0)
+			return err_set(e, found, "out of memory for reading table '%s'", table_name(s->table));
+		n += (uint32_t)found;
+	}
 	s->cursor_count = n;
 	s->has_series = true;
 	if (n == 1 && s->cursors[0].is_timeless)
@@ -224,8 +299,6 @@ int series_enter(struct scan *s, uint32_t id, struct err *e)
 		struct cursor *c = &s->cursors[i];
 		c->is_timeless = false;
 		int rc = cursor_seek(s, c, s->spec.t_lo, e);
-		if (rc >= 0)
-			rc = cursor_settle(s, c, e);
 		if (rc < 0)
 			return rc;
 	}

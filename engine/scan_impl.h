@@ -15,13 +15,18 @@ struct source {
 	struct tile *tile;
 	const struct tile_info *info;
 	int64_t t_hi; /* rows of this source after it are not taken */
+	const struct interval *hidden; /* in all series: what was moved out of a run */
+	uint32_t hidden_count;
+	uint32_t tombs_from; /* the first of the scan's tombstones that concerns the source */
 	uint32_t next_series; /* merge pointer into tile_series() */
 	int64_t *field;       /* by spec column: index in the tile, or -1 */
 
 	uint32_t page; /* decoded; UINT32_MAX none */
 	uint64_t page_row, page_end;
-	bool has_time;
+	bool has_time, has_version;
 	int64_t *time;
+	int64_t *version; /* of the page's rows; allocated where the file has versions */
+	int64_t usual_version; /* of rows in a file without: 0 in runs, 1 in tiles */
 	struct col *cols; /* by spec column */
 	bool *has_col;
 	struct arena page_arena;
@@ -38,6 +43,8 @@ struct cursor {
 	uint64_t pos, end;
 	int64_t t; /* time at pos */
 	bool has_duplicates;
+	const struct interval *hidden; /* times of rows not shown, ascending, disjoint */
+	uint32_t hidden_count, hidden_at; /* those before hidden_at end before t */
 	bool is_timeless; /* alone and wholly wanted: times need not be looked at */
 };
 
@@ -46,6 +53,8 @@ struct scan {
 	struct scan_spec spec;
 	struct arena arena;
 	struct arena strings; /* of the batch at hand */
+	struct arena hiding;  /* of the series at hand: intervals */
+	struct tomb_set *tombs;
 	struct series_order *order;
 	struct source *sources;
 	uint32_t source_count;
@@ -58,6 +67,7 @@ struct scan {
 
 	uint32_t n; /* rows in the batch */
 	int64_t *time;
+	int64_t *version;   /* where wanted */
 	struct col *cols;   /* capacity SCAN_ROWS; valid always there */
 	struct col *out;    /* as handed out: valid NULL where no NULL */
 	bool *has_null;
@@ -82,6 +92,9 @@ static inline bool is_wanted(const struct scan *s, uint32_t id)
 void page_enter(struct scan *s, struct source *src, uint64_t row);
 int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e) must_check;
 
+/* The versions of the page at hand; NULL: all are src->usual_version. */
+int page_version(struct scan *s, struct source *src, const int64_t **ret, struct err *e) must_check;
+
 /* Column c of the page at hand; NULL where the file lacks the column. */
 int page_col(struct source *src, uint32_t c, const struct col **ret, struct err *e) must_check;
 
@@ -94,8 +107,11 @@ int cursor_load(struct scan *s, struct cursor *c, struct err *e) must_check; /* 
 /* Past hidden rows: afterwards the cursor is at its end (pos == end) or at a row that may be shown. */
 int cursor_settle(struct scan *s, struct cursor *c, struct err *e) must_check;
 
+/* Move forward to the first visible row at or after t. */
+int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *e) must_check;
+
 /* The last time up to which rows may be copied without looking at hidden ranges. */
-int64_t cursor_visible_upto(const struct cursor *c);
+int64_t cursor_visible_upto(struct cursor *c);
 
 /* Cursors of every source that has rows of the series. */
 int series_enter(struct scan *s, uint32_t id, struct err *e) must_check;

@@ -5,11 +5,29 @@
 
 #include "engine/scan_impl.h"
 
+/* What was moved out of a run, as intervals: of each date all before some time. */
+static int hide_moved(struct scan *s, struct source *src, const struct file *f)
+{
+	struct interval *v = arena_array(&s->arena, struct interval, f->moved_count + 1);
+
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < f->moved_count; i++)
+		v[i] = (struct interval){f->moved[i].date * NS_PER_DAY, f->moved[i].upto_ns - 1};
+	src->hidden = v;
+	src->hidden_count = intervals_join(v, f->moved_count);
+	return 0;
+}
+
 static int source_init_file(struct scan *s, struct source *src, struct file *f, struct err *e)
 {
 	int rc;
 
 	src->file = f;
+	src->usual_version = f->meta.kind == CATALOG_TILE;
+	src->tombs_from = tomb_set_from(s->tombs, MAX(f->meta.seq_hi, f->meta.erased_seq));
+	if (f->moved_count && hide_moved(s, src, f) < 0)
+		return -ENOMEM;
 	src->t_hi = s->spec.t_hi;
 	src->page = UINT32_MAX;
 	arena_init(&src->page_arena, s->arena.budget);
@@ -29,6 +47,7 @@ static int source_init_file(struct scan *s, struct source *src, struct file *f, 
 
 static int source_init_block(struct scan *s, struct source *src)
 {
+	src->tombs_from = tomb_set_from(s->tombs, src->view.seq_hi);
 	src->block_cols = arena_zarray(&s->arena, const struct col *, s->spec.col_count + 1);
 	if (!src->block_cols)
 		return -ENOMEM;
@@ -150,11 +169,14 @@ static int alloc_batch(struct scan *s)
 	uint32_t nc = s->spec.col_count + 1;
 
 	s->time = arena_array(&s->arena, int64_t, SCAN_ROWS);
+	s->version = s->spec.versions_wanted ? arena_array(&s->arena, int64_t, SCAN_ROWS) : NULL;
 	s->cols = arena_zarray(&s->arena, struct col, nc);
 	s->out = arena_zarray(&s->arena, struct col, nc);
 	s->has_null = arena_zarray(&s->arena, bool, nc);
 	s->runs = arena_array(&s->arena, struct scan_run, SCAN_ROWS);
 	s->cursors = arena_zarray(&s->arena, struct cursor, s->source_count + 1);
+	if (s->spec.versions_wanted && !s->version)
+		return -ENOMEM;
 	if (!s->time || !s->cols || !s->out || !s->has_null || !s->runs || !s->cursors)
 		return -ENOMEM;
 	for (uint32_t c = 0; c < s->spec.col_count; c++) {
@@ -175,8 +197,8 @@ static bool file_is_pruned(const struct scan *s, const struct file *f)
 }
 
 int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file **files, uint32_t file_n,
-		      struct block_view *views, uint32_t view_n, struct budget *budget, struct scan **ret,
-		      struct err *e)
+		      struct block_view *views, uint32_t view_n, struct tomb_set *tombs, struct budget *budget,
+		      struct scan **ret, struct err *e)
 {
 	struct scan *s = calloc(1, sizeof *s);
 	struct id_list ids = {0};
@@ -187,7 +209,9 @@ int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file
 		goto fail;
 	s->table = t;
 	s->spec = *spec;
+	s->tombs = tomb_set_get(tombs);
 	arena_init(&s->arena, budget);
+	arena_init(&s->hiding, budget);
 	arena_init(&s->strings, budget);
 	s->sources = arena_zarray(&s->arena, struct source, file_n + view_n + 1);
 	uint32_t *cols = arena_array(&s->arena, uint32_t, spec->col_count + 1);
@@ -257,9 +281,13 @@ int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budg
 
 	pthread_mutex_lock(&t->mu);
 	struct file_set *set = file_set_get(t->files);
+	struct tomb_set *tombs = tomb_set_get(t->tombs);
 	sp.t_lo = MAX(sp.t_lo, t->meta.expired_before_ns);
 	int rc = memtable_view(&t->mem, &views, &view_n);
 	pthread_mutex_unlock(&t->mu);
+	/* Blocks are in order of arrival, and none holds rows from before and after a mark. */
+	while (sp.upto_seq && view_n && views[view_n - 1].seq_lo > sp.upto_seq)
+		block_view_release(&views[--view_n]);
 
 	struct file **files = rc < 0 ? NULL : malloc((set->n + 1) * sizeof *files);
 	if (!files) {
@@ -269,9 +297,10 @@ int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budg
 	} else {
 		for (uint32_t i = 0; i < set->n; i++)
 			files[i] = file_get(set->v[i]);
-		rc = scan_open_sources(t, &sp, files, set->n, views, view_n, budget, ret, e);
+		rc = scan_open_sources(t, &sp, files, set->n, views, view_n, tombs, budget, ret, e);
 	}
 	file_set_put(set);
+	tomb_set_put(tombs);
 	free(files);
 	free(views);
 	return rc;
@@ -300,6 +329,8 @@ void scan_close(struct scan *s)
 		block_view_release(&src->view);
 	}
 	series_order_put(s->order);
+	tomb_set_put(s->tombs);
+	arena_release(&s->hiding);
 	arena_release(&s->strings);
 	arena_release(&s->arena);
 	free(s);

@@ -76,9 +76,10 @@ static int write_run(struct table *t, struct block_view *views, uint32_t view_n,
 	r->meta.seq_lo = views[0].block->seq_lo;
 	r->meta.seq_hi = lsn;
 	r->meta.generation = t->generation++;
+	r->meta.erased_seq = tomb_set_newest(t->tombs);
 	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = fields, .col_count = field_n,
-				 .times_wanted = true};
-	rc = scan_open_sources(t, &spec, NULL, 0, views, view_n, NULL, &scan, e); /* takes the views */
+				 .times_wanted = true, .versions_wanted = true};
+	rc = scan_open_sources(t, &spec, NULL, 0, views, view_n, t->tombs, NULL, &scan, e); /* takes the views */
 	if (rc >= 0)
 		rc = rewrite_file(r, scan, fields, field_n, ret, e);
 	scan_close(scan);
@@ -101,7 +102,7 @@ static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, 
 	int rc = catalog_begin(cat, e);
 	if (rc < 0)
 		return rc;
-	rc = catalog_file_add(cat, meta, e);
+	rc = meta ? catalog_file_add(cat, meta, e) : 0;
 	if (rc >= 0)
 		rc = catalog_table_update(cat, &next, e);
 	if (rc < 0) {
@@ -140,6 +141,7 @@ static int seal_locked(struct table *t, struct err *e)
 	uint64_t lsn, def_lsn;
 	struct rewrite r;
 	struct tile *tile = NULL;
+	struct file *f = NULL;
 	struct file_set *next;
 	bool in_doubt = false;
 	char path[128];
@@ -168,22 +170,23 @@ static int seal_locked(struct table *t, struct err *e)
 	free(views);
 	if (rc < 0)
 		return rc;
-	struct file *f = file_create(&r.meta, tile);
-	if (!f) {
+	/* No file where all the rows were deleted meanwhile; that the log may forget them is noted all the same. */
+	if (tile && !(f = file_create(&r.meta, tile))) {
 		tile_put(tile);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	rc = file_set_make(t, &f, 1, NULL, 0, &next, e);
+	rc = file_set_make(t, &f, f != NULL, NULL, 0, &next, e);
 	FAULT("seal.commit");
 	if (rc >= 0) {
-		rc = commit_run(t, &f->meta, lsn, &in_doubt, e);
+		rc = commit_run(t, f ? &f->meta : NULL, lsn, &in_doubt, e);
 		if (rc < 0) {
-			file_get(f);
+			if (f)
+				file_get(f);
 			file_set_put(next);
 		}
 	}
 	if (rc < 0) {
-		if (!in_doubt)
+		if (f && !in_doubt)
 			file_unlink(t, f);
 		file_put(f);
 		return rc;

@@ -14,6 +14,8 @@ static void table_free(struct table *t)
 	rejected_release(&t->rejected);
 	memtable_release(&t->mem);
 	file_set_put(t->files);
+	tomb_set_put(t->tombs);
+	last_times_destroy(t->last);
 	series_order_put(t->order);
 	series_set_destroy(t->series);
 	buf_release(&t->def_cols);
@@ -98,6 +100,8 @@ int table_open(struct db *db, const struct catalog_table *meta, struct table **r
 		rc = table_load_settings(t, e);
 	if (rc >= 0)
 		rc = table_load_files(t, e);
+	if (rc >= 0)
+		rc = table_load_tombs(t, e);
 	if (rc < 0)
 		goto fail;
 	*ret = t;
@@ -181,10 +185,17 @@ int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
 	struct batch b;
 	int rc;
 
+	if (rec->type == WAL_MARK) {
+		t->applied_lsn = MAX(t->applied_lsn, rec->lsn);
+		return 0;
+	}
 	if (rec->type != WAL_ROWS)
 		return replay_definitions(t, rec, e);
 	if (rec->lsn <= t->applied_lsn)
 		return 0;
+	/* No block holds rows from both sides of a deletion. */
+	if (t->mem.last && t->mem.last->n && tomb_set_newest(t->tombs) > t->mem.last->seq_hi)
+		memtable_freeze(&t->mem, &t->mu);
 	batch_init(&b);
 	rc = batch_decode(&b, rec->payload, e);
 	for (uint32_t i = 0; i < b.n && rc >= 0; i++)
@@ -302,20 +313,26 @@ static uint64_t visible_rows(struct table *t, struct file *f)
 	struct scan_batch b;
 	int64_t n = atomic_load(&f->visible_rows);
 
-	if (!f->moved_count)
-		return f->meta.rows;
-	if (n >= 0)
-		return (uint64_t)n;
+	struct tomb_set *tombs = table_pin_tombs(t);
+	uint64_t newest = tomb_set_newest(tombs);
+	bool is_whole = newest <= MAX(f->meta.seq_hi, f->meta.erased_seq) && !f->moved_count;
+	int rc = -EAGAIN;
+	if (is_whole || (n >= 0 && atomic_load(&f->visible_seq) == newest)) {
+		tomb_set_put(tombs);
+		return is_whole ? f->meta.rows : (uint64_t)n;
+	}
 	file_get(f);
-	if (scan_open_sources(t, &spec, &f, 1, NULL, 0, NULL, &scan, NULL) < 0)
+	rc = scan_open_sources(t, &spec, &f, 1, NULL, 0, tombs, NULL, &scan, NULL);
+	tomb_set_put(tombs);
+	if (rc < 0)
 		return f->meta.rows;
-	int rc;
 	for (n = 0; (rc = scan_next(scan, &b, NULL)) > 0; n += b.n)
 		;
 	scan_close(scan);
 	if (rc < 0)
 		return f->meta.rows; /* unreadable now; another time it may be counted */
 	atomic_store(&f->visible_rows, n);
+	atomic_store(&f->visible_seq, newest);
 	return (uint64_t)n;
 }
 
@@ -379,10 +396,20 @@ void table_stats(struct table *t, struct table_stats *ret)
 	*ret = st;
 }
 
+/* What was deleted does not count, though files may hold it still. */
 bool table_has_rows(struct table *t)
 {
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX};
+	struct scan *scan;
+	struct scan_batch b;
+
 	pthread_mutex_lock(&t->mu);
 	bool has = t->mem.rows > 0 || t->files->n > 0;
+	bool is_certain = !has || !t->tombs || !t->tombs->n;
 	pthread_mutex_unlock(&t->mu);
+	if (is_certain || scan_open(t, &spec, NULL, &scan, NULL) < 0)
+		return has;
+	has = scan_next(scan, &b, NULL) != 0; /* an error: there may be some */
+	scan_close(scan);
 	return has;
 }

@@ -39,6 +39,7 @@ struct tile_spec {
 	uint32_t field_count;
 	const struct str *dims; /* dimension column names, sorted by bytes */
 	uint32_t dim_count;
+	bool rows_patch; /* rows without a version patch (0): runs. Else their version is 1: tiles */
 	bool all_multi; /* reserved for single-measure rows; false writes nothing about it */
 };
 
@@ -60,7 +61,7 @@ int tile_writer_series(struct tile_writer *w, uint32_t series_id, struct str mea
 
 /*
  * Rows of the current series, time strictly ascending also across calls. cols: spec->field_count of
- * them (cols[i].data == NULL: all NULL). version: NULL, or 64-bit versions; only where not all 1.
+ * them (cols[i].data == NULL: all NULL). version: NULL (all the usual one), or 64-bit versions.
  */
 int tile_writer_rows(struct tile_writer *w, uint32_t n, const int64_t *time_ns,
 		     const struct col *cols, const int64_t *version, struct err *e) must_check;
@@ -117,7 +118,7 @@ struct tile_info {
 	const struct str *dims;
 	int64_t t_min, t_max;
 	uint64_t file_bytes;
-	bool has_version; /* some row's version is not 1 */
+	bool has_version; /* some row's version is not the usual one: 1, in runs 0 */
 };
 
 /*
@@ -149,6 +150,7 @@ const struct tile_page_stats *tile_page_stats(const struct tile *t, uint32_t fie
 int tile_read_time(struct tile *t, uint32_t page, int64_t *to, struct err *e) must_check;
 int tile_read_field(struct tile *t, uint32_t field, uint32_t page, struct arena *a, struct col *ret,
 		    struct err *e) must_check;
+/* Of a tile that has versions (tile_info); otherwise what they usually are is the caller's to know. */
 int tile_read_version(struct tile *t, uint32_t page, int64_t *to, struct err *e) must_check;
 
 /* Read and check everything: every byte's checksum, order, statistics, dimension columns. */

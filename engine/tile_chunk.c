@@ -231,7 +231,7 @@ static void fetch(struct tile_writer *w, const struct wcolumn *c, bool late, uin
 		break;
 	case TILE_VERSION:
 		if (late || !w->version)
-			constant_values(w, 1, rows, v);
+			constant_values(w, tile_usual_version(w), rows, v);
 		else
 			v->i64 = w->version + from;
 		break;

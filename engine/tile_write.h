@@ -89,8 +89,8 @@ struct tile_writer {
 	uint32_t cut;       /* first row without a page */
 	uint32_t group0;    /* first page of the group */
 	int64_t *time;
-	int64_t *version;   /* NULL: all 1 so far */
-	bool version_used;  /* some version of this group is not 1 */
+	int64_t *version;   /* NULL: all the usual one so far */
+	bool version_used;  /* some version of this group is not that */
 	struct wfield *fields;
 	size_t row_bytes;   /* of one row in the arrays above */
 	struct wsegment *segments;
@@ -132,6 +132,12 @@ static inline uint64_t tile_writer_pos(const struct tile_writer *w)
 
 /* Give `out` to the disk when it is large (or `all` of it). */
 int tile_writer_flush(struct tile_writer *w, bool all, struct err *e) must_check;
+/* The version of rows that say nothing about it. */
+static inline int64_t tile_usual_version(const struct tile_writer *w)
+{
+	return w->spec->rows_patch ? 0 : 1;
+}
+
 int tile_writer_nomem(const struct tile_writer *w, struct err *e);
 
 /* Append page index, private index and footer for what `ix` says. */

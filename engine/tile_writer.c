@@ -413,7 +413,7 @@ static int next_group(struct tile_writer *w, struct err *e)
 		memmove(w->version, w->version + w->cut, left * sizeof *w->version);
 		w->version_used = false;
 		for (uint32_t i = 0; i < left; i++)
-			w->version_used |= w->version[i] != 1;
+			w->version_used |= w->version[i] != tile_usual_version(w);
 	}
 	for (uint32_t i = 0; i < w->spec->field_count; i++) {
 		struct wfield *f = &w->fields[i];
@@ -631,20 +631,21 @@ static int append_field(struct tile_writer *w, uint32_t field, const struct col 
 
 static int append_version(struct tile_writer *w, const int64_t *version, uint32_t n)
 {
+	int64_t usual = tile_usual_version(w);
 	bool used = false;
 
 	for (uint32_t i = 0; version && i < n; i++)
-		used |= version[i] != 1;
+		used |= version[i] != usual;
 	if (used && !w->version) {
 		w->version = malloc(w->row_cap * sizeof *w->version);
 		if (!w->version)
 			return -ENOMEM;
 		for (uint32_t i = 0; i < w->n; i++)
-			w->version[i] = 1;
+			w->version[i] = usual;
 	}
 	w->version_used |= used;
 	for (uint32_t i = 0; w->version && i < n; i++)
-		w->version[w->n + i] = version ? version[i] : 1;
+		w->version[w->n + i] = version ? version[i] : usual;
 	return 0;
 }
 

@@ -18,6 +18,7 @@ enum wal_type {
 	WAL_COLUMN = 1, /* a column's definition */
 	WAL_SERIES = 2, /* definitions of series */
 	WAL_ROWS = 3,   /* rows of one table, columnar */
+	WAL_MARK = 4,   /* a place in the order of a table's changes; no payload */
 };
 
 struct wal_record {
