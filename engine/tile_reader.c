@@ -26,7 +26,8 @@ static int read_at(struct tile *t, void *to, uint64_t n, uint64_t off, struct er
 	int rc = io_pread_exact(t->io, t->fd, to, (size_t)n, (int64_t)off);
 
 	if (rc == -EBADMSG)
-		return err_set(e, rc, "%s: the file became shorter while it was read", t->path);
+		return err_set(e, rc, "%s: the file ends before offset %llu: it became shorter while it was read",
+			       t->path, (unsigned long long)(off + n));
 	if (rc < 0)
 		return err_set(e, rc, "cannot read %s at offset %llu: %s", t->path,
 			       (unsigned long long)off, strerror(-rc));
@@ -76,11 +77,11 @@ static int read_tail(struct tile *t, struct tail *tail, struct err *e)
 	}
 	const uint8_t *end = tail->p + (tail->size - tail->off);
 	if (memcmp(magic, "PAR1", 4) != 0)
-		return err_set(e, -EBADMSG, "%s: no Parquet file: it does not begin with PAR1",
+		return err_set(e, -EBADMSG, "%s: no Parquet file: at offset 0 it does not begin with PAR1",
 			       t->path);
 	if (memcmp(end - 4, "PAR1", 4) != 0)
-		return err_set(e, -EBADMSG, "%s: no whole Parquet file: it does not end with PAR1",
-			       t->path);
+		return err_set(e, -EBADMSG, "%s: no whole Parquet file: at offset %llu it does not end with PAR1",
+			       t->path, (unsigned long long)(tail->size - 4));
 	memcpy(&len, end - 8, 4);
 	if (len > tail->size - 12)
 		return err_set(e, -EBADMSG,
@@ -100,13 +101,14 @@ static int check_footer(struct tile *t, const struct tail *tail, struct tile_lin
 
 	if (rc == -ENOENT)
 		return err_set(e, -EBADMSG,
-			       "%s: a Parquet file but no tile: its footer has no key " TILE_KEY,
-			       t->path);
+			       "%s: a Parquet file but no tile: its footer at offset %llu has no key " TILE_KEY,
+			       t->path, (unsigned long long)t->footer_off);
 	if (rc >= 0)
 		rc = tile_line_parse(line, ret, &at);
 	if (rc == -ENOTSUP)
-		return err_set(e, -EBADMSG, "%s: its format version is not %d (%.*s)", t->path,
-			       TILE_FORMAT_VERSION, (int)MIN(line.len, (size_t)20), line.ptr);
+		return err_set(e, -EBADMSG, "%s: the format version in its footer at offset %llu is not %d (%.*s)", t->path,
+			       (unsigned long long)t->footer_off, TILE_FORMAT_VERSION,
+			       (int)MIN(line.len, (size_t)20), line.ptr);
 	if (rc < 0)
 		return err_set(e, -EBADMSG, "%s: the footer at offset %llu is damaged", t->path,
 			       (unsigned long long)t->footer_off);
@@ -122,7 +124,8 @@ static int read_index(struct tile *t, struct tail *tail, const struct tile_line 
 {
 	if (l->index_off < 4 || l->index_off > t->footer_off ||
 	    l->index_len != t->footer_off - l->index_off || l->index_raw > TILE_INDEX_RAW_MAX)
-		return err_set(e, -EBADMSG, "%s: the footer places its index out of bounds", t->path);
+		return err_set(e, -EBADMSG, "%s: the footer at offset %llu places its index out of bounds",
+			       t->path, (unsigned long long)t->footer_off);
 	int rc = extend_tail(t, tail, l->index_off, e);
 	if (rc < 0)
 		return rc;
@@ -132,7 +135,8 @@ static int read_index(struct tile *t, struct tail *tail, const struct tile_line 
 			       "%s: the index at offset %llu is damaged: its checksum is wrong",
 			       t->path, (unsigned long long)l->index_off);
 	if (ZSTD_getFrameContentSize(stored, (size_t)l->index_len) != l->index_raw)
-		return err_set(e, -EBADMSG, "%s: the size of its index is wrong", t->path);
+		return err_set(e, -EBADMSG, "%s: the size of its index at offset %llu is wrong", t->path,
+			       (unsigned long long)l->index_off);
 	char *raw = arena_alloc(&t->arena, (size_t)l->index_raw + 1);
 	if (!raw)
 		return err_set(e, -ENOMEM, "no memory for the index of %s", t->path);
@@ -143,15 +147,16 @@ static int read_index(struct tile *t, struct tail *tail, const struct tile_line 
 	rc = tile_index_decode((struct str){raw, (size_t)l->index_raw}, l->index_off, &t->arena,
 			       &t->ix, e);
 	if (rc < 0)
-		return err_prefix(e, rc, "%s", t->path);
+		return err_prefix(e, rc, "%s: the index at offset %llu", t->path,
+				  (unsigned long long)l->index_off);
 	t->index_off = l->index_off;
 	t->index_len = l->index_len;
 	t->ix.info.file_bytes = tail->size;
 	const struct tile_info *in = &t->ix.info;
 	if (memcmp(in->table_uuid, l->table_uuid, 16) != 0 || in->seq_lo != l->seq_lo ||
 	    in->seq_hi != l->seq_hi || in->generation != l->generation)
-		return err_set(e, -EBADMSG, "%s: footer and index name different tables or sequences",
-			       t->path);
+		return err_set(e, -EBADMSG, "%s: the index at offset %llu and the footer name different tables or sequences",
+			       t->path, (unsigned long long)l->index_off);
 	return 0;
 }
 
@@ -195,8 +200,8 @@ static int make_lookups(struct tile *t, struct err *e)
 		qsort(t->by_id, n, sizeof *t->by_id, by_id);
 	for (uint32_t i = 1; i < n; i++)
 		if (t->by_id[i].id == t->by_id[i - 1].id)
-			return err_set(e, -EBADMSG, "%s: series %u comes twice in its index",
-				       t->path, t->by_id[i].id);
+			return err_set(e, -EBADMSG, "%s: series %u comes twice in its index at offset %llu",
+				       t->path, t->by_id[i].id, (unsigned long long)t->index_off);
 	return 0;
 }
 
@@ -224,7 +229,7 @@ static int open_all(struct tile *t, struct err *e)
 		return err_set(e, rc, "cannot stat %s: %s", t->path, strerror(-rc));
 	tail.size = (uint64_t)st.st_size;
 	if (!S_ISREG(st.st_mode) || st.st_size < 12)
-		return err_set(e, -EBADMSG, "%s: no Parquet file: it has %lld bytes", t->path,
+		return err_set(e, -EBADMSG, "%s: no Parquet file: it ends at offset %lld", t->path,
 			       (long long)st.st_size);
 	rc = read_tail(t, &tail, e);
 	if (rc >= 0)
@@ -360,8 +365,9 @@ static int to_nanos(struct tile *t, uint32_t page, int64_t *v, const int64_t *re
 	}
 	if (bad)
 		return err_set(e, -EBADMSG,
-			       "%s: page %u is damaged: a time is outside 64-bit nanoseconds",
-			       t->path, page);
+			       "%s: page %u at offset %llu is damaged: a time is outside 64-bit nanoseconds",
+			       t->path, page,
+			       (unsigned long long)t->ix.pages[(size_t)tile_column_time(t) * t->ix.info.page_count + page].off);
 	return 0;
 }
 
