@@ -41,7 +41,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash damage bench fuzz demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model damage bench fuzz demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -90,7 +90,7 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libtidefs.a
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
 
 ## tests-build: compile every test program without running it
-tests-build: $(B)/tidefs $(TESTS) $(TOOLS) $(B)/tests/crash/crash
+tests-build: $(B)/tidefs $(TESTS) $(TOOLS) $(B)/tests/crash/crash $(B)/tests/model/model
 
 ## check: every test that is quick enough for each save (unit, SQL, mount)
 check: all tests-build
@@ -121,6 +121,15 @@ tsan:
 ## crash: kill -9 at every named place and at random, KILLS=1000 times, and look for broken promises
 crash: $(B)/tests/crash/crash
 	$(Q)$(B)/tests/crash/crash $${KILLS:-1000} $${SEED:-1}
+
+## model: random operations against a twin in memory; SEEDS=20 OPS=100000, or SEED=n to replay one
+model: $(B)/tests/model/model
+	$(Q)$(B)/tests/model/model $${SEEDS:-20} $${OPS:-100000}
+
+MODEL_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
+$(B)/tests/model/model: $(MODEL_OBJ) $(B)/libtidefs.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(MODEL_OBJ) $(B)/libtidefs.a $(ALL_LIBS)
 
 $(B)/tests/crash/%: tests/crash/%.c $(B)/libtidefs.a
 	@mkdir -p $(@D)
@@ -165,4 +174,4 @@ clean:
 help:
 	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
 
--include $(LIB_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)
+-include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the test programs that `make tests-build` has built, and counts.
 #
-#	tests/run-all.sh [unit] [sql] [crash] [mount]      all kinds when none is named
+#	tests/run-all.sh [unit] [sql] [model] [crash] [mount]      all kinds when none is named
 #	VARIANT=asan tests/run-all.sh              of another build
 #
 # Each program's whole output goes to build/<variant>/test-logs/<name>.log; what failed is shown.
@@ -13,7 +13,7 @@ variant=${VARIANT:-release}
 bin=build/$variant
 logs=$bin/test-logs
 mkdir -p "$logs"
-kinds=${*:-unit sql crash mount}
+kinds=${*:-unit sql model crash mount}
 passed=0
 failed=0
 export TIDEFS=$PWD/$bin/tidefs
@@ -73,6 +73,17 @@ run_sql() {
 	report "sql" "$p" "$f" "$log" $((SECONDS - begin))
 }
 
+# A taste of `make model`.
+run_model() {
+	[ -x "$bin/tests/model/model" ] || return 0
+	log=$logs/model.log
+	begin=$SECONDS
+	timeout 900 "$bin/tests/model/model" "${SEEDS:-3}" "${OPS:-10000}" >"$log" 2>&1
+	rc=$?
+	p=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
+	report "model" "${p:-0}" $((rc != 0)) "$log" $((SECONDS - begin))
+}
+
 # A taste of `make crash`.
 run_crash() {
 	[ -x "$bin/tests/crash/crash" ] || return 0
@@ -105,9 +116,9 @@ run_mount() {
 
 for k in $kinds; do
 	case $k in
-	unit | sql | crash | mount) "run_$k" ;;
+	unit | sql | model | crash | mount) "run_$k" ;;
 	*)
-		echo "run-all.sh: unknown kind '$k' (unit, sql, crash, mount)" >&2
+		echo "run-all.sh: unknown kind '$k' (unit, sql, model, crash, mount)" >&2
 		exit 2
 		;;
 	esac

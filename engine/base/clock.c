@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static _Atomic int64_t pinned_ns;
+static _Atomic int64_t pinned_ns, pinned_mono_ns;
 
 static int64_t read_clock(clockid_t id)
 {
@@ -20,10 +20,16 @@ int64_t clock_now_ns(void)
 
 int64_t clock_mono_ns(void)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	int64_t pin = atomic_load_explicit(&pinned_mono_ns, memory_order_relaxed);
+	return pin ? pin : read_clock(CLOCK_MONOTONIC);
 }
 
 void clock_pin(int64_t ns)
 {
 	atomic_store(&pinned_ns, ns);
+}
+
+void clock_pin_mono(int64_t ns)
+{
+	atomic_store(&pinned_mono_ns, ns);
 }

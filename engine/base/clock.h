@@ -7,9 +7,10 @@
 #include "engine/base/base.h"
 
 int64_t clock_now_ns(void);  /* wall time; tests may pin it with clock_pin() */
-int64_t clock_mono_ns(void); /* CLOCK_MONOTONIC */
+int64_t clock_mono_ns(void); /* CLOCK_MONOTONIC; tests may pin it with clock_pin_mono() */
 
 /* Tests only: wall time is `ns` from now on (0 = the real clock again). Any thread. */
 void clock_pin(int64_t ns);
+void clock_pin_mono(int64_t ns); /* the same; waiting with a time-out does not heed it */
 
 #endif

@@ -1,0 +1,216 @@
+/*
+ * Tiles as files: what they hold is read by the tile reader alone and compared with the twin; tiles
+ * are removed.
+ */
+#include "tests/model/model.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/tile.h"
+
+/* A row as it lies in a tile. */
+struct tile_row {
+	uint32_t series; /* the twin's */
+	int64_t time, version;
+};
+
+struct tile_rows {
+	struct tile_row *v;
+	uint32_t n, cap;
+};
+
+static void add_row(struct tile_rows *rows, uint32_t series, int64_t time)
+{
+	if (rows->n == rows->cap) {
+		rows->cap = MAX(rows->cap * 2, 1024u);
+		rows->v = realloc(rows->v, rows->cap * sizeof *rows->v);
+		if (!rows->v)
+			abort();
+	}
+	rows->v[rows->n++] = (struct tile_row){series, time, 1};
+}
+
+/* Times and versions, page by page; series follow from the index. */
+static void read_rows(struct m_table *mt, struct tile *tile, struct tile_rows *rows)
+{
+	const struct tile_info *info = tile_info(tile);
+	const struct tile_series *ts = tile_series(tile);
+	static int64_t times[TILE_PAGE_ROWS_MAX], versions[TILE_PAGE_ROWS_MAX];
+	struct err e = {0};
+	uint32_t s = 0;
+
+	for (uint32_t p = 0; p < info->page_count; p++) {
+		uint64_t row0 = tile_page_row(tile, p), n = tile_page_row(tile, p + 1) - row0;
+		must(tile_read_time(tile, p, times, &e), &e, "tile_read_time");
+		if (info->has_version)
+			must(tile_read_version(tile, p, versions, &e), &e, "tile_read_version");
+		for (uint64_t i = 0; i < n; i++) {
+			while (row0 + i >= ts[s].row0 + ts[s].rows)
+				s++;
+			uint32_t id = ts[s].series_id;
+			if (id >= ARRAY_LEN(mt->twin_of) || mt->twin_of[id] == NONE)
+				fail("%s: a tile names series id %u, which is nobody's", mt->name, id);
+			add_row(rows, mt->twin_of[id], times[i]);
+			rows->v[rows->n - 1].version = info->has_version ? versions[i] : 1;
+		}
+	}
+}
+
+static bool is_right(const struct twin *tw, uint32_t i, uint32_t c, const struct col *col, uint32_t at)
+{
+	bool valid = !col->valid || col->valid[at], want = tw->rows[i].valid >> c & 1;
+
+	return valid == want && (!valid || same_value(&tw->cols[c], col, at, tw->rows[i].value[c]));
+}
+
+/* Fields of rows that are the twin's present ones: those older than `upto`. */
+static void check_fields(struct m_table *mt, struct tile *tile, const struct tile_rows *rows, int64_t upto)
+{
+	struct twin *tw = &mt->twin;
+	const struct tile_info *info = tile_info(tile);
+	struct arena arena;
+	struct err e = {0};
+
+	arena_init(&arena, NULL);
+	for (uint32_t c = 0; c < COLS_MAX; c++) {
+		int64_t f = tw->has_cols >> c & 1 ? tile_find_field(tile, mt->col_ids[c]) : -1;
+		for (uint32_t p = 0; p < info->page_count && f >= 0; p++) {
+			uint64_t row0 = tile_page_row(tile, p), n = tile_page_row(tile, p + 1) - row0;
+			struct col col;
+			arena_reset(&arena);
+			must(tile_read_field(tile, (uint32_t)f, p, &arena, &col, &e), &e, "tile_read_field");
+			for (uint64_t k = 0; k < n; k++) {
+				const struct tile_row *r = &rows->v[row0 + k];
+				uint32_t i = twin_find(tw, r->series, r->time);
+				if (r->time < upto && i != NONE && tw->keys[i].is_alive &&
+				    !is_right(tw, i, c, &col, (uint32_t)k))
+					fail("%s: a tile's series %u time %lld has another %s than was written in operation %llu",
+					     mt->name, r->series, (long long)r->time, tw->cols[c].name,
+					     (unsigned long long)tw->rows[i].op);
+			}
+		}
+	}
+	arena_release(&arena);
+}
+
+static struct tile *open_tile(struct m_table *mt, const char *path)
+{
+	struct tile *tile;
+	struct err e = {0};
+	char link[64];
+	int fd;
+
+	must(table_tile_fd(mt->t, path, &fd, &e), &e, "table_tile_fd");
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	must(tile_open(io_posix(), AT_FDCWD, link, &tile, &e), &e, "tile_open");
+	close(fd);
+	return tile;
+}
+
+static int by_identity(const void *x, const void *y)
+{
+	const struct tile_row *a = x, *b = y;
+
+	if (a->series != b->series)
+		return a->series < b->series ? -1 : 1;
+	return (a->time > b->time) - (a->time < b->time);
+}
+
+/*
+ * After everything due was done: tiles hold no identity twice, no row that is not there, none that is
+ * another one, and every row that is older than the memory's retention.
+ */
+void check_tiles(struct m_table *mt)
+{
+	struct twin *tw = &mt->twin;
+	struct tile_entry *tiles;
+	struct tile_rows all = {0};
+	uint32_t n, want = 0, got = 0;
+	int64_t cut = w.now - tw->memory_ns;
+
+	if (table_tiles(mt->t, &tiles, &n) < 0)
+		fail("table_tiles");
+	for (uint32_t k = 0; k < n; k++) {
+		struct tile *tile = open_tile(mt, tiles[k].path);
+		struct tile_rows rows = {0};
+		struct err e = {0};
+		if (chance(4))
+			must(tile_verify(tile, &e), &e, "tile_verify");
+		read_rows(mt, tile, &rows);
+		check_fields(mt, tile, &rows, cut);
+		for (uint32_t i = 0; i < rows.n; i++)
+			add_row(&all, rows.v[i].series, rows.v[i].time);
+		free(rows.v);
+		tile_put(tile);
+	}
+	if (all.n)
+		qsort(all.v, all.n, sizeof *all.v, by_identity);
+	for (uint32_t i = 0; i < all.n; i++) {
+		uint32_t at = twin_find(tw, all.v[i].series, all.v[i].time);
+		if (i && by_identity(&all.v[i - 1], &all.v[i]) == 0)
+			fail("%s: tiles hold series %u time %lld twice", mt->name, all.v[i].series, (long long)all.v[i].time);
+		if (at != NONE && tw->keys[at].is_alive)
+			got += all.v[i].time < cut;
+		else if (all.v[i].time >= tw->edge && all.v[i].time < cut)
+			fail("%s: tiles hold series %u time %lld, which went in operation %llu", mt->name, all.v[i].series,
+			     (long long)all.v[i].time, at == NONE ? 0ULL : (unsigned long long)tw->rows[at].op);
+	}
+	for (uint32_t i = 0; i < tw->n; i++)
+		want += tw->keys[i].is_alive && tw->keys[i].time < cut;
+	if (got != want)
+		fail("%s: %u rows that are old enough lie in %u tiles, should be %u", mt->name, got, n, want);
+	free(all.v);
+	free(tiles);
+}
+
+/* ---- rm ------------------------------------------------------------------------------------------------ */
+
+/*
+ * rm of a tile removes the file's rows. After quiesce() what is older than the memory's retention lies
+ * in tiles alone; younger rows of the tile may have been written again since, and then what was written
+ * later stays: the file's row is gone, and which fields came later only the engine can tell.
+ */
+void op_tile_remove(void)
+{
+	struct m_table *mt = some_table();
+	struct twin *tw = &mt->twin;
+	struct tile_entry *tiles;
+	struct tile_rows rows = {0};
+	struct err e = {0};
+	uint32_t n;
+
+	quiesce(mt);
+	if (w.is_in_doubt)
+		return;
+	if (table_tiles(mt->t, &tiles, &n) < 0)
+		fail("table_tiles");
+	int64_t cut = w.now - tw->memory_ns;
+	uint32_t k = n ? (uint32_t)rnd(n) : 0;
+	bool is_plain = n > 0;
+	if (n) {
+		struct tile *tile = open_tile(mt, tiles[k].path);
+		read_rows(mt, tile, &rows);
+		is_plain = tile_info(tile)->t_max < cut;
+		tile_put(tile);
+	}
+	if (is_plain) {
+		trace("%s: %s with %u rows", mt->name, tiles[k].path, rows.n);
+		(void)went_well(table_tile_remove(mt->t, tiles[k].path, &e), &e, "table_tile_remove");
+		for (uint32_t i = 0; i < rows.n; i++) {
+			uint32_t at = twin_find(tw, rows.v[i].series, rows.v[i].time);
+			if (at != NONE)
+				twin_erase(tw, at, w.op);
+		}
+	}
+	if (is_plain && !w.is_in_doubt) {
+		struct look l = {.lo = INT64_MIN, .hi = INT64_MAX, .cols = 1};
+		char why[512];
+		if (!look_same(mt, tw, &l, why, sizeof why))
+			fail("%s", why);
+	}
+	free(rows.v);
+	free(tiles);
+}
