@@ -77,6 +77,9 @@ int db_check_alive(struct db *db, struct err *e)
 struct opening {
 	struct db *db;
 	struct err *e;
+	struct table **by_id; /* once all are open; ascending */
+	uint32_t count;
+	struct table *last;   /* of the record before: probably this one's */
 	uint64_t lsn_max;      /* highest that the catalogue knows of */
 	uint32_t table_id_max; /* ever given out */
 	bool has_begun;        /* the first record was seen */
@@ -111,18 +114,75 @@ static int check_age(const struct opening *o, uint64_t first_lsn, struct err *e)
 		       o->db->name, (unsigned long long)o->lsn_max, (unsigned long long)first_lsn);
 }
 
+static int by_id(const void *x, const void *y)
+{
+	uint32_t a = (*(struct table *const *)x)->meta.id, b = (*(struct table *const *)y)->meta.id;
+	return (a > b) - (a < b);
+}
+
+static int index_tables(struct opening *o, struct err *e)
+{
+	uint32_t n = 0;
+
+	for (struct table *t = o->db->tables; t; t = t->next)
+		n++;
+	o->by_id = malloc((n + 1) * sizeof *o->by_id);
+	if (!o->by_id)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (struct table *t = o->db->tables; t; t = t->next)
+		o->by_id[o->count++] = t;
+	qsort(o->by_id, o->count, sizeof *o->by_id, by_id);
+	return 0;
+}
+
+static struct table *find_by_id(struct opening *o, uint32_t id)
+{
+	uint32_t lo = 0, hi = o->count;
+
+	if (o->last && o->last->meta.id == id)
+		return o->last;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		if (o->by_id[mid]->meta.id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return o->last = lo < o->count && o->by_id[lo]->meta.id == id ? o->by_id[lo] : NULL;
+}
+
+/*
+ * Memory is as short as it was when the rows came. What this database holds is sealed, largest tables
+ * first, until it holds no more than its share; others are being opened at the same time.
+ */
+static int make_room(struct opening *o, struct err *e)
+{
+	struct engine *en = o->db->en;
+	int rc = 0;
+
+	while (rc >= 0 && atomic_load(&en->memtable_bytes) > en->memtable_limit / 2) {
+		struct table *most = NULL;
+		for (uint32_t i = 0; i < o->count; i++)
+			if (!most || o->by_id[i]->mem.bytes > most->mem.bytes)
+				most = o->by_id[i];
+		if (!most || !most->mem.bytes)
+			break;
+		rc = table_seal(most, e);
+	}
+	return rc;
+}
+
 static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 {
 	struct opening *o = ctx;
 	struct db *db = o->db;
-	struct table *t = db->tables;
+	struct engine *en = db->en;
 	int rc = o->has_begun ? 0 : check_age(o, rec->lsn, e);
 
 	if (rc < 0)
 		return rc;
 	o->has_begun = true;
-	while (t && t->meta.id != rec->table_id)
-		t = t->next;
+	struct table *t = find_by_id(o, rec->table_id);
 	if (!t && rec->table_id > o->table_id_max)
 		return err_set(e, -EBADMSG,
 			       "the catalogue 'db/%s/catalog.sqlite' is older than the log: record %llu is of table %u, "
@@ -132,10 +192,12 @@ static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 		return 0; /* dropped since; ids are never reused */
 	size_t before = t->mem.bytes;
 	rc = table_replay(t, rec, e);
-	atomic_fetch_add(&db->en->memtable_bytes, t->mem.bytes - before);
-	if (rc >= 0 && t->mem.bytes > db->en->memtable_limit / 4 && !db->en->opt.read_only)
-		rc = table_seal(t, e);
-	return rc;
+	size_t all = atomic_fetch_add(&en->memtable_bytes, t->mem.bytes - before) + (t->mem.bytes - before);
+	if (rc < 0 || en->opt.read_only)
+		return rc;
+	if (t->mem.bytes > en->memtable_limit / 4)
+		return table_seal(t, e);
+	return all > en->memtable_limit ? make_room(o, e) : 0;
 }
 
 /* rm -r below `at`; what cannot go stays and is swept with the next drop of the same name. */
@@ -241,6 +303,28 @@ static void sweep(struct db *db, uint32_t id_max)
 	sweep_tables(db, id_max);
 }
 
+static int open_log(struct opening *o, struct err *e)
+{
+	struct db *db = o->db;
+	int64_t begin = clock_mono_ns();
+	struct wal_options wo = {.sync_interval_ns = db->en->opt.sync_interval_ns,
+				 .read_only = db->en->opt.read_only,
+				 .next_lsn_min = o->lsn_max + 1,
+				 .boot = db->en->opt.boot,
+				 .progress = &db->progress};
+
+	if (!wo.sync_interval_ns)
+		wo.sync_interval_ns = NS_PER_S;
+	if (wo.sync_interval_ns < 0)
+		wo.sync_interval_ns = 0;
+	int rc = index_tables(o, e);
+	if (rc >= 0)
+		rc = wal_open(db->en->io, db->dirfd, DIR_WAL, &wo, replay, o, &db->wal, e);
+	free(o->by_id);
+	db->recovery_ns = clock_mono_ns() - begin;
+	return rc;
+}
+
 static int open_parts(struct db *db, struct err *e)
 {
 	struct opening o = {.db = db, .e = e};
@@ -257,6 +341,8 @@ static int open_parts(struct db *db, struct err *e)
 		rc = catalog_set_int(db->cat, "created_ns", db->created_ns, e);
 	}
 	if (rc >= 0)
+		rc = wallclock_load(db, e);
+	if (rc >= 0)
 		rc = catalog_tables(db->cat, open_table, &o, e);
 	if (rc >= 0)
 		rc = catalog_table_id_max(db->cat, &o.table_id_max, e);
@@ -266,20 +352,15 @@ static int open_parts(struct db *db, struct err *e)
 	if (rc < 0)
 		return rc;
 	o.lsn_max = MAX(o.lsn_max, (uint64_t)last_lsn);
-	struct wal_options wo = {.sync_interval_ns = db->en->opt.sync_interval_ns,
-				 .read_only = db->en->opt.read_only,
-				 .next_lsn_min = o.lsn_max + 1};
-	if (!wo.sync_interval_ns)
-		wo.sync_interval_ns = NS_PER_S;
-	if (wo.sync_interval_ns < 0)
-		wo.sync_interval_ns = 0;
-	rc = wal_open(db->en->io, db->dirfd, DIR_WAL, &wo, replay, &o, &db->wal, e);
+	rc = open_log(&o, e);
 	if (rc >= 0 && !o.has_begun)
 		rc = check_age(&o, wal_last_lsn(db->wal) + 1, e);
 	if (rc < 0)
 		return rc;
-	if (!db->en->opt.read_only)
+	if (!db->en->opt.read_only) {
 		sweep(db, o.table_id_max);
+		db_note_clock(db);
+	}
 	/* What the log defined is logged. */
 	for (struct table *t = db->tables; t; t = t->next)
 		series_set_logged(t->series, (struct series_mark){series_column_count(t->series),
@@ -301,15 +382,13 @@ static void release_tables(struct db *db)
 	}
 }
 
-int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
+struct db *db_create(struct engine *en, const char *name)
 {
 	struct db *db = calloc(1, sizeof *db);
 	pthread_condattr_t mono;
-	char path[512];
-	int rc;
 
 	if (!db)
-		return err_set(e, -ENOMEM, "out of memory");
+		return NULL;
 	atomic_init(&db->refs, 1);
 	db->en = en;
 	db->dirfd = -1;
@@ -324,11 +403,18 @@ int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
 	pthread_cond_init(&db->wake, &mono);
 	pthread_cond_init(&db->round_done, &mono);
 	pthread_condattr_destroy(&mono);
+	return db;
+}
 
-	snprintf(path, sizeof path, "db/%s", name);
-	rc = en->io->openat(en->io, en->dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+int db_load(struct db *db, struct err *e)
+{
+	struct engine *en = db->en;
+	char path[512];
+
+	snprintf(path, sizeof path, "db/%s", db->name);
+	int rc = en->io->openat(en->io, en->dirfd, path, O_RDONLY | O_DIRECTORY, 0);
 	if (rc < 0) {
-		err_set(e, rc, "cannot open the directory 'db/%s': %s", name, strerror(-rc));
+		err_set(e, rc, "cannot open the directory 'db/%s': %s", db->name, strerror(-rc));
 	} else {
 		db->dirfd = rc;
 		rc = open_parts(db, e);
@@ -347,7 +433,6 @@ int db_open(struct engine *en, const char *name, struct db **ret, struct err *e)
 		db->is_failed = true;
 		snprintf(db->reason, sizeof db->reason, "%s", err_text(e, rc));
 	}
-	*ret = db;
 	return rc;
 }
 
@@ -360,8 +445,11 @@ void db_close(struct db *db)
 	pthread_mutex_unlock(&db->wake_mu);
 	if (has_thread)
 		pthread_join(db->thread, NULL);
-	if (db->wal && !db->en->opt.read_only)
+	if (db->wal && !db->en->opt.read_only) {
+		if (!db_dropped(db))
+			db_close_clock(db);
 		(void)!wal_sync(db->wal, wal_last_lsn(db->wal), NULL);
+	}
 	release_tables(db);
 	db_put(db);
 }
@@ -557,47 +645,4 @@ int db_sync(struct db *db, struct err *e)
 {
 	int rc = db_check_alive(db, e);
 	return rc < 0 ? rc : wal_sync(db->wal, wal_last_lsn(db->wal), e);
-}
-
-/* ---- state ---------------------------------------------------------------------------------------------------------- */
-
-void db_status(struct db *db, struct db_status *ret)
-{
-	struct db_status s = {.failed = db->is_failed};
-	struct table **tables;
-	struct wal_status ws;
-	uint32_t n;
-
-	snprintf(s.reason, sizeof s.reason, "%s", db->reason);
-	if (!s.failed) {
-		wal_status(db->wal, &ws);
-		s.wal_bytes = ws.bytes;
-		s.wal_segments = ws.segments;
-		s.last_lsn = ws.next_lsn - 1;
-		s.durable_lsn = ws.durable_lsn;
-		s.read_only = ws.read_only;
-		if (ws.read_only)
-			snprintf(s.reason, sizeof s.reason, "%s", ws.reason);
-		pthread_mutex_lock(&db->wake_mu);
-		if (!s.reason[0] && db->last_failure_rc)
-			snprintf(s.reason, sizeof s.reason, "%s", db->last_failure);
-		if (db->is_clock_doubtful)
-			snprintf(s.clock_note, sizeof s.clock_note,
-				 "the clock jumped by more than an hour, so expiry is paused; if the time is right "
-				 "now, write a table's retention again to confirm it");
-		pthread_mutex_unlock(&db->wake_mu);
-	}
-	s.batches = atomic_load(&db->batches);
-	s.rows_rejected = atomic_load(&db->rejected.lines);
-	if (db_tables(db, &tables, &n) >= 0) {
-		s.tables = n;
-		for (uint32_t i = 0; i < n; i++) {
-			s.memtable_bytes += table_memtable_bytes(tables[i]);
-			s.rows_in += atomic_load(&tables[i]->rows_in);
-			s.rows_rejected += atomic_load(&tables[i]->rejected.lines);
-			table_put(tables[i]);
-		}
-		free(tables);
-	}
-	*ret = s;
 }

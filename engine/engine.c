@@ -136,31 +136,140 @@ static void add_db(struct engine *en, struct db *db)
 	*at = db;
 }
 
-static int open_dbs(struct engine *en, struct err *e)
+/*
+ * Databases are opened side by side, so that one with a long log or a slow disk does not keep the
+ * others waiting. Beyond the cores a few threads more: replaying waits for disks, too.
+ *
+ * Nothing is served before the last of them is done. A log is at most SEAL_LOG_BYTES or so, some
+ * seconds; a mount with databases that are not there yet would have every reader and script learn
+ * of one more error, and answer "no such table" to who does not.
+ */
+#define OPENERS_MIN 4
+
+struct opening {
+	struct engine *en;
+	char (*names)[NAME_LEN_MAX + 1];
+	uint32_t count;
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	uint32_t next, done;  /* guarded by mu, as all below */
+	struct db **under_way; /* by name's index; NULL: not begun, or over */
+	int rc;                /* -ENOMEM: not even a db to list as failed */
+};
+
+static void *opener(void *arg)
 {
+	struct opening *o = arg;
+
+	pthread_mutex_lock(&o->mu);
+	while (o->next < o->count) {
+		uint32_t i = o->next++;
+		struct db *db = o->under_way[i] = db_create(o->en, o->names[i]);
+		if (db) {
+			struct err why = {0};
+			pthread_mutex_unlock(&o->mu);
+			(void)!db_load(db, &why); /* failed ones are listed, too: status says why */
+			pthread_mutex_lock(&o->mu);
+			add_db(o->en, db);
+		} else {
+			o->rc = -ENOMEM;
+		}
+		o->under_way[i] = NULL;
+		o->done++;
+		pthread_cond_signal(&o->changed);
+	}
+	pthread_mutex_unlock(&o->mu);
+	return NULL;
+}
+
+/* mu is held: what is seen of a database here stays until it is given back. */
+static void report(struct opening *o)
+{
+	const struct engine_options *opt = &o->en->opt;
+
+	for (uint32_t i = 0; i < o->count && opt->recovering; i++) {
+		struct db *db = o->under_way[i];
+		uint64_t total = db ? atomic_load(&db->progress.total) : 0;
+		if (total)
+			opt->recovering(opt->recovering_ctx, db->name, atomic_load(&db->progress.done), total);
+	}
+}
+
+static int open_all(struct opening *o, struct err *e)
+{
+	uint32_t most = (uint32_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), OPENERS_MIN), n = 0;
+	pthread_t threads[256];
+
+	most = MIN(MIN(most, o->count), (uint32_t)ARRAY_LEN(threads));
+	while (n < most && pthread_create(&threads[n], NULL, opener, o) == 0)
+		n++;
+	if (!n)
+		opener(o); /* without a thread: in this one */
+	pthread_mutex_lock(&o->mu);
+	while (o->done < o->count) {
+		struct timespec ts;
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		ts.tv_sec++;
+		if (pthread_cond_timedwait(&o->changed, &o->mu, &ts) == ETIMEDOUT)
+			report(o);
+	}
+	pthread_mutex_unlock(&o->mu);
+	while (n)
+		pthread_join(threads[--n], NULL);
+	return o->rc < 0 ? err_set(e, o->rc, "out of memory") : 0;
+}
+
+static int list_dbs(struct opening *o, struct err *e)
+{
+	struct engine *en = o->en;
 	DIR *dir = dir_open(en->dirfd, "db", true);
 	struct dirent *d;
+	uint32_t cap = 0;
 
 	if (!dir)
 		return err_set(e, -errno, "cannot read '%s/db': %s", en->path, strerror(errno));
 	while ((d = readdir(dir))) {
-		struct err why = {0};
-		struct db *db;
 		if (strncmp(d->d_name, DROPPED_PREFIX, strlen(DROPPED_PREFIX)) == 0 && !en->opt.read_only) {
 			db_remove_dir(en, d->d_name);
 			continue;
 		}
 		if (engine_check_name(en, str_from(d->d_name), NULL) < 0)
 			continue; /* not ours: ".", "..", lost+found and the like */
-		int rc = db_open(en, d->d_name, &db, &why);
-		if (rc == -ENOMEM && !db) {
-			closedir(dir);
-			return err_set(e, rc, "out of memory");
+		if (o->count == cap) {
+			cap = MAX(cap * 2, 16u);
+			void *v = realloc(o->names, cap * sizeof *o->names);
+			if (!v) {
+				closedir(dir);
+				return err_set(e, -ENOMEM, "out of memory");
+			}
+			o->names = v;
 		}
-		add_db(en, db); /* failed ones too: status says why */
+		snprintf(o->names[o->count++], sizeof o->names[0], "%s", d->d_name);
 	}
 	closedir(dir);
 	return 0;
+}
+
+static int open_dbs(struct engine *en, struct err *e)
+{
+	struct opening o = {.en = en};
+	pthread_condattr_t mono;
+	int rc = list_dbs(&o, e);
+
+	pthread_mutex_init(&o.mu, NULL);
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&o.changed, &mono);
+	pthread_condattr_destroy(&mono);
+	if (rc >= 0 && o.count) {
+		o.under_way = calloc(o.count, sizeof *o.under_way);
+		rc = o.under_way ? open_all(&o, e) : err_set(e, -ENOMEM, "out of memory");
+	}
+	pthread_mutex_destroy(&o.mu);
+	pthread_cond_destroy(&o.changed);
+	free(o.under_way);
+	free(o.names);
+	return rc;
 }
 
 static size_t default_memory(void)
@@ -192,6 +301,7 @@ int engine_open(const char *data_dir, const struct engine_options *opt, struct e
 	en->io = en->opt.io ? en->opt.io : io_posix();
 	en->lock_fd = en->dirfd = -1;
 	en->memtable_limit = en->opt.memory_bytes ? en->opt.memory_bytes : default_memory();
+	en->boot = en->opt.boot ? en->opt.boot : wal_boot_of_machine();
 	pthread_mutex_init(&en->mu, NULL);
 	raise_file_limit();
 	if (!en->opt.read_only && mkdir(data_dir, 0700) < 0 && errno != EEXIST) {
@@ -305,8 +415,10 @@ int engine_db_create(struct engine *en, struct str name, struct db **ret, struct
 			path + (rc == -EEXIST ? 3 : 0));
 	if (rc >= 0) {
 		rc = io_sync_parent(en->io, en->dirfd, path);
-		if (rc >= 0)
-			rc = db_open(en, path + 3, &db, e);
+		if (rc >= 0) {
+			db = db_create(en, path + 3);
+			rc = db ? db_load(db, e) : err_set(e, -ENOMEM, "out of memory");
+		}
 		if (rc < 0) {
 			if (db)
 				db_close(db);

@@ -34,8 +34,15 @@ struct engine_options {
 	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 512 MiB */
 	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
 	uint64_t part_rows;        /* of a date, above which it is split into parts; 0: 4 Mi (tests set it) */
+	uint64_t boot;             /* which boot of the machine this is; 0: ask the kernel (tests set it) */
 	bool no_background;        /* tests drive engine_maintain() themselves */
 	bool read_only;            /* `tidefs sql`: no background work, rows are not accepted */
+	/*
+	 * Called about once a second, in the thread of engine_open(), for each database whose log is being
+	 * replayed; or NULL.
+	 */
+	void (*recovering)(void *ctx, const char *db, uint64_t done_bytes, uint64_t total_bytes);
+	void *recovering_ctx;
 	/* Names that databases and tables may not have (control files); NULL-terminated, or NULL. */
 	const char *const *reserved_names;
 };
@@ -84,7 +91,11 @@ struct db_status {
 	uint64_t last_lsn, durable_lsn;
 	uint64_t memtable_bytes;
 	uint64_t batches, rows_in, rows_rejected; /* since start */
-	char clock_note[256]; /* expiry paused, and how to confirm; "" normally */
+	int64_t failing_since_ns; /* maintenance fails (reason) since then; 0: it does not */
+	/* What opening it took: rows that were in the log alone, bytes of log read, time. */
+	uint64_t recovered_rows, recovered_bytes, recovery_cut_bytes;
+	int64_t recovery_ns;
+	char clock_note[400]; /* expiry paused, and how to confirm; "" normally */
 };
 void db_status(struct db *db, struct db_status *ret);
 
@@ -220,24 +231,59 @@ int table_maintain(struct table *t, struct err *e) must_check;
 
 /* ---- what there is ---------------------------------------------------------------------------------- */
 
+/*
+ * Reads no rows. Rows that were deleted count until no file holds them. What a run still shows of the one date that was moved in part is an estimate (its
+ * rows spread evenly over that date); all else is exact, until the next change.
+ */
 struct tier_stats {
 	uint64_t rows; /* stored and not moved on; duplicates across files count until they are merged */
 	uint64_t bytes;
-	uint64_t values;
+	uint64_t values; /* not NULL; 0 for the memtable, where they are not counted */
 	uint32_t files;
 	int64_t t_min_ns, t_max_ns; /* t_min > t_max: empty */
 };
+
+/* What fails in the background, and is tried again. */
+struct failure {
+	int64_t since_ns; /* 0: nothing fails now */
+	int64_t last_ns;  /* of the last failure; 0: none since start */
+	uint64_t count;   /* since start */
+	char text[256];   /* of the last failure */
+};
+
 struct table_stats {
 	struct tier_stats memtable, runs, tiles;
 	uint32_t series, columns;
+	uint32_t tile_dates, tile_parts; /* dates with tiles; parts of all of them */
 	uint64_t series_bytes;
 	uint64_t rows_in, lines_rejected; /* since start */
-	uint64_t pending_rows;            /* due to move to tiles */
+	uint64_t pending_rows;      /* due to move to tiles */
+	uint64_t pending_late_rows; /* of these: late for dates that have tiles, to be merged with them */
+	uint32_t pending_dates;     /* on so many dates; rows in memory not counted */
+	uint32_t pending_deletes;       /* DELETE statements whose rows some file holds still */
+	uint32_t pending_delete_files;  /* files that may hold such rows */
 	int64_t expired_before_ns;
 	uint64_t memtable_bytes;
+	/* Written since start: rows for the first time, as runs; and again, as tiles and by merges. */
+	uint64_t sealed_rows, sealed_bytes, rewritten_rows, rewritten_bytes;
+	struct failure failure; /* of maintenance */
 };
 void table_stats(struct table *t, struct table_stats *ret);
 bool table_has_rows(struct table *t);
+
+/* Sums over all tables. */
+struct db_stats {
+	uint64_t rows, bytes; /* bytes: of files and memtables */
+	uint64_t memory_rows, tile_rows;
+	uint64_t series;
+	uint32_t files;
+	uint64_t pending_rows;
+	uint32_t failing_tables;
+};
+void db_stats(struct db *db, struct db_stats *ret);
+
+/* What limits memtables, and what they hold now, of all databases. */
+void engine_memory(struct engine *en, size_t *ret_bytes, size_t *ret_limit);
 
 /* ---- tiles as files --------------------------------------------------------------------------------- */
 

@@ -25,7 +25,6 @@ struct file *file_create(const struct catalog_file *meta, struct tile *tile)
 	atomic_init(&f->refs, 1);
 	f->meta = *meta;
 	f->tile = tile;
-	atomic_init(&f->visible_rows, -1);
 	pthread_mutex_init(&f->open_mu, NULL);
 	return f;
 }

@@ -64,8 +64,6 @@ struct file {
 	pthread_mutex_t open_mu;
 	struct tile *tile; /* guarded by open_mu; set once */
 	struct days *days; /* guarded by open_mu; set once, runs only */
-	_Atomic int64_t visible_rows; /* not moved, not deleted; -1: not counted yet */
-	_Atomic uint64_t visible_seq; /* newest deletion when they were counted */
 };
 
 struct file *file_get(struct file *f);
@@ -162,6 +160,8 @@ struct table {
 	_Atomic int64_t due_since_mono_ns; /* 0: nothing was due */
 	_Atomic int64_t tried_mono_ns;     /* the last migration that was not forced */
 	struct patience seal_patience, migrate_patience;
+	struct failure failure;     /* guarded by mu */
+	_Atomic uint64_t sealed_rows, sealed_bytes, rewritten_rows, rewritten_bytes; /* since start */
 	_Atomic uint64_t generation; /* of the next file */
 
 	struct rejected_log rejected;
@@ -170,6 +170,25 @@ struct table {
 };
 
 /* ---- databases ------------------------------------------------------------------------------------------ */
+
+/* wallclock.c: whether expiry may go by the wall clock. */
+enum clock_doubt { CLOCK_BELIEVED, CLOCK_JUMPED, CLOCK_BEHIND, CLOCK_AHEAD };
+
+struct clock_moment {
+	int64_t wall_ns, boot_ns; /* boot_ns: since the boot of that id */
+	uint64_t boot;            /* 0: not known */
+};
+
+struct wallclock {
+	struct clock_moment believed; /* the last time that it was */
+	bool has_believed, is_this_boot;
+	bool was_set_forward; /* since then, under our eyes */
+	enum clock_doubt doubt;
+	int64_t off_ns, seen_ns; /* of the last look */
+	int64_t stored_mono_ns;  /* 0: not by this process */
+	bool is_unstored;        /* do not wait for the minute */
+	uint32_t confirmations;
+};
 
 struct db {
 	_Atomic uint32_t refs;
@@ -193,16 +212,18 @@ struct db {
 	bool has_thread; /* guarded by wake_mu */
 	pthread_mutex_t wake_mu;
 	pthread_cond_t wake, round_done;
+	struct wal_progress progress; /* of opening */
+	uint64_t recovered_rows;      /* constant after open, as recovery_ns */
+	int64_t recovery_ns;
 	bool is_stopping, is_woken; /* guarded by wake_mu, as all up to the clock */
 	uint64_t rounds;            /* of maintenance */
 	char last_failure[512];     /* of maintenance */
 	int last_failure_rc;
+	int64_t failing_since_ns;   /* 0: the last round was good */
 	char seal_failure[512];     /* of sealing in the last round: no memory comes free */
 	int seal_failure_rc;
 
-	/* The clock: expiry pauses when wall time jumps against monotonic time. Guarded by wake_mu. */
-	int64_t clock_wall_ns, clock_mono_ns;
-	bool is_clock_doubtful;
+	struct wallclock clock; /* guarded by wake_mu */
 
 	pthread_mutex_t attr_mu;
 	struct attr_entry *attrs; /* guarded by attr_mu */
@@ -222,6 +243,7 @@ struct engine {
 	int dirfd;
 	int lock_fd;
 	char *path;
+	uint64_t boot; /* which boot of the machine this is; 0: not known */
 	_Atomic size_t memtable_bytes; /* of all tables */
 	size_t memtable_limit;
 
@@ -236,18 +258,25 @@ int engine_check_format(struct engine *en, struct err *e) must_check;
 int engine_lock(struct engine *en, struct err *e) must_check;
 
 /* db.c */
-int db_open(struct engine *en, const char *name, struct db **ret, struct err *e);
+struct db *db_create(struct engine *en, const char *name); /* not opened yet; NULL without memory */
+/* Open all of it, once. One that failed is marked so, with the reason, and is closed like any other. */
+int db_load(struct db *db, struct err *e);
 void db_close(struct db *db);      /* stops the thread, closes tables, log and catalogue */
 void db_wake(struct db *db);       /* have the background thread look now */
 void db_remove_dir(struct engine *en, const char *name);
 int db_check_alive(struct db *db, struct err *e);
-void db_note_clock(struct db *db); /* compare wall and monotonic time */
-bool db_clock_doubtful(struct db *db);
-void db_confirm_clock(struct db *db);
 int db_trim_log(struct db *db, struct err *e);
 int attrs_load(struct db *db, struct err *e);
 void attrs_drop(struct db *db, const char *path);
 void attrs_release(struct db *db);
+
+/* wallclock.c; none is called with wake_mu held */
+int wallclock_load(struct db *db, struct err *e);
+void db_note_clock(struct db *db); /* look at the clock; stores what is believed, about once a minute */
+bool db_clock_doubtful(struct db *db);
+void db_confirm_clock(struct db *db); /* somebody who sees the time says it is right */
+void db_close_clock(struct db *db);   /* look and store, for the next start */
+void db_clock_note(struct db *db, char *to, size_t cap); /* "", or why expiry is paused */
 
 /* table.c */
 int table_open(struct db *db, const struct catalog_table *meta, struct table **ret, struct err *e);
@@ -304,6 +333,7 @@ void last_times_destroy(struct last_times *l);
 /* rewrite.c: one new file, of what a scan yields or row by row. It counts once the catalogue names it. */
 struct rewrite {
 	struct table *table;
+	bool is_first; /* the rows are in no file yet: for statistics */
 	enum catalog_file_kind kind;
 	struct catalog_file meta; /* in: generation, date, part(s), and by the end seq; out: all but id */
 	const char *dir;          /* below the table's, made where missing */
@@ -336,7 +366,14 @@ int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measur
 
 /* migrate.c, maintain.c */
 int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e);
-uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due);
+/* Rows old enough for tiles, in runs and memtable. Reads at most the dates of runs that are new to it. */
+struct due {
+	uint64_t rows;      /* in runs: an estimate */
+	uint64_t late_rows; /* of these, on dates that have tiles */
+	uint32_t dates;
+	uint64_t mem_rows;  /* in the memtable */
+};
+void table_due(struct table *t, struct due *ret);
 int db_maintain(struct db *db, struct err *e);
 void *db_maintain_thread(void *arg);
 

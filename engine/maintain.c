@@ -18,41 +18,8 @@
 #define IDLE_NS           NS_PER_S
 #define WAIT_MIN_NS       (3 * NS_PER_S)
 #define WAIT_MAX_NS       (300 * NS_PER_S)
-#define CLOCK_JUMP_NS     (3600 * NS_PER_S)
 #define SEAL_PATIENCE_NS  (4 * NS_PER_S) /* most that a failed seal waits before it is tried again */
 #define MIGRATE_PATIENCE_NS (30 * NS_PER_S)
-
-/* ---- the clock ------------------------------------------------------------------------------------------- */
-
-void db_note_clock(struct db *db)
-{
-	int64_t wall = clock_now_ns(), mono = clock_mono_ns();
-
-	pthread_mutex_lock(&db->wake_mu);
-	if (db->clock_mono_ns) {
-		int64_t drift = (wall - db->clock_wall_ns) - (mono - db->clock_mono_ns);
-		if (drift > CLOCK_JUMP_NS || drift < -CLOCK_JUMP_NS)
-			db->is_clock_doubtful = true;
-	}
-	db->clock_wall_ns = wall;
-	db->clock_mono_ns = mono;
-	pthread_mutex_unlock(&db->wake_mu);
-}
-
-bool db_clock_doubtful(struct db *db)
-{
-	pthread_mutex_lock(&db->wake_mu);
-	bool is = db->is_clock_doubtful;
-	pthread_mutex_unlock(&db->wake_mu);
-	return is;
-}
-
-void db_confirm_clock(struct db *db)
-{
-	pthread_mutex_lock(&db->wake_mu);
-	db->is_clock_doubtful = false;
-	pthread_mutex_unlock(&db->wake_mu);
-}
 
 /* ---- expiry ---------------------------------------------------------------------------------------------- */
 
@@ -235,13 +202,14 @@ static int seal_step(struct table *t, struct err *e)
 
 static int migrate_step(struct table *t, struct err *e)
 {
-	uint64_t mem_due, due = table_due_rows(t, &mem_due);
+	struct due due;
 	bool force = false, worked;
 	int rc = 0;
 
-	if (!migration_is_due(t, due + mem_due, &force))
+	table_due(t, &due);
+	if (!migration_is_due(t, due.rows + due.mem_rows, &force))
 		return 0;
-	if (mem_due)
+	if (due.mem_rows)
 		rc = seal_step(t, e);
 	if (rc >= 0)
 		rc = table_migrate(t, force, &worked, e);
@@ -277,15 +245,33 @@ static int step(struct table *t, uint64_t pin_limit, int *ret_seal, struct err *
 	return first < 0 ? first : rc;
 }
 
+/* While a next try is waited for, nothing failed and nothing is well. */
+static void note_failure(struct table *t, int rc, const struct err *e)
+{
+	struct failure *f = &t->failure;
+	int64_t now = clock_now_ns();
+
+	pthread_mutex_lock(&t->mu);
+	if (rc < 0) {
+		f->since_ns = f->since_ns ? f->since_ns : now;
+		f->last_ns = now;
+		f->count++;
+		snprintf(f->text, sizeof f->text, "%s", err_text(e, rc));
+	} else if (!atomic_load(&t->seal_patience.failures) && !atomic_load(&t->migrate_patience.failures)) {
+		f->since_ns = 0;
+	}
+	pthread_mutex_unlock(&t->mu);
+}
+
 int table_maintain(struct table *t, struct err *e)
 {
+	struct due due;
 	bool worked;
-	uint64_t mem_due;
 	int rc = table_expire(t, e);
 
 	if (rc >= 0) {
-		(void)table_due_rows(t, &mem_due);
-		rc = mem_due ? table_seal(t, e) : 0;
+		table_due(t, &due);
+		rc = due.mem_rows ? table_seal(t, e) : 0;
 	}
 	return rc < 0 ? rc : table_migrate(t, true, &worked, e);
 }
@@ -324,6 +310,7 @@ int db_maintain(struct db *db, struct err *e)
 		struct err mine = {0};
 		int sealed = 0;
 		rc = table_dropped(tables[i]) ? 0 : step(tables[i], limit, &sealed, &mine);
+		note_failure(tables[i], rc, &mine);
 		/* One table's trouble must not keep the others from their turn. */
 		if (rc < 0 && !first)
 			first = err_set(e, rc, "table '%s': %s", table_name(tables[i]), err_text(&mine, rc));
@@ -371,6 +358,7 @@ void *db_maintain_thread(void *arg)
 		pthread_mutex_lock(&db->wake_mu);
 		db->rounds++;
 		db->last_failure_rc = rc < 0 ? rc : 0;
+		db->failing_since_ns = rc >= 0 ? 0 : db->failing_since_ns ? db->failing_since_ns : clock_now_ns();
 		snprintf(db->last_failure, sizeof db->last_failure, "%s", rc < 0 ? err_text(&e, rc) : "");
 		pthread_cond_broadcast(&db->round_done);
 	}

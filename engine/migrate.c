@@ -449,18 +449,21 @@ int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e)
 	return first;
 }
 
-uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due)
+void table_due(struct table *t, struct due *ret)
 {
 	struct date_list l = {0};
 	struct block_view *views = NULL;
+	struct due due = {0};
 	uint32_t view_n = 0;
-	uint64_t due = 0, mem = 0;
 	int64_t cut = memory_edge(t);
 	struct file_set *set = table_pin_files(t);
 
 	(void)!survey(t, set, cut, &l, NULL);
-	for (uint32_t i = 0; i < l.n; i++)
-		due += l.v[i].due;
+	for (uint32_t i = 0; i < l.n; i++) {
+		due.rows += l.v[i].due;
+		due.late_rows += l.v[i].stored ? l.v[i].due : 0;
+	}
+	due.dates = l.n;
 	free(l.v);
 	file_set_put(set);
 	pthread_mutex_lock(&t->mu);
@@ -469,13 +472,12 @@ uint64_t table_due_rows(struct table *t, uint64_t *ret_memtable_due)
 	pthread_mutex_unlock(&t->mu);
 	for (uint32_t i = 0; i < view_n; i++) {
 		if (views[i].t_max < cut)
-			mem += views[i].n;
+			due.mem_rows += views[i].n;
 		else if (views[i].t_min < cut)
 			for (uint32_t k = 0; k < views[i].n; k++)
-				mem += views[i].block->time_ns[k] < cut;
+				due.mem_rows += views[i].block->time_ns[k] < cut;
 		block_view_release(&views[i]);
 	}
 	free(views);
-	*ret_memtable_due = mem;
-	return due;
+	*ret = due;
 }

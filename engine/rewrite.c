@@ -223,6 +223,9 @@ int rewrite_finish(struct rewrite *r, struct tile **ret_tile, struct err *e)
 	FAULT("rewrite.finish");
 	rc = tile_writer_finish(w->writer, &sum, e);
 	if (rc >= 0) {
+		struct table *t = r->table;
+		atomic_fetch_add(r->is_first ? &t->sealed_rows : &t->rewritten_rows, sum.rows);
+		atomic_fetch_add(r->is_first ? &t->sealed_bytes : &t->rewritten_bytes, sum.file_bytes);
 		r->meta.rows = sum.rows;
 		r->meta.bytes = sum.file_bytes;
 		r->meta.values = sum.value_count;

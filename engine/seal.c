@@ -72,7 +72,7 @@ static int write_run(struct table *t, struct block_view *views, uint32_t view_n,
 
 	if (rc < 0)
 		return err_set(e, rc, "out of memory");
-	*r = (struct rewrite){.table = t, .kind = CATALOG_RUN, .dir = DIR_RUNS};
+	*r = (struct rewrite){.table = t, .is_first = true, .kind = CATALOG_RUN, .dir = DIR_RUNS};
 	r->meta.seq_lo = views[0].block->seq_lo;
 	r->meta.seq_hi = lsn;
 	r->meta.generation = t->generation++;

@@ -212,6 +212,7 @@ int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
 	if (rc >= 0) {
 		memtable_append(&t->mem, &t->mu, &b, rec->lsn, rec->lsn);
 		t->applied_lsn = rec->lsn;
+		t->db->recovered_rows += b.n;
 		table_note_change(t);
 	}
 	batch_release(&b);
@@ -295,7 +296,7 @@ int table_order(struct table *t, struct series_order **ret)
 	return 0;
 }
 
-/* ---- statistics ------------------------------------------------------------------------------------------------ */
+/* ---- what it holds ------------------------------------------------------------------------------------------------ */
 
 size_t table_memtable_bytes(struct table *t)
 {
@@ -303,37 +304,6 @@ size_t table_memtable_bytes(struct table *t)
 	size_t n = t->mem.bytes;
 	pthread_mutex_unlock(&t->mu);
 	return n;
-}
-
-/* Rows that the file still shows; counted once per state of a run that was migrated in part. */
-static uint64_t visible_rows(struct table *t, struct file *f)
-{
-	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .times_wanted = true};
-	struct scan *scan;
-	struct scan_batch b;
-	int64_t n = atomic_load(&f->visible_rows);
-
-	struct tomb_set *tombs = table_pin_tombs(t);
-	uint64_t newest = tomb_set_newest(tombs);
-	bool is_whole = newest <= MAX(f->meta.seq_hi, f->meta.erased_seq) && !f->moved_count;
-	int rc = -EAGAIN;
-	if (is_whole || (n >= 0 && atomic_load(&f->visible_seq) == newest)) {
-		tomb_set_put(tombs);
-		return is_whole ? f->meta.rows : (uint64_t)n;
-	}
-	file_get(f);
-	rc = scan_open_sources(t, &spec, &f, 1, NULL, 0, tombs, NULL, &scan, NULL);
-	tomb_set_put(tombs);
-	if (rc < 0)
-		return f->meta.rows;
-	for (n = 0; (rc = scan_next(scan, &b, NULL)) > 0; n += b.n)
-		;
-	scan_close(scan);
-	if (rc < 0)
-		return f->meta.rows; /* unreadable now; another time it may be counted */
-	atomic_store(&f->visible_rows, n);
-	atomic_store(&f->visible_seq, newest);
-	return (uint64_t)n;
 }
 
 uint64_t table_log_pin(struct table *t)
@@ -349,54 +319,6 @@ uint64_t table_log_pin(struct table *t)
 	return lsn;
 }
 
-static void tier_add(struct tier_stats *to, const struct catalog_file *m, uint64_t rows)
-{
-	to->rows += rows;
-	to->bytes += m->bytes;
-	to->values += m->values;
-	to->files++;
-	to->t_min_ns = MIN(to->t_min_ns, m->t_min_ns);
-	to->t_max_ns = MAX(to->t_max_ns, m->t_max_ns);
-}
-
-void table_stats(struct table *t, struct table_stats *ret)
-{
-	uint64_t mem_due = 0;
-	struct table_stats st = {0};
-
-	st.memtable.t_min_ns = st.runs.t_min_ns = st.tiles.t_min_ns = INT64_MAX;
-	st.memtable.t_max_ns = st.runs.t_max_ns = st.tiles.t_max_ns = INT64_MIN;
-	st.pending_rows = table_due_rows(t, &mem_due);
-	st.pending_rows += mem_due;
-	pthread_mutex_lock(&t->mu);
-	st.memtable.rows = t->mem.rows;
-	st.memtable.bytes = st.memtable_bytes = t->mem.bytes;
-	for (const struct block *b = t->mem.first; b; b = b->next) {
-		if (!b->n)
-			continue;
-		st.memtable.files++;
-		st.memtable.t_min_ns = MIN(st.memtable.t_min_ns, b->t_min);
-		st.memtable.t_max_ns = MAX(st.memtable.t_max_ns, b->t_max);
-		for (uint32_t c = 0; c < b->col_count; c++)
-			st.memtable.values += b->n;
-	}
-	struct file_set *set = file_set_get(t->files);
-	st.expired_before_ns = t->meta.expired_before_ns;
-	pthread_mutex_unlock(&t->mu);
-	for (uint32_t i = 0; i < set->n; i++) {
-		const struct catalog_file *m = &set->v[i]->meta;
-		tier_add(m->kind == CATALOG_TILE ? &st.tiles : &st.runs, m, visible_rows(t, set->v[i]));
-	}
-	file_set_put(set);
-	st.series = series_count(t->series);
-	st.columns = series_column_count(t->series);
-	st.series_bytes = series_bytes(t->series);
-	st.rows_in = atomic_load(&t->rows_in);
-	st.lines_rejected = atomic_load(&t->rejected.lines);
-	*ret = st;
-}
-
-/* What was deleted does not count, though files may hold it still. */
 bool table_has_rows(struct table *t)
 {
 	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX};

@@ -692,7 +692,8 @@ static int open_dir(struct wal *w, int dirfd, const char *dir, struct err *e)
 static int start(struct wal *w, wal_replay_fn *fn, void *ctx, struct err *e)
 {
 	struct wal_recovery r = {0};
-	int rc = wal_recover(w->io, w->dirfd, w->opt.read_only, w->opt.boot, fn, ctx, &r, e);
+	int rc = wal_recover_watched(w->io, w->dirfd, w->opt.read_only, w->opt.boot, fn, ctx,
+				     w->opt.progress, &r, e);
 
 	if (rc < 0)
 		return rc;

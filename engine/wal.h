@@ -8,6 +8,8 @@
 #ifndef TIDE_WAL_H
 #define TIDE_WAL_H
 
+#include <stdatomic.h>
+
 #include "engine/io.h"
 
 #define WAL_SEGMENT_BYTES   (64 << 20) /* a new segment is begun at the first batch past this */
@@ -37,6 +39,12 @@ struct wal_options {
 	uint64_t segment_bytes; /* 0: WAL_SEGMENT_BYTES */
 	uint64_t unsynced_max;  /* RAM for batches not yet synced; 0: WAL_UNSYNCED_MAX */
 	uint64_t boot; /* which boot of the machine this is; 0: ask the kernel (tests set it) */
+	struct wal_progress *progress; /* of wal_open(), for who watches it; or NULL */
+};
+
+/* How far the replay has come, in bytes of the segments; read by any thread. */
+struct wal_progress {
+	_Atomic uint64_t done, total;
 };
 
 /* Called once per record in LSN order; the payload is lent for the call. <0 stops the replay. */
@@ -93,6 +101,8 @@ int wal_sync(struct wal *w, uint64_t lsn, struct err *e) must_check;
  * the log was opened read-only or is damaged, and stays as it is.
  */
 int wal_trim(struct wal *w, uint64_t lsn, struct err *e) must_check;
+
+uint64_t wal_boot_of_machine(void); /* 0 where the kernel does not say */
 
 uint64_t wal_last_lsn(const struct wal *w);
 void wal_status(struct wal *w, struct wal_status *ret);

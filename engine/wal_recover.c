@@ -45,6 +45,7 @@ struct recovery {
 	uint32_t count;
 	uint64_t x; /* next LSN wanted */
 	bool progress;
+	struct wal_progress *watched; /* or NULL */
 	struct wal_recovery out;
 };
 
@@ -63,6 +64,15 @@ static int by_number(const void *a, const void *b)
 	if (x->number != y->number)
 		return x->number < y->number ? -1 : 1;
 	return (x->name_lsn > y->name_lsn) - (x->name_lsn < y->name_lsn);
+}
+
+/* For who watches: a size that cannot be told now is none. */
+static void add_total(struct recovery *r, const char *name)
+{
+	struct stat st;
+
+	if (r->watched && fstatat(r->dirfd, name, &st, 0) == 0)
+		atomic_fetch_add(&r->watched->total, (uint64_t)st.st_size);
 }
 
 static int list_segments(struct recovery *r, struct err *e)
@@ -94,6 +104,7 @@ static int list_segments(struct recovery *r, struct err *e)
 			r->cursors = p;
 		}
 		r->cursors[r->count++] = c;
+		add_total(r, c.name);
 	}
 	if (rc == 0 && errno)
 		rc = err_set(e, -errno, "the log's directory cannot be read: %s", strerror(errno));
@@ -277,6 +288,8 @@ static int drain(struct recovery *r, struct cursor *c, struct err *e)
 			break;
 		c->seg->last_lsn = MAX(c->seg->last_lsn, end - 1);
 		c->end = c->off + c->batch.bytes;
+		if (r->watched)
+			atomic_fetch_add(&r->watched->done, c->batch.bytes);
 		rc = seek(r, c, c->end, e);
 	}
 	return rc;
@@ -444,6 +457,12 @@ static int recover(struct recovery *r, struct err *e)
 int wal_recover(const struct io *io, int dirfd, bool read_only, uint64_t boot, wal_replay_fn *fn,
 		void *ctx, struct wal_recovery *ret, struct err *e)
 {
+	return wal_recover_watched(io, dirfd, read_only, boot, fn, ctx, NULL, ret, e);
+}
+
+int wal_recover_watched(const struct io *io, int dirfd, bool read_only, uint64_t boot, wal_replay_fn *fn,
+			void *ctx, struct wal_progress *p, struct wal_recovery *ret, struct err *e)
+{
 	struct recovery r = {
 		.io = io,
 		.dirfd = dirfd,
@@ -451,6 +470,7 @@ int wal_recover(const struct io *io, int dirfd, bool read_only, uint64_t boot, w
 		.boot = boot,
 		.fn = fn,
 		.ctx = ctx,
+		.watched = p,
 	};
 	int rc = recover(&r, e);
 

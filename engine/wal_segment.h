@@ -122,8 +122,6 @@ void wal_kept_commit(struct wal_kept *k, size_t n, uint64_t last_lsn); /* what w
 void wal_kept_forget(struct wal_kept *k, uint64_t lsn); /* chunks that end at or before it */
 void wal_kept_release(struct wal_kept *k);
 
-uint64_t wal_boot_of_machine(void); /* wal.c: 0 where the kernel does not say */
-
 /* ---- recovery -----------------------------------------------------------------------------------
  */
 
@@ -143,5 +141,8 @@ struct wal_recovery {
 /* read_only: look, change nothing. On failure nothing is given. */
 int wal_recover(const struct io *io, int dirfd, bool read_only, uint64_t boot, wal_replay_fn *fn,
 		void *ctx, struct wal_recovery *ret, struct err *e);
+/* The same, and p (NULL is fine) tells how far it has come. */
+int wal_recover_watched(const struct io *io, int dirfd, bool read_only, uint64_t boot, wal_replay_fn *fn,
+			void *ctx, struct wal_progress *p, struct wal_recovery *ret, struct err *e);
 
 #endif

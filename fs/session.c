@@ -33,6 +33,7 @@
 
 #define BUSY_RETRY_NS  (3 * NS_PER_S) /* the daemon before us may still be closing its files */
 #define DRAIN_MS       3000           /* for files that are open when we are told to stop */
+#define PROGRESS_NS    (3 * NS_PER_S) /* between two words on how far recovery is */
 
 struct session {
 	struct options *o;
@@ -42,6 +43,7 @@ struct session {
 	pthread_t main;
 	pthread_t stopper;
 	int ended_fd;     /* eventfd: the loop ended by itself */
+	int64_t round_ns; /* when recovering() spoke last */
 	bool unmounted;   /* by us: written by the stopper, read after it was joined */
 };
 
@@ -70,26 +72,53 @@ static void tell(struct session *s, int code, const char *text)
 	s->tell_fd = -1;
 }
 
+/* Lines from the daemon, the first byte says what they are: '2' progress; '0', '1' the outcome, last. */
 static int parent_waits(int fd)
 {
+	FILE *in = fdopen(fd, "r");
 	char text[2048];
-	size_t n = 0;
-	ssize_t got;
 
-	while ((got = read(fd, text + n, sizeof text - 1 - n)) > 0 || (got < 0 && errno == EINTR))
-		n += got > 0 ? (size_t)got : 0;
-	text[n] = '\0';
-	if (n == 0) {
-		fprintf(stderr, "tidefs: the daemon ended before the mount was ready\n");
-		return 1;
+	while (in && fgets(text, sizeof text, in)) {
+		bool is_bad = text[0] == '1';
+		if (is_bad || (text[0] == '2' && isatty(STDERR_FILENO)))
+			fprintf(stderr, "tidefs: %s", text + 1);
+		else if (text[0] == '0' && isatty(STDOUT_FILENO))
+			printf("tidefs: %s", text + 1);
+		if (text[0] != '2') {
+			fclose(in);
+			return is_bad;
+		}
 	}
-	if (text[0] != '0') {
-		fprintf(stderr, "tidefs: %s", text + 1);
-		return 1;
-	}
-	if (isatty(STDOUT_FILENO))
-		printf("tidefs: %s", text + 1);
-	return 0;
+	if (in)
+		fclose(in);
+	fprintf(stderr, "tidefs: the daemon ended before the mount was ready\n");
+	return 1;
+}
+
+/*
+ * A log is being replayed. All databases that are at it come together, once a second; every few seconds
+ * is enough to see that it goes on.
+ */
+static void recovering(void *ctx, const char *db, uint64_t done_bytes, uint64_t total_bytes)
+{
+	struct session *s = ctx;
+	int64_t now = clock_mono_ns();
+	char line[NAME_LEN_MAX + 128];
+	ssize_t put;
+
+	if (now - s->round_ns >= PROGRESS_NS)
+		s->round_ns = now;
+	if (now - s->round_ns >= NS_PER_S / 2)
+		return;
+	int percent = (int)(MIN(done_bytes, total_bytes) * 100 / MAX(total_bytes, 1u));
+	log_info("mount", "recovering database=%s done=%d%% of=%llu", log_quote(str_from(db)).text, percent,
+		 (unsigned long long)total_bytes);
+	if (s->tell_fd < 0)
+		return;
+	int n = snprintf(line, sizeof line, "2recovering '%s': %d %% of %.1f MiB of its log\n", db, percent,
+			 (double)total_bytes / 1048576);
+	put = write(s->tell_fd, line, (size_t)n);
+	(void)put;
 }
 
 static void log_to_file(void *ctx, const struct log_line *line)
@@ -161,6 +190,10 @@ static void ready(void *ctx)
 				log_warn("mount", "database=%s: %s", log_quote(str_from(db_name(dbs[i]))).text, st.reason);
 				bad++;
 			}
+			if (st.recovered_bytes)
+				log_info("mount", "recovered database=%s rows=%llu bytes=%llu ms=%lld",
+					 log_quote(str_from(db_name(dbs[i]))).text, (unsigned long long)st.recovered_rows,
+					 (unsigned long long)st.recovered_bytes, (long long)(st.recovery_ns / NS_PER_MS));
 			db_put(dbs[i]);
 		}
 		free(dbs);
@@ -275,6 +308,8 @@ static int open_engine(struct session *s, struct engine **ret, struct err *e)
 		.memory_bytes = s->o->fs.memory_bytes,
 		.sync_interval_ns = s->o->fs.sync_interval_ns,
 		.reserved_names = files_reserved_names(),
+		.recovering = recovering,
+		.recovering_ctx = s,
 	};
 	int64_t until = clock_mono_ns() + BUSY_RETRY_NS;
 	struct timespec pause = {0, 50 * NS_PER_MS};

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fs/files.h"
 
@@ -322,6 +323,29 @@ static void add_time(struct buf *out, const char *name, int64_t ns)
 	buf_addf(out, "%s: %.*s\n", name, TIMESTAMP_TEXT_LEN, text);
 }
 
+static void add_count(struct buf *out, const char *name, uint64_t v)
+{
+	buf_addf(out, "%s: %llu\n", name, (unsigned long long)v);
+}
+
+/* Whole units of which there are ten or more, cut: a duration as retention has them. Ahead of now: "-5m". */
+static void add_age(struct buf *out, const char *name, int64_t now_ns, int64_t ns)
+{
+	static const struct {
+		int64_t s;
+		char unit;
+	} units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+	int64_t age, s;
+	size_t u = 0;
+
+	if (__builtin_sub_overflow(now_ns, ns, &age))
+		age = INT64_MAX;
+	s = (age < 0 ? -(age + 1) : age) / NS_PER_S;
+	while (u + 1 < ARRAY_LEN(units) && s / units[u].s < 10)
+		u++;
+	buf_addf(out, "%s: %s%lld%c\n", name, age < 0 ? "-" : "", (long long)(s / units[u].s), units[u].unit);
+}
+
 static void add_refusal(struct fs *fs, struct buf *out)
 {
 	pthread_mutex_lock(&fs->refused_mu);
@@ -337,29 +361,73 @@ static const char *health(const struct db_status *s)
 	return s->failed ? "failed" : s->read_only ? "read-only" : "ok";
 }
 
+/* Resident, of the whole process. */
+static uint64_t process_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long long pages = 0;
+
+	if (f && fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+}
+
+static void add_sums(struct buf *out, const struct db_stats *s)
+{
+	add_count(out, "series", s->series);
+	add_count(out, "rows", s->rows);
+	add_count(out, "memory_rows", s->memory_rows);
+	add_count(out, "tile_rows", s->tile_rows);
+	add_count(out, "bytes", s->bytes);
+	add_count(out, "files", s->files);
+	add_count(out, "pending_rows", s->pending_rows);
+	add_count(out, "failing_tables", s->failing_tables);
+}
+
 int root_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
 {
+	struct db_stats sum = {0};
 	struct db **dbs;
-	uint32_t db_n;
+	uint32_t db_n, tables = 0;
+	size_t memtables, limit;
 	int rc = engine_dbs(fs->engine, &dbs, &db_n);
 
 	if (rc < 0)
 		return rc;
 	buf_adds(out, "version: " TIDE_VERSION "\n");
 	add_time(out, "started", fs->start_ns);
-	buf_addf(out, "databases: %u\n", db_n);
+	add_count(out, "databases", db_n);
 	for (uint32_t i = 0; i < db_n; i++) {
 		struct db_status s;
+		struct db_stats st;
 		db_status(dbs[i], &s);
+		db_stats(dbs[i], &st);
 		buf_addf(out, "database %s: %s", db_name(dbs[i]), health(&s));
 		if (s.reason[0])
 			buf_addf(out, ": %s", s.reason);
 		if (s.clock_note[0])
 			buf_addf(out, "; %s", s.clock_note);
 		buf_addc(out, '\n');
+		tables += s.tables;
+		sum.series += st.series;
+		sum.rows += st.rows;
+		sum.memory_rows += st.memory_rows;
+		sum.tile_rows += st.tile_rows;
+		sum.bytes += st.bytes;
+		sum.files += st.files;
+		sum.pending_rows += st.pending_rows;
+		sum.failing_tables += st.failing_tables;
 		db_put(dbs[i]);
 	}
 	free(dbs);
+	add_count(out, "tables", tables);
+	add_sums(out, &sum);
+	engine_memory(fs->engine, &memtables, &limit);
+	add_count(out, "memtable_bytes", memtables);
+	add_count(out, "memtable_limit_bytes", limit);
+	add_count(out, "process_bytes", process_bytes());
 	add_refusal(fs, out);
 	return 0;
 }
@@ -367,64 +435,142 @@ int root_status_show(struct fs *fs, struct node *n, struct buf *out, struct err 
 int db_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
 {
 	struct db_status s;
+	struct db_stats sum;
 
 	db_status(n->db, &s);
+	db_stats(n->db, &sum);
 	buf_addf(out, "state: %s\n", health(&s));
 	if (s.reason[0])
 		buf_addf(out, "reason: %s\n", s.reason);
+	if (s.failing_since_ns)
+		add_time(out, "failing_since", s.failing_since_ns);
 	if (s.clock_note[0])
 		buf_addf(out, "clock: %s\n", s.clock_note);
 	add_time(out, "created", db_created_ns(n->db));
-	buf_addf(out, "tables: %u\n", s.tables);
-	buf_addf(out, "memtable_bytes: %llu\n", (unsigned long long)s.memtable_bytes);
-	buf_addf(out, "wal_bytes: %llu\n", (unsigned long long)s.wal_bytes);
-	buf_addf(out, "wal_segments: %u\n", s.wal_segments);
-	buf_addf(out, "last_lsn: %llu\n", (unsigned long long)s.last_lsn);
-	buf_addf(out, "durable_lsn: %llu\n", (unsigned long long)s.durable_lsn);
-	buf_addf(out, "batches: %llu\n", (unsigned long long)s.batches);
-	buf_addf(out, "rows_in: %llu\n", (unsigned long long)s.rows_in);
-	buf_addf(out, "lines_rejected: %llu\n", (unsigned long long)s.rows_rejected);
+	add_count(out, "tables", s.tables);
+	add_sums(out, &sum);
+	add_count(out, "memtable_bytes", s.memtable_bytes);
+	add_count(out, "wal_bytes", s.wal_bytes);
+	add_count(out, "wal_segments", s.wal_segments);
+	add_count(out, "last_lsn", s.last_lsn);
+	add_count(out, "durable_lsn", s.durable_lsn);
+	add_count(out, "batches", s.batches);
+	add_count(out, "rows_in", s.rows_in);
+	add_count(out, "lines_rejected", s.rows_rejected);
+	add_count(out, "recovered_rows", s.recovered_rows);
+	add_count(out, "recovered_bytes", s.recovered_bytes);
+	add_count(out, "recovery_cut_bytes", s.recovery_cut_bytes);
+	buf_addf(out, "recovery_seconds: %.3f\n", (double)s.recovery_ns / 1e9);
 	add_refusal(fs, out);
 	return 0;
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------ */
 
-static void add_tier(struct buf *out, const char *name, const struct tier_stats *s)
+static void add_named(struct buf *out, const char *tier, const char *name, uint64_t v)
+{
+	buf_addf(out, "%s_%s: %llu\n", tier, name, (unsigned long long)v);
+}
+
+static void add_files(struct buf *out, const char *tier, const struct tier_stats *s)
+{
+	add_named(out, tier, "rows", s->rows);
+	add_named(out, tier, "bytes", s->bytes);
+	add_named(out, tier, "files", s->files);
+	add_named(out, tier, "values", s->values);
+	if (!s->values || !s->bytes)
+		return;
+	buf_addf(out, "%s_bytes_per_value: %.3f\n", tier, (double)s->bytes / (double)s->values);
+	buf_addf(out, "%s_compression: %.2f\n", tier, 8.0 * (double)s->values / (double)s->bytes);
+}
+
+/* From when to when, and how old that is. */
+static void add_range(struct buf *out, const char *tier, const struct tier_stats *s, int64_t now_ns)
 {
 	char key[64];
 
-	buf_addf(out, "%s_rows: %llu\n", name, (unsigned long long)s->rows);
-	buf_addf(out, "%s_bytes: %llu\n", name, (unsigned long long)s->bytes);
-	buf_addf(out, "%s_values: %llu\n", name, (unsigned long long)s->values);
-	if (strcmp(name, "memtable") != 0)
-		buf_addf(out, "%s_files: %u\n", name, s->files);
-	if (s->values && s->bytes)
-		buf_addf(out, "%s_bytes_per_value: %.3f\n", name, (double)s->bytes / (double)s->values);
-	if (s->t_min_ns > s->t_max_ns || s->rows == 0)
+	if (s->t_min_ns > s->t_max_ns || !s->rows)
 		return;
-	snprintf(key, sizeof key, "%s_first", name);
+	snprintf(key, sizeof key, "%s_first", tier);
 	add_time(out, key, s->t_min_ns);
-	snprintf(key, sizeof key, "%s_last", name);
+	snprintf(key, sizeof key, "%s_last", tier);
 	add_time(out, key, s->t_max_ns);
+	snprintf(key, sizeof key, "%s_oldest_age", tier);
+	add_age(out, key, now_ns, s->t_min_ns);
+	snprintf(key, sizeof key, "%s_newest_age", tier);
+	add_age(out, key, now_ns, s->t_max_ns);
+}
+
+/* The memory tier: memtable and runs. */
+static struct tier_stats memory_tier(const struct table_stats *s)
+{
+	const struct tier_stats *a = &s->memtable, *b = &s->runs;
+
+	return (struct tier_stats){
+		.rows = a->rows + b->rows,
+		.bytes = a->bytes + b->bytes,
+		.t_min_ns = MIN(a->t_min_ns, b->t_min_ns),
+		.t_max_ns = MAX(a->t_max_ns, b->t_max_ns),
+	};
+}
+
+static void add_writes(struct buf *out, const struct table_stats *s)
+{
+	add_count(out, "sealed_rows", s->sealed_rows);
+	add_count(out, "sealed_bytes", s->sealed_bytes);
+	add_count(out, "rewritten_rows", s->rewritten_rows);
+	add_count(out, "rewritten_bytes", s->rewritten_bytes);
+	if (!s->sealed_rows || !s->sealed_bytes)
+		return;
+	buf_addf(out, "write_amplification_rows: %.2f\n",
+		 (double)(s->sealed_rows + s->rewritten_rows) / (double)s->sealed_rows);
+	buf_addf(out, "write_amplification_bytes: %.2f\n",
+		 (double)(s->sealed_bytes + s->rewritten_bytes) / (double)s->sealed_bytes);
+}
+
+static void add_failure(struct buf *out, const struct failure *f)
+{
+	if (f->since_ns)
+		add_time(out, "failing_since", f->since_ns);
+	if (!f->last_ns)
+		return;
+	add_time(out, "last_failure_at", f->last_ns);
+	buf_addf(out, "last_failure: %s\n", f->text);
+	add_count(out, "failures", f->count);
 }
 
 int stats_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
 {
+	int64_t now = clock_now_ns();
 	struct table_stats s;
 
 	table_stats(n->table, &s);
+	struct tier_stats memory = memory_tier(&s);
 	add_time(out, "created", table_created_ns(n->table));
-	buf_addf(out, "series: %u\n", s.series);
-	buf_addf(out, "columns: %u\n", s.columns);
-	buf_addf(out, "series_bytes: %llu\n", (unsigned long long)s.series_bytes);
-	buf_addf(out, "rows_in: %llu\n", (unsigned long long)s.rows_in);
-	buf_addf(out, "lines_rejected: %llu\n", (unsigned long long)s.lines_rejected);
-	buf_addf(out, "pending_rows: %llu\n", (unsigned long long)s.pending_rows);
-	buf_addf(out, "memory_bytes: %llu\n", (unsigned long long)s.memtable_bytes);
-	add_tier(out, "memtable", &s.memtable);
-	add_tier(out, "run", &s.runs);
-	add_tier(out, "tile", &s.tiles);
+	add_count(out, "series", s.series);
+	add_count(out, "columns", s.columns);
+	add_count(out, "series_bytes", s.series_bytes);
+	add_count(out, "rows", memory.rows + s.tiles.rows);
+	add_count(out, "bytes", memory.bytes + s.tiles.bytes);
+	add_count(out, "rows_in", s.rows_in);
+	add_count(out, "lines_rejected", s.lines_rejected);
+	add_count(out, "memory_rows", memory.rows);
+	add_count(out, "memory_bytes", memory.bytes);
+	add_range(out, "memory", &memory, now);
+	add_count(out, "memtable_rows", s.memtable.rows);
+	add_count(out, "memtable_bytes", s.memtable.bytes);
+	add_files(out, "run", &s.runs);
+	add_files(out, "tile", &s.tiles);
+	add_count(out, "tile_dates", s.tile_dates);
+	add_count(out, "tile_parts", s.tile_parts);
+	add_range(out, "tile", &s.tiles, now);
+	add_count(out, "pending_rows", s.pending_rows);
+	add_count(out, "pending_late_rows", s.pending_late_rows);
+	add_count(out, "pending_dates", s.pending_dates);
+	add_count(out, "pending_deletes", s.pending_deletes);
+	add_count(out, "pending_delete_files", s.pending_delete_files);
+	add_writes(out, &s);
+	add_failure(out, &s.failure);
 	if (s.expired_before_ns > INT64_MIN)
 		add_time(out, "expired_before", s.expired_before_ns);
 	return 0;

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static _Atomic int64_t pinned_ns, pinned_mono_ns;
+static _Atomic int64_t pinned_ns, pinned_mono_ns, pinned_boot_ns;
 
 static int64_t read_clock(clockid_t id)
 {
@@ -24,6 +24,15 @@ int64_t clock_mono_ns(void)
 	return pin ? pin : read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boot_ns(void)
+{
+	int64_t pin = atomic_load_explicit(&pinned_boot_ns, memory_order_relaxed);
+
+	if (!pin)
+		pin = atomic_load_explicit(&pinned_mono_ns, memory_order_relaxed);
+	return pin ? pin : read_clock(CLOCK_BOOTTIME);
+}
+
 void clock_pin(int64_t ns)
 {
 	atomic_store(&pinned_ns, ns);
@@ -32,4 +41,9 @@ void clock_pin(int64_t ns)
 void clock_pin_mono(int64_t ns)
 {
 	atomic_store(&pinned_mono_ns, ns);
+}
+
+void clock_pin_boot(int64_t ns)
+{
+	atomic_store(&pinned_boot_ns, ns);
 }
