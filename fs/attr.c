@@ -8,8 +8,9 @@
  *
  * What the bits of a table mean for SQL:
  *	read   search (x) on the database, read and search on the table, read on its `ingest`
- *	write  search on the database, write and search on the table's directory; to create or drop one,
- *	       write on the database's directory, as for mkdir and rmdir
+ *	insert search on the database and the table's directory, write on its `ingest`: as for lines
+ *	delete search on the database, write and search on the table's directory, and the right to read
+ *	create, drop  write on the database's directory, as for mkdir and rmdir (and on the table's to drop it)
  * so `chmod 0220 ingest` makes a table that sensors write and cannot read.
  */
 #include <fcntl.h>
@@ -297,9 +298,10 @@ bool feed_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *
 
 /* ---- SQL ------------------------------------------------------------------------------------------ */
 
-bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, bool write)
+bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, enum query_right right)
 {
 	struct node_attr root = {0755, fs->uid, fs->gid}, d, tab, in;
+	bool manage = right == RIGHT_MANAGE;
 	char path[ATTR_PATH_MAX];
 
 	if (c->uid == 0)
@@ -308,19 +310,23 @@ bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t
 	if (!allows(&root, c, X_OK))
 		return false;
 	if (!db) /* creating a database */
-		return !write || allows(&root, c, W_OK);
+		return !manage || allows(&root, c, W_OK);
 	d = (struct node_attr){0755, root.uid, root.gid};
 	overlay(fs, db, "", &d);
 	if (!t) /* listing its tables; creating or dropping one, or itself */
-		return allows(&d, c, write ? W_OK | X_OK : R_OK | X_OK);
+		return allows(&d, c, manage ? W_OK | X_OK : R_OK | X_OK);
 	if (!allows(&d, c, X_OK))
 		return false;
 	tab = (struct node_attr){0755, d.uid, d.gid};
 	overlay(fs, db, table_name(t), &tab);
-	if (write)
+	if (manage)
 		return allows(&d, c, W_OK | X_OK) && allows(&tab, c, W_OK | X_OK);
+	if (right == RIGHT_DELETE)
+		return allows(&tab, c, W_OK | X_OK);
 	in = (struct node_attr){files_find(LEVEL_TABLE, "ingest")->mode & 0777, tab.uid, tab.gid};
 	snprintf(path, sizeof path, "%s/ingest", table_name(t));
 	overlay(fs, db, path, &in);
+	if (right == RIGHT_INSERT)
+		return allows(&tab, c, X_OK) && allows(&in, c, W_OK);
 	return allows(&tab, c, R_OK | X_OK) && allows(&in, c, R_OK);
 }

@@ -118,7 +118,7 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 
 /* The same questions for SQL, which names databases and tables and no nodes. */
 bool feed_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t); /* lines of a database's ingest */
-bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, bool write);
+bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, enum query_right right);
 
 /* ---- open files ---------------------------------------------------------------------------------- */
 

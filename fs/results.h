@@ -69,8 +69,8 @@ bool result_stat(struct result *r, fuse_req_t req, struct node *n);
 struct result *results_find(struct results *rs, const struct result_spec *spec, uint64_t version);
 void results_share(struct results *rs, struct result *r); /* from now on it can be found */
 
-/* A changing statement, once. Errors as query_run(). */
-int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct str text,
+/* A changing statement, once. Errors and *ret_rows as query_run(). */
+int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct str text, int64_t *ret_rows,
 		  struct err *e) must_check;
 /* Would it run? Everything that is wrong with the text itself, and with the rights. */
 int statement_check(struct fs *fs, const struct caller *who, struct db *db, struct str text,

@@ -79,6 +79,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		   const char *p, size_t n, struct err *e)
 {
 	size_t before, done = 0; /* bytes of the text: before this write; of statements that ran */
+	int64_t rows = -1;       /* that the last of these deleted or inserted */
 	int rc = 0;
 
 	if (s->complete || s->taken || s->rc < 0) {
@@ -105,7 +106,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		if (rc < 0)
 			break;
 		if (changing) {
-			rc = statement_run(fs, who, db, (struct str){rest.ptr, end}, e);
+			rc = statement_run(fs, who, db, (struct str){rest.ptr, end}, &rows, e);
 			if (rc < 0)
 				break;
 			done += end;
@@ -118,6 +119,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 			break;
 		} else {
 			done += end; /* nobody read it, and another statement follows: the last one counts */
+			rows = -1;
 		}
 	}
 	if (rc < 0) {
@@ -126,6 +128,11 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		return done > before ? (int64_t)(done - before) : rc;
 	}
 	buf_drop_front(&s->text, done);
+	if (rows >= 0 && blank(s->text.data, s->text.len)) {
+		buf_clear(&s->text);
+		query_rows_statement(rows, &s->text); /* what a reader gets, in whichever format */
+		s->complete = true;
+	}
 	return (int64_t)n;
 }
 

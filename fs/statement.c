@@ -6,11 +6,11 @@
 
 #include "fs/results_impl.h"
 
-static bool allowed(void *ctx, struct db *db, struct table *t, bool write)
+static bool allowed(void *ctx, struct db *db, struct table *t, enum query_right right)
 {
 	struct result *r = ctx;
 
-	return sql_allowed(r->fs, &r->who, db, t, write);
+	return sql_allowed(r->fs, &r->who, db, t, right);
 }
 
 /* The sentence as bytes: what a read returns before the errno. */
@@ -123,7 +123,8 @@ static int with_env(struct fs *fs, const struct caller *who, struct db *db, stru
 	return 0;
 }
 
-int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct str text, struct err *e)
+int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct str text, int64_t *ret_rows,
+		  struct err *e)
 {
 	struct query_env env;
 	struct result *r;
@@ -132,7 +133,8 @@ int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct
 	if (rc < 0)
 		return rc;
 	env_of(r, &env);
-	rc = query_run(&env, text, e);
+	(void)result_open(r); /* nobody reads it, but it is no statement without a reader */
+	rc = query_run(&env, text, ret_rows, e);
 	result_put(r);
 	return rc;
 }

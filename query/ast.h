@@ -228,7 +228,7 @@ enum stmt_kind {
 	STMT_DROP_DATABASE,
 	STMT_CREATE_TABLE,
 	STMT_DROP_TABLE,
-	STMT_DELETE,         /* .names, .where */
+	STMT_DELETE,         /* .names, .alias, .where */
 	STMT_INSERT,         /* .names, .columns, .query */
 	STMT_UNLOAD,         /* .query, .target, .options */
 };
@@ -243,6 +243,7 @@ struct ast_stmt {
 	struct ast_stmt *inner;
 	bool analyze, if_exists;
 	struct ident_list names, columns;
+	struct ident alias;
 	struct str like; /* ptr NULL: none */
 	struct ast_expr *where;
 	struct str target;

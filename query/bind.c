@@ -2,6 +2,7 @@
  * bind: from the syntax tree to a plan.
  *
  *	statement   bind.c, bind_show.c     what it is; SHOW and DESCRIBE are rows that are known now
+ *	            bind_delete.c, bind_insert.c
  *	query       bind_query.c            WITH, set operations, VALUES, ORDER BY and LIMIT over them
  *	select      bind_select.c           FROM -> WHERE -> groups -> HAVING -> list -> ORDER BY
  *	relations   bind_from.c             tables, queries; the scope that names are looked up in
@@ -142,8 +143,14 @@ static int keep_table(struct bind *b, struct table *t)
 	return 0;
 }
 
-int bind_table(struct bind *b, const struct ident_list *names, struct table **ret)
+int bind_table(struct bind *b, const struct ident_list *names, enum query_right right, struct table **ret)
 {
+	static const char *const verbs[] = {
+		[RIGHT_READ] = "read",
+		[RIGHT_INSERT] = "insert into",
+		[RIGHT_DELETE] = "delete from",
+		[RIGHT_MANAGE] = "drop",
+	};
 	const struct ident *name = &names->v[names->n - 1];
 	struct ident of = names->v[0];
 	struct table *t;
@@ -161,9 +168,9 @@ int bind_table(struct bind *b, const struct ident_list *names, struct table **re
 	t = db_table(db, name->text);
 	if (!t)
 		rc = no_table(b, db, name);
-	else if (b->env->allowed && !b->env->allowed(b->env->allowed_ctx, db, t, false))
-		rc = err_set(b->e, -EACCES, "line %u:%u: you may not read table '%.*s'", name->pos.line,
-			     name->pos.col, STR_FMT(name->text));
+	else if (b->env->allowed && !b->env->allowed(b->env->allowed_ctx, db, t, right))
+		rc = err_set(b->e, -EACCES, "line %u:%u: you may not %s table '%.*s'", name->pos.line,
+			     name->pos.col, verbs[right], STR_FMT(name->text));
 	db_put(db);
 	if (rc < 0) {
 		table_put(t);
@@ -177,7 +184,7 @@ int bind_table(struct bind *b, const struct ident_list *names, struct table **re
 
 /* ---- statements --------------------------------------------------------------------------------- */
 
-static int bind_plan(struct bind *b, const struct ast_query *q, struct plan **ret)
+int bind_plan(struct bind *b, const struct ast_query *q, struct plan **ret)
 {
 	struct plan *p;
 	int rc = bind_query(b, q, NULL, &p);
@@ -201,10 +208,14 @@ static int bind_any(struct bind *b, const struct ast_stmt *s, struct plan **ret)
 	case STMT_EXPLAIN:
 		if (s->analyze)
 			return bind_no_yet(b, s->pos, "EXPLAIN ANALYZE");
-		if (s->inner->kind != STMT_QUERY)
-			return bind_fail(b, s->inner->pos, "only queries have a plan to explain");
-		rc = bind_plan(b, s->inner->query, ret);
+		if (s->inner->kind != STMT_QUERY && s->inner->kind != STMT_DELETE && s->inner->kind != STMT_INSERT)
+			return bind_fail(b, s->inner->pos, "only queries, DELETE and INSERT have a plan to explain");
+		rc = bind_any(b, s->inner, ret);
 		return rc < 0 ? rc : bind_explain(b, *ret, ret);
+	case STMT_DELETE:
+		return bind_delete(b, s, ret);
+	case STMT_INSERT:
+		return bind_insert(b, s, ret);
 	case STMT_SHOW_DATABASES:
 	case STMT_SHOW_TABLES:
 	case STMT_SHOW_MEASURES:

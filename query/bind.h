@@ -164,8 +164,8 @@ int bind_set(struct bind *b, const struct ast_body *body, const struct scope *ou
 int bind_from(struct bind *b, const struct ast_from *f, const struct scope *outer, struct plan **ret,
 	      struct scope *ret_scope);
 
-/* A table by name, referenced by the binder; checks that the caller may read it. */
-int bind_table(struct bind *b, const struct ident_list *names, struct table **ret);
+/* A table by name, referenced by the binder; checks that the caller has this right to it. */
+int bind_table(struct bind *b, const struct ident_list *names, enum query_right right, struct table **ret);
 int bind_db(struct bind *b, const struct ident *name, struct db **ret); /* given */
 
 /* LIMIT, OFFSET: a constant, not negative. */
@@ -174,6 +174,15 @@ int bind_count(struct bind *b, const struct ast_expr *x, const char *what, uint6
 /* ORDER BY and LIMIT of q over a plan: keys are its columns, `visible` of which come out. */
 int bind_tail(struct bind *b, const struct ast_query *q, struct plan *p, struct plan_key *keys, uint32_t key_n,
 	      uint32_t visible, struct plan **ret);
+
+/* A query's final plan: bound, conditions pushed down, columns that nobody uses left out. */
+int bind_plan(struct bind *b, const struct ast_query *q, struct plan **ret);
+
+/* DELETE (bind_delete.c) and INSERT (bind_insert.c): the root's only column says how many rows. */
+int bind_delete(struct bind *b, const struct ast_stmt *s, struct plan **ret);
+int bind_insert(struct bind *b, const struct ast_stmt *s, struct plan **ret);
+/* Such a root over its child, for the table. */
+struct plan *plan_change(struct bind *b, enum plan_kind kind, struct table *t, struct plan *child, struct pos at);
 
 int bind_show(struct bind *b, const struct ast_stmt *s, struct plan **ret);
 int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret);

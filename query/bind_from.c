@@ -117,7 +117,7 @@ static int from_table(struct bind *b, const struct ast_from *f, const struct sco
 	if (cte) {
 		rc = bind_cte(b, cte, ret);
 	} else {
-		rc = bind_table(b, &f->names, &t);
+		rc = bind_table(b, &f->names, RIGHT_READ, &t);
 		if (rc < 0)
 			return rc;
 		*ret = scan_plan(b, t);

@@ -79,7 +79,7 @@ static int rows_plan(struct rows *r, struct plan **ret)
 
 static bool may_read(const struct bind *b, struct db *db, struct table *t)
 {
-	return !b->env->allowed || b->env->allowed(b->env->allowed_ctx, db, t, false);
+	return !b->env->allowed || b->env->allowed(b->env->allowed_ctx, db, t, RIGHT_READ);
 }
 
 /* ---- databases and tables --------------------------------------------------------------------- */
@@ -173,7 +173,7 @@ static int describe(struct bind *b, const struct ast_stmt *s, struct plan **ret)
 	int rc = rows_init(&r, b, names, 3);
 
 	if (rc >= 0)
-		rc = bind_table(b, &s->names, &t);
+		rc = bind_table(b, &s->names, RIGHT_READ, &t);
 	if (rc < 0)
 		return rc;
 	set = table_series(t);
@@ -294,7 +294,7 @@ static int show_measures(struct bind *b, const struct ast_stmt *s, struct plan *
 	int rc = rows_init(&r, b, names, 3);
 
 	if (rc >= 0)
-		rc = bind_table(b, &s->names, &t);
+		rc = bind_table(b, &s->names, RIGHT_READ, &t);
 	if (rc < 0)
 		return rc;
 	set = table_series(t);

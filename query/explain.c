@@ -269,6 +269,29 @@ static void format_sort(const struct plan *p, struct buf *out)
 		buf_adds(out, " with ties");
 }
 
+/* DELETE iot.weather by series and time; INSERT iot.weather (time, host, hum as a new measure) */
+static void format_change(const struct plan *p, struct buf *out)
+{
+	const struct plan *child = p->children[0];
+
+	buf_addf(out, "%s %s.%s", p->kind == PLAN_DELETE ? "DELETE" : "INSERT", p->db_name, p->table_name);
+	if (p->kind == PLAN_DELETE) {
+		buf_adds(out, child->kind == PLAN_SCAN ? " by series and time" : " row by row");
+		return;
+	}
+	buf_adds(out, " (");
+	for (uint32_t i = 0; i < child->col_count; i++) {
+		const struct plan_target *t = &p->targets[i];
+
+		if (i)
+			buf_adds(out, ", ");
+		format_name(t->name, out);
+		if (t->role >= TARGET_DIMENSION && t->col_id == TARGET_NEW)
+			buf_adds(out, t->role == TARGET_DIMENSION ? " as a new dimension" : " as a new measure");
+	}
+	buf_addc(out, ')');
+}
+
 static void format_node(const struct plan *p, int depth, struct buf *out)
 {
 	buf_addf(out, "%*s", 2 * depth, "");
@@ -295,6 +318,10 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 		break;
 	case PLAN_UNION:
 		buf_adds(out, "UNION");
+		break;
+	case PLAN_DELETE:
+	case PLAN_INSERT:
+		format_change(p, out);
 		break;
 	}
 	buf_addc(out, '\n');

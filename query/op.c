@@ -10,6 +10,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_FILTER] = &op_filter_class,   [PLAN_PROJECT] = &op_project_class,
 	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
+	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
 };
 
 int exec_cancelled(const struct exec *x, struct err *e)
@@ -99,6 +100,20 @@ void op_close(struct op *o)
 	for (uint32_t i = 0; i < o->child_count; i++)
 		op_close(o->children[i]);
 	arena_release(&o->batch);
+}
+
+int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e)
+{
+	struct vec *col = arena_zarray(&o->batch, struct vec, 1);
+
+	if (!col)
+		return exec_nomem(&o->x->ctx, e);
+	int rc = vec_alloc(col, o->plan->cols[0].type, 1, &o->batch, e);
+	if (rc < 0)
+		return rc;
+	col->i64[0] = rows;
+	*ret = (struct vbatch){1, 1, col};
+	return 1;
 }
 
 int grow_to(struct grow *g, struct budget *b, size_t bytes)

@@ -21,6 +21,9 @@ struct exec {
 	struct exec_ctx ctx;
 	struct arena *arena; /* the query's */
 	_Atomic uint64_t rows_read, bytes_read; /* progress; read from any thread */
+	/* Of this table only what was stored up to upto_seq is seen; NULL: all of every table. */
+	const struct table *moment_of;
+	uint64_t upto_seq;
 };
 
 struct op;
@@ -53,7 +56,13 @@ void op_close(struct op *o); /* NULL is fine */
 int exec_cancelled(const struct exec *x, struct err *e) must_check;
 
 extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
-	op_agg_class, op_sort_class, op_limit_class, op_union_class;
+	op_agg_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class;
+
+/* A batch of one row: what DELETE and INSERT give. */
+int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;
+
+/* The series that a scan which has begun looks at: a bit set of *ret_n bits, lent; NULL: all. */
+const uint64_t *op_scan_series(const struct op *scan, uint32_t *ret_n);
 
 /* ---- memory that grows -------------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ struct scan_op {
 	struct series_set *series;
 	struct scan *scan;
 	struct grow bits;
+	uint32_t series_n; /* bits in it */
 	uint32_t *field_ids; /* columns the engine delivers... */
 	uint32_t *field_col; /* ...and where they go */
 	uint32_t field_n;
@@ -56,6 +57,7 @@ static int scan_open_op(struct op *o, struct err *e)
 		const struct plan_scan_col *c = &p->scan_cols[i];
 		switch (c->kind) {
 		case SCAN_TIME:
+		case SCAN_SERIES:
 			break;
 		case SCAN_FIELD:
 			s->field_ids[s->field_n] = c->col_id;
@@ -352,6 +354,7 @@ static int start(struct scan_op *s, struct err *e)
 		.t_hi = p->t_hi,
 		.cols = s->field_ids,
 		.col_count = s->field_n,
+		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
 	};
 
 	if (p->t_lo > p->t_hi)
@@ -359,7 +362,7 @@ static int start(struct scan_op *s, struct err *e)
 	for (uint32_t i = 0; i < p->col_count; i++)
 		spec.times_wanted |= p->scan_cols[i].kind == SCAN_TIME;
 	if (p->series_where) {
-		uint32_t n = series_count(s->series);
+		uint32_t n = s->series_n = series_count(s->series);
 		int rc = choose_series(s, n, e);
 		if (rc < 0)
 			return rc;
@@ -383,6 +386,22 @@ static void count_progress(struct scan_op *s, uint32_t rows)
 	atomic_fetch_add_explicit(&x->rows_read, rows, memory_order_relaxed);
 	atomic_fetch_add_explicit(&x->bytes_read, st.bytes_read - s->bytes_seen, memory_order_relaxed);
 	s->bytes_seen = st.bytes_read;
+}
+
+/* The number of each row's series. */
+static int series_vec(struct op *o, const struct scan_batch *b, uint32_t col, struct vec *ret, struct err *e)
+{
+	bool is_const = b->run_count == 1;
+	int rc = vec_alloc(ret, o->plan->cols[col].type, is_const ? 1 : b->n, &o->batch, e);
+
+	for (uint32_t r = 0; r < b->run_count && rc >= 0; r++) {
+		const struct scan_run *run = &b->runs[r];
+		for (uint32_t i = 0; i < (is_const ? 1 : run->count); i++)
+			ret->i64[run->start + i] = run->series_id;
+	}
+	if (is_const)
+		ret->form = VEC_CONST;
+	return rc;
 }
 
 static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
@@ -414,6 +433,9 @@ static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 	for (uint32_t i = 0; i < p->col_count; i++) {
 		if (p->scan_cols[i].kind == SCAN_TIME)
 			cols[i] = (struct vec){.type = p->cols[i].type, .i64 = (int64_t *)b.time_ns};
+		rc = p->scan_cols[i].kind == SCAN_SERIES ? series_vec(o, &b, i, &cols[i], e) : 0;
+		if (rc < 0)
+			return rc;
 	}
 	for (uint32_t i = 0; i < s->field_n; i++) {
 		uint32_t at = s->field_col[i];
@@ -425,6 +447,14 @@ static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 		return rc;
 	*ret = (struct vbatch){b.n, p->col_count, cols};
 	return 1;
+}
+
+const uint64_t *op_scan_series(const struct op *o, uint32_t *ret_n)
+{
+	const struct scan_op *s = (const struct scan_op *)o;
+
+	*ret_n = s->series_n;
+	return o->plan->series_where ? s->bits.data : NULL;
 }
 
 static void scan_close_op(struct op *o)

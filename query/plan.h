@@ -56,6 +56,8 @@ enum plan_kind {
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
+	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
+	PLAN_INSERT,  /* likewise */
 };
 
 struct plan_col {
@@ -63,7 +65,13 @@ struct plan_col {
 	const struct type *type;
 };
 
-enum scan_col_kind { SCAN_TIME, SCAN_MEASURE_NAME, SCAN_DIMENSION, SCAN_FIELD };
+enum scan_col_kind {
+	SCAN_TIME,
+	SCAN_MEASURE_NAME,
+	SCAN_DIMENSION,
+	SCAN_FIELD,
+	SCAN_SERIES, /* the series' number, a bigint; no name leads to it */
+};
 struct plan_scan_col {
 	enum scan_col_kind kind;
 	uint32_t col_id; /* DIMENSION, FIELD */
@@ -84,6 +92,18 @@ struct plan_agg {
 struct plan_key {
 	uint32_t col; /* of the child */
 	bool desc, nulls_first;
+};
+
+/* What a column of INSERT's child becomes. */
+enum target_role { TARGET_TIME, TARGET_MEASURE_NAME, TARGET_DIMENSION, TARGET_FIELD };
+#define TARGET_NEW UINT32_MAX
+struct plan_target {
+	enum target_role role;
+	struct str name;
+	uint32_t col_id;   /* DIMENSION, FIELD; TARGET_NEW: there is no such column yet */
+	enum colkind kind;
+	enum coltype type;
+	struct pos pos;
 };
 
 struct plan {
@@ -115,6 +135,14 @@ struct plan {
 	bool is_global;
 	struct plan_agg *aggs;
 	uint32_t agg_count;
+
+	/*
+	 * DELETE, INSERT: .table (with its names), .pos where it was named.
+	 * DELETE's child is a SCAN without columns, all of whose rows go, by series and time; or a PROJECT
+	 * of series, time and a condition over a SCAN: those rows go for which it is TRUE.
+	 */
+	struct pos pos;
+	struct plan_target *targets; /* INSERT: one a column of the child */
 
 	/* SORT, LIMIT */
 	struct plan_key *keys;

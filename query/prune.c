@@ -234,6 +234,8 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 	case PLAN_UNION:
 		return prune_union(b, p, needed, ret_map);
 	case PLAN_VALUES:
+	case PLAN_DELETE: /* above everything that is pruned */
+	case PLAN_INSERT:
 		break;
 	}
 	*ret_map = squeeze(b, p, needed);

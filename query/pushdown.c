@@ -314,6 +314,8 @@ static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct pl
 		return push_union(b, p, conds, ret);
 	case PLAN_VALUES:
 	case PLAN_LIMIT:
+	case PLAN_DELETE:
+	case PLAN_INSERT:
 		break;
 	}
 	return push_none(b, p, conds, ret);

@@ -4,39 +4,22 @@
  * One budget a statement: the bound plan, the operators' states and batches, the scans. What goes
  * beyond it ends the statement with -ENOMEM, and nothing else.
  */
-#include "query/query.h"
+#include "query/query_impl.h"
+
 #include "query/format.h"
-#include "query/op.h"
 
 #include <stdlib.h>
 
 #define MEMORY_DEFAULT ((size_t)256 << 20)
 
-struct query {
-	struct budget budget;
-	struct arena arena;
-	struct query_env env;
-	char *default_db;
-	char *text;
-	struct exec exec;
-	uint64_t random_state[2];
-	struct bound bound;
-	bool is_bound;
-	struct query_col *cols;
-	struct op *root;
-	struct vbatch batch;
-	bool is_done;
-	_Atomic uint64_t rows_out, bytes_out;
-};
-
 /* ---- parsing --------------------------------------------------------------------------------------------------- */
 
-static int parse_one(struct arena *a, struct str text, struct ast_stmt **ret, struct err *e)
+int query_parse(struct query *q, struct ast_stmt **ret, struct err *e)
 {
 	struct ast_stmt **all;
 	uint32_t n;
 
-	int rc = sql_parse(a, text, &all, &n, e);
+	int rc = sql_parse(&q->arena, q->text, &all, &n, e);
 	if (rc < 0)
 		return rc;
 	if (n == 0)
@@ -62,7 +45,7 @@ static void exec_init(struct query *q)
 	q->random_state[1] = hash_u64((uint64_t)(uintptr_t)q ^ q->random_state[0]) | 1;
 }
 
-static int query_create(const struct query_env *env, struct str text, struct query **ret, struct err *e)
+int query_create(const struct query_env *env, struct str text, struct query **ret, struct err *e)
 {
 	struct query *q = calloc(1, sizeof *q);
 
@@ -75,11 +58,10 @@ static int query_create(const struct query_env *env, struct str text, struct que
 	arena_init(&q->arena, &q->budget);
 	exec_init(q);
 	/* The tree points into the text, and the binder may keep names: both are the query's own. */
-	struct str copy = arena_str(&q->arena, text);
-	q->text = (char *)copy.ptr;
+	q->text = arena_str(&q->arena, text);
 	if (env->default_db)
 		q->default_db = (char *)arena_str(&q->arena, str_from(env->default_db)).ptr;
-	if (!q->text || (env->default_db && !q->default_db)) {
+	if (!q->text.ptr || (env->default_db && !q->default_db)) {
 		query_destroy(q);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
@@ -99,17 +81,10 @@ void query_destroy(struct query *q)
 	free(q);
 }
 
-static int bind_query(struct query *q, size_t len, struct err *e)
+int query_open(struct query *q, const struct ast_stmt *stmt, struct err *e)
 {
-	struct ast_stmt *stmt = NULL;
+	int rc = bind_stmt(&q->arena, &q->env, stmt, &q->exec.ctx, &q->bound, e);
 
-	int rc = parse_one(&q->arena, (struct str){q->text, len}, &stmt, e);
-	if (rc < 0)
-		return rc;
-	if (stmt_changes(stmt))
-		return err_set(e, -EINVAL, "line %u:%u: this statement changes something and gives no rows",
-			       stmt->pos.line, stmt->pos.col);
-	rc = bind_stmt(&q->arena, &q->env, stmt, &q->exec.ctx, &q->bound, e);
 	if (rc < 0)
 		return rc;
 	q->is_bound = true;
@@ -124,12 +99,18 @@ static int bind_query(struct query *q, size_t len, struct err *e)
 
 int query_prepare(const struct query_env *env, struct str text, struct query **ret, struct err *e)
 {
+	struct ast_stmt *stmt = NULL;
 	struct query *q = NULL;
 
 	int rc = query_create(env, text, &q, e);
 	if (rc < 0)
 		return rc;
-	rc = bind_query(q, text.len, e);
+	rc = query_parse(q, &stmt, e);
+	if (rc >= 0 && stmt_changes(stmt))
+		rc = err_set(e, -EINVAL, "line %u:%u: this statement changes something and gives no rows",
+			     stmt->pos.line, stmt->pos.col);
+	if (rc >= 0)
+		rc = query_open(q, stmt, e);
 	if (rc < 0) {
 		query_destroy(q);
 		return rc;

@@ -8,15 +8,21 @@
 #include "query/ast.h"
 #include "query/vec.h"
 
+/* What somebody may be allowed to do. */
+enum query_right {
+	RIGHT_READ,   /* see a table's rows; table NULL: see that the database has tables */
+	RIGHT_INSERT, /* add rows to a table */
+	RIGHT_DELETE, /* take rows out of it */
+	RIGHT_MANAGE, /* drop a table; table NULL: make tables in a database, drop it; db NULL: make databases */
+};
+
 /* Who asks, and with what limits. Copied by query_prepare(), except what the pointers lead to. */
 struct query_env {
 	struct engine *engine;
 	const char *default_db; /* a bare table name resolves here; NULL: none */
 	int64_t now_ns;         /* 0: the clock's */
 	size_t memory_bytes;    /* 0: 256 MiB; beyond it the statement fails with -ENOMEM */
-	/* May the caller read (write = false) or change this table or database (table NULL), or add a
-	 * database (db NULL too)? NULL: all. */
-	bool (*allowed)(void *ctx, struct db *db, struct table *table, bool write);
+	bool (*allowed)(void *ctx, struct db *db, struct table *table, enum query_right right); /* NULL: all */
 	void *allowed_ctx;
 	const _Atomic bool *cancelled; /* set by another thread: the statement ends with -ECANCELED */
 };
@@ -72,9 +78,17 @@ int query_text_next(struct query_text *t, struct buf *out, struct err *e) must_c
 void query_text_destroy(struct query_text *t); /* with its query; NULL is fine */
 
 /*
- * Run a changing statement once, to its end (CREATE, DROP).
- *   negative errno and a sentence; -EINVAL where the statement gives rows (use query_prepare)
+ * Run a changing statement once, to its end: CREATE, DROP, DELETE, INSERT. It happens as a whole or,
+ * with an error, not at all (but see docs/sql.md for a large INSERT on a full disk).
+ *
+ * *ret_rows: rows deleted or inserted; -1 where the statement is not about rows.
+ *
+ *	-EINVAL "line 1:8: ..." what is wrong; also where the statement gives rows (use query_prepare)
+ *	-EACCES, -EROFS, -ENOSPC, -ENOMEM, -ECANCELED and others, each with a sentence
  */
-int query_run(const struct query_env *env, struct str text, struct err *e) must_check;
+int query_run(const struct query_env *env, struct str text, int64_t *ret_rows, struct err *e) must_check;
+
+/* The result of a statement that counted: a statement that gives it as a row, for any format. */
+void query_rows_statement(int64_t rows, struct buf *out);
 
 #endif

@@ -79,7 +79,7 @@ int spill_create(const struct exec_ctx *exec, const struct type *const *types, u
 	dir = dir && *dir ? dir : "/var/tmp";
 	s->fd = open_unnamed(dir);
 	if (s->fd < 0) {
-		int rc = err_set(e, -errno, "sorting needs a temporary file in '%s' (TMPDIR): %s", dir,
+		int rc = err_set(e, -errno, "the statement needs a temporary file in '%s' (TMPDIR): %s", dir,
 				 strerror(errno));
 		spill_destroy(s);
 		return rc;
@@ -110,7 +110,7 @@ static int write_all(struct spill *s, const char *p, size_t n, struct err *e)
 			continue;
 		if (k <= 0) {
 			int rc = k < 0 ? -errno : -EIO;
-			return err_set(e, rc, "writing the temporary file of a sort: %s", strerror(-rc));
+			return err_set(e, rc, "writing the statement's temporary file: %s", strerror(-rc));
 		}
 		p += k;
 		n -= (size_t)k;
@@ -129,7 +129,7 @@ static int read_all(struct spill *s, void *to, size_t n, int64_t off, struct err
 			continue;
 		if (k <= 0) {
 			int rc = k < 0 ? -errno : -EIO;
-			return err_set(e, rc, "reading the temporary file of a sort: %s", strerror(-rc));
+			return err_set(e, rc, "reading the statement's temporary file: %s", strerror(-rc));
 		}
 		p += k;
 		n -= (size_t)k;
@@ -201,7 +201,7 @@ static int get_vec(struct cur *c, const struct type *t, uint32_t n, struct arena
 
 static int damaged(struct err *e)
 {
-	return err_set(e, -EBADMSG, "the temporary file of a sort does not hold what was written to it");
+	return err_set(e, -EBADMSG, "the statement's temporary file does not hold what was written to it");
 }
 
 static int get_list(struct cur *c, const struct type *t, uint32_t n, struct arena *a, const uint8_t *valid,
@@ -331,7 +331,7 @@ int spill_write(struct spill *s, const struct vec *cols, uint32_t n, struct err 
 	for (uint32_t i = 0; i < s->col_count; i++)
 		put_vec(&s->block, &cols[i], 0, n);
 	if (s->block.rc < 0)
-		return err_set(e, -ENOMEM, "out of memory: rows too wide to sort");
+		return err_set(e, -ENOMEM, "out of memory: rows too wide");
 	h.bytes = (uint32_t)(s->block.len - sizeof h);
 	memcpy(s->block.data, &h, sizeof h);
 	int rc = write_all(s, s->block.data, s->block.len, e);

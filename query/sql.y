@@ -134,6 +134,12 @@ stmt(A) ::= DELETE(T) FROM qname(N) where_opt(W). {
 	A->names = N;
 	A->where = W;
 }
+stmt(A) ::= DELETE(T) FROM qname(N) alias(L) where_opt(W). {
+	A = ast_stmt_of(p, STMT_DELETE, T.pos);
+	A->names = N;
+	A->alias = L;
+	A->where = W;
+}
 stmt(A) ::= INSERT(T) INTO qname(N) query(Q). {
 	A = ast_stmt_of(p, STMT_INSERT, T.pos);
 	A->names = N;

@@ -283,10 +283,25 @@ static int execute(struct run *r, struct str sql, enum query_format f, struct bu
 	struct query_text *t;
 	struct query *q;
 
+	struct buf reply;
+	int64_t rows = -1;
+	bool change = is_change(sql);
+	int rc = 0;
+
 	buf_clear(out);
-	if (is_change(sql))
-		return query_run(&env, sql, e);
-	int rc = query_prepare(&env, sql, &q, e);
+	buf_init(&reply, 4096);
+	if (change) {
+		rc = query_run(&env, sql, &rows, e);
+		if (rows >= 0)
+			query_rows_statement(rows, &reply);
+		sql = buf_str(&reply);
+	}
+	if (rc < 0 || (change && rows < 0)) {
+		buf_release(&reply);
+		return rc;
+	}
+	rc = query_prepare(&env, sql, &q, e);
+	buf_release(&reply);
 	if (rc >= 0)
 		rc = query_text_create(q, f, &t, e);
 	if (rc < 0)

@@ -361,7 +361,7 @@ START_TEST(test_wrong)
 }
 END_TEST
 
-static bool not_secret(void *ctx, struct db *db, struct table *t, bool write)
+static bool not_secret(void *ctx, struct db *db, struct table *t, enum query_right right)
 {
 	return !t || strcmp(table_name(t), "secret") != 0;
 }
