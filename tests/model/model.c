@@ -1,6 +1,7 @@
 /*
  *	model [-v] [SEEDS [OPS]]      seeds 1 .. SEEDS, OPS operations each
  *	SEED=n model [-v] [1 [OPS]]   seed n alone; -v names each operation
+ *	LOOK=n                        from operation n on everything is looked at after each
  */
 #include "tests/model/model.h"
 
@@ -16,9 +17,11 @@ static const struct {
 	void (*run)(void);
 } ops[] = {
 	{"append", 4300, op_append},
+	{"append versions", 600, op_append_versions},
 	{"ingest", 300, op_ingest},
 	{"look", 3000, op_look},
 	{"look at all", 20, op_look_all},
+	{"sql", 150, op_sql},
 	{"clock", 300, op_clock},
 	{"seal", 100, op_seal},
 	{"maintain table", 20, op_maintain_table},
@@ -31,6 +34,9 @@ static const struct {
 	{"disk dies", 15, op_disk_dies},
 	{"clock jumps", 2, op_jump},
 	{"drop table", 1, op_drop_table},
+	{"delete", 60, op_delete},
+	{"sql delete", 60, op_sql_delete},
+	{"sql insert", 30, op_sql_insert},
 	{"tile remove", 8, op_tile_remove},
 };
 
@@ -68,7 +74,8 @@ static int64_t real_ns(void)
 static void run_seed(uint64_t seed, uint64_t op_n)
 {
 	bool is_verbose = w.is_verbose;
-	const char *tmp = getenv("TMPDIR");
+	const char *tmp = getenv("TMPDIR"), *look = getenv("LOOK");
+	uint64_t look_from = look && *look ? strtoull(look, NULL, 10) : UINT64_MAX;
 
 	w = (struct world){.seed = seed, .op_name = "open", .is_verbose = is_verbose};
 	rnd_seed(seed);
@@ -85,8 +92,11 @@ static void run_seed(uint64_t seed, uint64_t op_n)
 		twin_init(&w.tables[i].twin, i);
 	int64_t begin = real_ns();
 	world_open();
-	for (w.op = 1; w.op <= op_n; w.op++)
+	for (w.op = 1; w.op <= op_n; w.op++) {
 		some_op();
+		if (w.op >= look_from)
+			look_everything();
+	}
 	w.op_name = "end";
 	look_everything();
 	world_reopen(true);

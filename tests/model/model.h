@@ -11,7 +11,8 @@
  *
  *	twin.c    the map and the rules          rows.c    rows in: batches, versions, line protocol
  *	world.c   engine, disk that dies, clock  look.c    scans compared with the twin
- *	tiles.c   what tiles hold; tiles removed
+ *	erase.c   deletes                        tiles.c   what tiles hold; tiles removed
+ *	sql.c     statements, and the same worked out on the twin
  *
  * Some operations cannot be told from outside to have happened or not: those under way when the disk
  * died. Then there are two twins, and what is found after the restart must be exactly one of them.
@@ -215,9 +216,26 @@ void look_everything(void);        /* all tables */
 void op_look(void);
 void op_look_all(void);
 
-/* ---- tiles.c --------------------------------------------------------------------- */
+/* ---- erase.c, sql.c, tiles.c --------------------------------------------------------------------- */
 
+void op_delete(void);
 void op_tile_remove(void);
+void op_sql(void);
+void op_sql_delete(void);
+void op_sql_insert(void);
 void check_tiles(struct m_table *mt); /* of a quiet table: what they hold is what the twin has */
+
+/* A conjunction of simple conditions, as text and as a function. */
+struct condition {
+	uint32_t kind, col;
+	int64_t value, value2;
+};
+struct predicate {
+	struct condition v[4];
+	uint32_t n;
+};
+void random_predicate(struct m_table *mt, struct predicate *p, uint32_t most);
+bool holds(const struct m_table *mt, const struct predicate *p, uint32_t i);
+void predicate_text(const struct m_table *mt, const struct predicate *p, struct buf *out);
 
 #endif

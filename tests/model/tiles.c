@@ -11,6 +11,9 @@
 
 #include "engine/tile.h"
 
+/* What a DELETE hides stays in tiles until they are next written anew. */
+static const bool erased_rows_go = false;
+
 /* A row as it lies in a tile. */
 struct tile_row {
 	uint32_t series; /* the twin's */
@@ -154,7 +157,7 @@ void check_tiles(struct m_table *mt)
 			fail("%s: tiles hold series %u time %lld twice", mt->name, all.v[i].series, (long long)all.v[i].time);
 		if (at != NONE && tw->keys[at].is_alive)
 			got += all.v[i].time < cut;
-		else if (all.v[i].time >= tw->edge && all.v[i].time < cut)
+		else if (erased_rows_go && all.v[i].time >= tw->edge && all.v[i].time < cut)
 			fail("%s: tiles hold series %u time %lld, which went in operation %llu", mt->name, all.v[i].series,
 			     (long long)all.v[i].time, at == NONE ? 0ULL : (unsigned long long)tw->rows[at].op);
 	}
