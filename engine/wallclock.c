@@ -39,14 +39,7 @@ struct verdict {
 
 static struct clock_moment moment_now(const struct db *db)
 {
-	return (struct clock_moment){.wall_ns = clock_now_ns(), .boot_ns = clock_boot_ns(), .boot = db->en->boot};
-}
-
-static int64_t minus(int64_t a, int64_t b)
-{
-	int64_t r;
-
-	return __builtin_sub_overflow(a, b, &r) ? (a < b ? INT64_MIN : INT64_MAX) : r;
+	return (struct clock_moment){.wall_ns = MAX(clock_now_ns(), 1), .boot_ns = clock_boot_ns(), .boot = db->en->boot};
 }
 
 /* Would a row go with an edge of `now` that stays with one of `then`? By files and blocks: yes too often. */
@@ -83,12 +76,13 @@ static bool would_lose(struct db *db, int64_t then_ns, int64_t now_ns)
 
 static struct verdict judge(struct db *db, const struct wallclock *c, const struct clock_moment *now)
 {
-	int64_t off = minus(now->wall_ns, c->believed.wall_ns);
+	int64_t off = now->wall_ns - c->believed.wall_ns; /* of times since 1970: fits */
 
 	if (!c->has_believed)
 		return (struct verdict){CLOCK_BELIEVED, 0};
 	if (c->is_this_boot) {
-		off = minus(off, minus(now->boot_ns, c->believed.boot_ns));
+		if (__builtin_sub_overflow(off, now->boot_ns - c->believed.boot_ns, &off))
+			off = INT64_MAX; /* nonsense was stored */
 		return (struct verdict){off > JUMP_NS || off < -JUMP_NS ? CLOCK_JUMPED : CLOCK_BELIEVED, off};
 	}
 	if (off < -JUMP_NS)
@@ -132,7 +126,7 @@ int wallclock_load(struct db *db, struct err *e)
 		rc = catalog_get_int(db->cat, "clock_set_forward", 0, &forward, e);
 	if (rc < 0 || !wall)
 		return rc;
-	c->believed = (struct clock_moment){.wall_ns = wall, .boot_ns = boot_ns, .boot = (uint64_t)id};
+	c->believed = (struct clock_moment){.wall_ns = MAX(wall, 1), .boot_ns = MAX(boot_ns, 0), .boot = (uint64_t)id};
 	c->has_believed = true;
 	c->was_set_forward = forward != 0;
 	c->is_this_boot = c->believed.boot && c->believed.boot == db->en->boot;
