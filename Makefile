@@ -138,7 +138,7 @@ $(B)/tests/crash/%: tests/crash/%.c $(B)/libtidefs.a
 
 ## damage: every cut and every changed byte of logs, tiles and control files; check tries a sample
 damage: tests-build
-	$(Q)for t in wal_cuts damaged_log tile_flips; do TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
+	$(Q)for t in wal_cuts damaged_log tile_flips damaged_files; do TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
 
 ## bench: load and query figures, printed as ratios in one run
 bench: all $(TOOLS)

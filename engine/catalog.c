@@ -6,6 +6,10 @@
  * other means (a full disk, a damaged file). Its journal is the WAL with synchronous=FULL: a commit
  * is on stable storage when COMMIT returns.
  *
+ * Each commit is carried over from the journal to the file itself at once (wal_autocheckpoint = 1): a
+ * journal of which a byte went bad ends there, without a word, for SQLite; then nothing but the last
+ * transaction can be in it, and in the file that is, too.
+ *
  * One connection, one recursive mutex: a call inside begin..commit comes from the thread that holds
  * it already. The connection is opened without SQLite's own mutexes.
  */
@@ -27,7 +31,7 @@ static const char schema[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL, crc INTEGER NOT NULL)"
 	" WITHOUT ROWID;"
 	"CREATE TABLE tables("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  id INTEGER PRIMARY KEY,"
 	"  name TEXT NOT NULL UNIQUE,"
 	"  uuid BLOB NOT NULL,"
 	"  flushed_lsn INTEGER NOT NULL,"
@@ -39,7 +43,7 @@ static const char schema[] =
 	"  crc INTEGER NOT NULL,"
 	"  PRIMARY KEY(table_id, name)) WITHOUT ROWID;"
 	"CREATE TABLE files("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  id INTEGER PRIMARY KEY,"
 	"  table_id INTEGER NOT NULL, kind INTEGER NOT NULL, path TEXT NOT NULL,"
 	"  seq_lo INTEGER NOT NULL, seq_hi INTEGER NOT NULL,"
 	"  t_min_ns INTEGER NOT NULL, t_max_ns INTEGER NOT NULL,"
@@ -51,7 +55,7 @@ static const char schema[] =
 	"  file_id INTEGER NOT NULL, date INTEGER NOT NULL, upto_ns INTEGER NOT NULL,"
 	"  crc INTEGER NOT NULL, PRIMARY KEY(file_id, date)) WITHOUT ROWID;"
 	"CREATE TABLE tombs("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  id INTEGER PRIMARY KEY,"
 	"  table_id INTEGER NOT NULL, seq INTEGER NOT NULL, ranges BLOB NOT NULL,"
 	"  crc INTEGER NOT NULL);"
 	"CREATE TABLE attrs("
@@ -471,7 +475,9 @@ static int open_db(struct catalog *c, bool alone, struct err *e)
 		ret = check_rows(c, e);
 	/* After the check: a foreign file is left as it was. */
 	if (ret == 0 && !c->read_only)
-		ret = run_text(c, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
+		ret = run_text(c,
+			       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			       "PRAGMA wal_autocheckpoint = 1",
 			       "cannot be put into WAL mode", e);
 	return ret;
 }
@@ -554,4 +560,18 @@ int catalog_set_int(struct catalog *c, const char *key, int64_t v, struct err *e
 	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, v);
 	return catalog_exec(c, st, "cannot store a number", e);
+}
+
+int catalog_next_id(struct catalog *c, const char *key, uint64_t *ret, struct err *e)
+{
+	int64_t last;
+	int rc = catalog_get_int(c, key, 0, &last, e);
+
+	if (rc == 0 && (last < 0 || last == INT64_MAX))
+		rc = err_set(e, -EBADMSG, "catalogue '%s': '%s' is out of bounds", c->path, key);
+	if (rc == 0)
+		rc = catalog_set_int(c, key, last + 1, e);
+	if (rc == 0)
+		*ret = (uint64_t)last + 1;
+	return rc;
 }

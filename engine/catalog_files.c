@@ -3,10 +3,10 @@
  */
 #include "engine/catalog_sql.h"
 
-int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
+static int add_file(struct catalog *c, struct catalog_file *f, struct err *e)
 {
 	const int64_t numbers[] = {
-		/* parameters 4 to 16 of FILE_ADD, in its order */
+		/* parameters 5 to 17 of FILE_ADD, in its order */
 		(int64_t)f->seq_lo,
 		(int64_t)f->seq_hi,
 		f->t_min_ns,
@@ -21,19 +21,21 @@ int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 		f->created_ns,
 		(int64_t)f->erased_seq,
 	};
-	int rc;
-	sqlite3_stmt *st = catalog_stmt(c, STMT_FILE_ADD, &rc, e);
+	uint64_t id;
+	int rc = catalog_next_id(c, "last_file_id", &id, e);
+	sqlite3_stmt *st = rc == 0 ? catalog_stmt(c, STMT_FILE_ADD, &rc, e) : NULL;
 
 	if (!st)
 		return rc;
-	sqlite3_bind_int64(st, 1, f->table_id);
-	sqlite3_bind_int64(st, 2, f->kind);
-	sqlite3_bind_text(st, 3, f->path, (int)strnlen(f->path, sizeof f->path - 1), SQLITE_STATIC);
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+	sqlite3_bind_int64(st, 2, f->table_id);
+	sqlite3_bind_int64(st, 3, f->kind);
+	sqlite3_bind_text(st, 4, f->path, (int)strnlen(f->path, sizeof f->path - 1), SQLITE_STATIC);
 	for (int i = 0; i < (int)ARRAY_LEN(numbers); i++)
-		sqlite3_bind_int64(st, 4 + i, numbers[i]);
+		sqlite3_bind_int64(st, 5 + i, numbers[i]);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_DONE) {
-		f->id = (uint64_t)sqlite3_last_insert_rowid(c->db);
+		f->id = id;
 		rc = 0;
 	} else if (rc == SQLITE_CONSTRAINT_UNIQUE) {
 		rc = err_set(e, -EEXIST, "catalogue '%s': table %u has a file '%s' already",
@@ -43,6 +45,14 @@ int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 	}
 	catalog_done(c, st);
 	return rc;
+}
+
+int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
+{
+	bool own;
+	int rc = catalog_group_begin(c, &own, e);
+
+	return rc < 0 ? rc : catalog_group_end(c, own, add_file(c, f, e), e);
 }
 
 static int remove_rows(struct catalog *c, uint64_t file_id, struct err *e)
@@ -181,24 +191,32 @@ int catalog_file_erased(struct catalog *c, uint64_t file_id, uint64_t seq, struc
 	return catalog_exec(c, st, "cannot store what was erased", e);
 }
 
-int catalog_tomb_add(struct catalog *c, uint32_t table_id, uint64_t seq, struct str ranges, uint64_t *ret_id,
-		     struct err *e)
+static int add_tomb(struct catalog *c, uint32_t table_id, uint64_t seq, struct str ranges, uint64_t *ret_id,
+		    struct err *e)
 {
-	int rc;
-	sqlite3_stmt *st = catalog_stmt(c, STMT_TOMB_ADD, &rc, e);
+	uint64_t id;
+	int rc = catalog_next_id(c, "last_tomb_id", &id, e);
+	sqlite3_stmt *st = rc == 0 ? catalog_stmt(c, STMT_TOMB_ADD, &rc, e) : NULL;
 
 	if (!st)
 		return rc;
-	sqlite3_bind_int64(st, 1, table_id);
-	sqlite3_bind_int64(st, 2, (sqlite3_int64)seq);
-	sqlite3_bind_blob64(st, 3, ranges.ptr, ranges.len, SQLITE_STATIC);
-	rc = sqlite3_step(st);
-	sqlite3_int64 id = sqlite3_last_insert_rowid(c->db); /* before the lock is given back */
-	rc = rc == SQLITE_DONE ? 0 : catalog_fail(c, rc, "cannot store a deletion", e);
-	catalog_done(c, st);
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+	sqlite3_bind_int64(st, 2, table_id);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)seq);
+	sqlite3_bind_blob64(st, 4, ranges.ptr, ranges.len, SQLITE_STATIC);
+	rc = catalog_exec(c, st, "cannot store a deletion", e);
 	if (rc == 0)
-		*ret_id = (uint64_t)id;
+		*ret_id = id;
 	return rc;
+}
+
+int catalog_tomb_add(struct catalog *c, uint32_t table_id, uint64_t seq, struct str ranges, uint64_t *ret_id,
+		     struct err *e)
+{
+	bool own;
+	int rc = catalog_group_begin(c, &own, e);
+
+	return rc < 0 ? rc : catalog_group_end(c, own, add_tomb(c, table_id, seq, ranges, ret_id, e), e);
 }
 
 int catalog_tomb_remove(struct catalog *c, uint64_t id, struct err *e)

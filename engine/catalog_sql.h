@@ -20,9 +20,7 @@
 		    "ON CONFLICT(key) DO UPDATE SET value = excluded.value, crc = excluded.crc")   \
 	X(TABLE_ADD, "INSERT INTO tables(id, name, uuid, flushed_lsn, expired_before_ns, "         \
 		     "created_ns, saved_columns, saved_series, crc) "                              \
-		     "SELECT n, ?1, ?2, 0, ?3, ?4, 0, 0, crc(n, ?1, ?2, 0, ?3, ?4, 0, 0) FROM "    \
-		     "(SELECT coalesce((SELECT seq FROM sqlite_sequence "                          \
-		     "WHERE name = 'tables'), 0) + 1 AS n)")                                       \
+		     "VALUES(?1, ?2, ?3, 0, ?4, ?5, 0, 0, crc(?1, ?2, ?3, 0, ?4, ?5, 0, 0))")      \
 	X(TABLE_NAME, "SELECT name FROM tables WHERE id = ?1")                                     \
 	X(TABLE_UPDATE, "UPDATE tables SET flushed_lsn = max(flushed_lsn, ?2), "                   \
 			"expired_before_ns = max(expired_before_ns, ?3), "                         \
@@ -33,8 +31,6 @@
 			"max(saved_series, ?5)) WHERE id = ?1")                                    \
 	X(TABLE_LIST, "SELECT id, name, uuid, flushed_lsn, expired_before_ns, created_ns, "        \
 		      "saved_columns, saved_series FROM tables ORDER BY name")                     \
-	X(TABLE_ID_MAX, "SELECT coalesce((SELECT seq FROM sqlite_sequence "                        \
-			"WHERE name = 'tables'), 0)")                                              \
 	X(TABLE_DROP, "DELETE FROM tables WHERE id = ?1")                                          \
 	X(TABLE_DROP_SETTINGS, "DELETE FROM settings WHERE table_id = ?1")                         \
 	X(TABLE_DROP_MOVED, "DELETE FROM moved WHERE file_id IN "                                  \
@@ -47,10 +43,9 @@
 	X(SETTING_LIST, "SELECT name, value FROM settings WHERE table_id = ?1 ORDER BY name")      \
 	X(FILE_ADD, "INSERT INTO files(id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, "       \
 		    "t_max_ns, \"rows\", bytes, \"values\", date, part, parts, generation, "       \
-		    "created_ns, erased_seq, crc) SELECT n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "  \
-		    "?10, ?11, ?12, ?13, ?14, ?15, ?16, crc(n, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "   \
-		    "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence "  \
-		    "WHERE name = 'files'), 0) + 1 AS n)")                                         \
+		    "created_ns, erased_seq, crc) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "     \
+		    "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, crc(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, " \
+		    "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17))")                                \
 	X(FILE_REMOVE, "DELETE FROM files WHERE id = ?1")                                          \
 	X(FILE_REMOVE_MOVED, "DELETE FROM moved WHERE file_id = ?1")                               \
 	X(FILE_LIST, "SELECT id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, "       \
@@ -61,9 +56,8 @@
 		     "VALUES(?1, ?2, ?3, crc(?1, ?2, ?3)) ON CONFLICT(file_id, date) DO UPDATE "   \
 		     "SET upto_ns = max(upto_ns, excluded.upto_ns), "                              \
 		     "crc = crc(file_id, date, max(upto_ns, excluded.upto_ns))")                   \
-	X(TOMB_ADD, "INSERT INTO tombs(id, table_id, seq, ranges, crc) SELECT n, ?1, ?2, ?3, "     \
-		    "crc(n, ?1, ?2, ?3) FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence "   \
-		    "WHERE name = 'tombs'), 0) + 1 AS n)")                                         \
+	X(TOMB_ADD, "INSERT INTO tombs(id, table_id, seq, ranges, crc) "                           \
+		    "VALUES(?1, ?2, ?3, ?4, crc(?1, ?2, ?3, ?4))")                                 \
 	X(TOMB_REMOVE, "DELETE FROM tombs WHERE id = ?1")                                          \
 	X(TOMB_LIST, "SELECT id, seq, ranges FROM tombs WHERE table_id = ?1 ORDER BY seq, id")     \
 	X(FILE_ERASED, "UPDATE files SET erased_seq = max(erased_seq, ?2), "                       \
@@ -104,6 +98,12 @@ void catalog_done(struct catalog *c, sqlite3_stmt *st);
 
 /* Step a statement that gives no rows, and be done with it. */
 int catalog_exec(struct catalog *c, sqlite3_stmt *st, const char *what, struct err *e);
+
+/*
+ * The next id of a kind, never given out before. They are counted in meta and not by SQLite, which
+ * checks nothing of what it counted. Inside a group, which makes counting and using it one.
+ */
+int catalog_next_id(struct catalog *c, const char *key, uint64_t *ret, struct err *e);
 
 /* Run a statement whose only parameter is an id. */
 int catalog_exec_id(struct catalog *c, enum catalog_stmt which, uint64_t id, const char *what,

@@ -5,6 +5,8 @@
 
 #include <sys/random.h>
 
+#define TABLE_IDS "last_table_id"
+
 /* ---- tables --------------------------------------------------------------------------------- */
 
 static int random_uuid(uint8_t uuid[16], struct err *e)
@@ -16,42 +18,55 @@ static int random_uuid(uint8_t uuid[16], struct err *e)
 	return 0;
 }
 
+static int add_table(struct catalog *c, struct catalog_table *t, struct err *e)
+{
+	uint64_t id;
+	int rc = catalog_next_id(c, TABLE_IDS, &id, e);
+	sqlite3_stmt *st;
+
+	if (rc == 0 && id > UINT32_MAX)
+		rc = err_set(e, -E2BIG, "catalogue '%s': no table id is left", c->path);
+	if (rc < 0)
+		return rc;
+	t->id = (uint32_t)id;
+	st = catalog_stmt(c, STMT_TABLE_ADD, &rc, e);
+	if (!st)
+		return rc;
+	sqlite3_bind_int64(st, 1, t->id);
+	sqlite3_bind_text(st, 2, t->name, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 3, t->uuid, sizeof t->uuid, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 4, t->expired_before_ns);
+	sqlite3_bind_int64(st, 5, t->created_ns);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_DONE)
+		rc = 0;
+	else if (rc == SQLITE_CONSTRAINT_UNIQUE)
+		rc = err_set(e, -EEXIST, "there is a table '%s' already", t->name);
+	else
+		rc = catalog_fail(c, rc, "cannot store a table", e);
+	catalog_done(c, st);
+	return rc;
+}
+
 int catalog_table_create(struct catalog *c, const char *name, struct catalog_table *ret,
 			 struct err *e)
 {
 	struct catalog_table t = {.expired_before_ns = INT64_MIN, .created_ns = clock_now_ns()};
 	size_t len = strlen(name);
+	bool own;
 
 	if (len == 0 || len >= sizeof t.name)
 		return err_set(e, len ? -ENAMETOOLONG : -EINVAL,
 			       "a table name has 1 to %zu bytes, not %zu", sizeof t.name - 1, len);
 	memcpy(t.name, name, len + 1);
 	int rc = random_uuid(t.uuid, e);
-	if (rc < 0)
-		return rc;
-	sqlite3_stmt *st = catalog_stmt(c, STMT_TABLE_ADD, &rc, e);
-	if (!st)
-		return rc;
-	sqlite3_bind_text(st, 1, name, (int)len, SQLITE_STATIC);
-	sqlite3_bind_blob(st, 2, t.uuid, sizeof t.uuid, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, t.expired_before_ns);
-	sqlite3_bind_int64(st, 4, t.created_ns);
-	rc = sqlite3_step(st);
-	sqlite3_int64 id = sqlite3_last_insert_rowid(c->db); /* before the lock is given back */
-	if (rc == SQLITE_DONE)
-		rc = 0;
-	else if (rc == SQLITE_CONSTRAINT_UNIQUE)
-		rc = err_set(e, -EEXIST, "there is a table '%s' already", name);
-	else
-		rc = catalog_fail(c, rc, "cannot store a table", e);
-	catalog_done(c, st);
-	if (rc < 0)
-		return rc;
-	if (id <= 0 || id > UINT32_MAX)
-		return err_set(e, -E2BIG, "catalogue '%s': no table id is left", c->path);
-	t.id = (uint32_t)id;
-	*ret = t;
-	return 0;
+	if (rc == 0)
+		rc = catalog_group_begin(c, &own, e);
+	if (rc == 0)
+		rc = catalog_group_end(c, own, add_table(c, &t, e), e);
+	if (rc == 0)
+		*ret = t;
+	return rc;
 }
 
 static int drop_rows(struct catalog *c, uint32_t id, struct err *e)
@@ -119,19 +134,11 @@ int catalog_table_update(struct catalog *c, const struct catalog_table *t, struc
 
 int catalog_table_id_max(struct catalog *c, uint32_t *ret, struct err *e)
 {
-	int rc;
-	sqlite3_stmt *st = catalog_stmt(c, STMT_TABLE_ID_MAX, &rc, e);
+	int64_t last;
+	int rc = catalog_get_int(c, TABLE_IDS, 0, &last, e);
 
-	if (!st)
-		return rc;
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		*ret = (uint32_t)sqlite3_column_int64(st, 0);
-		rc = 0;
-	} else {
-		rc = catalog_fail(c, rc, "cannot read a number", e);
-	}
-	catalog_done(c, st);
+	if (rc == 0)
+		*ret = (uint32_t)last;
 	return rc;
 }
 

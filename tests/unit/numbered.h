@@ -32,7 +32,10 @@ static __attribute__((unused)) struct engine *numbered_open(const char *path)
 	return en;
 }
 
-/* Values *value .. *value + n - 1 of one host, a millisecond apart behind base; *value moves on when they are taken. */
+/*
+ * Values *value .. *value + n - 1 of one host, a millisecond apart behind base (whole seconds); *value moves
+ * on when they are taken.
+ */
 static __attribute__((unused)) int numbered_append(struct db *db, struct table *t, uint32_t *value, uint32_t n,
 						   int64_t base, const char *host, struct err *e)
 {
@@ -78,14 +81,17 @@ static __attribute__((unused)) int numbered_read(struct table *t, uint32_t writt
 		return 0; /* no row that has it */
 	uint32_t c = (uint32_t)col;
 	budget_init(&budget, (size_t)1 << 28);
-	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &c, .col_count = 1};
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &c, .col_count = 1,
+				 .times_wanted = true};
 	int rc = scan_open(t, &spec, &budget, &scan, e);
 	if (rc < 0)
 		return rc;
 	while ((rc = scan_next(scan, &b, e)) > 0)
 		for (uint32_t i = 0; i < b.n; i++) {
 			int64_t v = b.cols[0].i64[i];
-			ck_assert_msg(v >= 0 && v < written && !s->has[v], "value %lld", (long long)v);
+			ck_assert_msg(v >= 0 && v < written && !s->has[v] &&
+					      b.time_ns[i] / NS_PER_MS % 1000 == v % 1000,
+				      "value %lld at %lld", (long long)v, (long long)b.time_ns[i]);
 			s->has[v] = true;
 			s->n++;
 		}

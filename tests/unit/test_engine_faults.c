@@ -3,8 +3,6 @@
  * sync, at random, while rows come, are sealed, migrated, expired and the directory is opened anew.
  * A twin in memory says what must be there: what was acknowledged, once, and nothing that was refused.
  * TIDE_SEED replays; TIDE_FAULT_OPS sets the operations per seed.
- *
- * And on a disk that lies: one bit flipped, or a file cut short, anywhere in the data directory.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -465,219 +463,6 @@ START_TEST(rows_enter_while_an_empty_block_is_there)
 }
 END_TEST
 
-/* ---- damaged files ----------------------------------------------------------------------------------- */
-
-struct victim {
-	char path[256];
-	off_t size;
-};
-
-static struct victim victims[256];
-static int victim_n;
-
-static int add_victim(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)ftw;
-	if (flag == FTW_F && st->st_size && !strstr(path, "-shm") && victim_n < (int)ARRAY_LEN(victims)) {
-		snprintf(victims[victim_n].path, sizeof victims[0].path, "%s", path);
-		victims[victim_n++].size = st->st_size;
-	}
-	return 0;
-}
-
-static char *slurp(const char *path, off_t n)
-{
-	char *p = malloc((size_t)n);
-	int fd = open(path, O_RDONLY);
-
-	ck_assert(p && fd >= 0 && pread(fd, p, (size_t)n, 0) == n);
-	close(fd);
-	return p;
-}
-
-static void spit(const char *path, const char *p, off_t n)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CREAT, 0600);
-
-	ck_assert(fd >= 0 && pwrite(fd, p, (size_t)n, 0) == n);
-	close(fd);
-}
-
-/* Counts rows of table t in db name; <0 with the reason. Every value is its slot's number. */
-static int64_t count_rows(struct engine *en, const char *name, struct err *e)
-{
-	struct db *db = engine_db(en, str_from(name));
-	struct table *t = NULL;
-	struct db_status st = {0};
-	struct scan *scan = NULL;
-	struct scan_batch sb;
-	int64_t n = 0, col = -1;
-	int rc = 0;
-
-	if (db)
-		db_status(db, &st);
-	if (!db || st.failed)
-		rc = err_set(e, -EIO, "%s", db ? st.reason : "no database");
-	if (rc >= 0 && !(t = db_table(db, STR_LIT("t"))))
-		rc = err_set(e, -ENOENT, "no table");
-	if (rc >= 0 && (col = series_find_column(table_series(t), STR_LIT("v"))) < 0)
-		rc = err_set(e, -ENOENT, "no column: %s", st.reason);
-	if (rc >= 0) {
-		uint32_t id = (uint32_t)col;
-		struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &id, .col_count = 1,
-					 .times_wanted = true};
-		rc = scan_open(t, &spec, NULL, &scan, e);
-	}
-	while (rc >= 0 && (rc = scan_next(scan, &sb, e)) > 0)
-		for (uint32_t i = 0; i < sb.n; i++, n++)
-			ck_assert_msg((!sb.cols[0].valid || sb.cols[0].valid[i]) &&
-					      sb.cols[0].i64[i] == (sb.time_ns[i] - BASE) / STEP,
-				      "a wrong number");
-	scan_close(scan);
-	table_put(t);
-	if (rc >= 0 && st.read_only)
-		rc = err_set(e, -EROFS, "%s", st.reason);
-	db_put(db);
-	return rc < 0 ? rc : n;
-}
-
-static void fill_one(struct engine *en, const char *name)
-{
-	struct world w = {.en = en, .r = unit_rng()};
-	struct err e = {0};
-
-	w.twin = calloc(SERIES, sizeof *w.twin);
-	ck_assert_int_ge(engine_db_create(en, str_from(name), &w.db, &e), 0);
-	ck_assert_int_ge(db_table_create(w.db, STR_LIT("t"), &w.t, &e), 0);
-	define(&w, &e);
-	ck_assert_int_ge(append_one(&w, 300, 0), 0); /* old: tiles */
-	ck_assert_int_ge(table_maintain(w.t, &e), 0);
-	ck_assert_int_ge(append_one(&w, 100, SLOTS - 200), 0); /* in part: run */
-	ck_assert_int_ge(table_maintain(w.t, &e), 0);
-	ck_assert_int_ge(append_one(&w, 50, SLOTS - 60), 0);
-	ck_assert_int_ge(table_seal(w.t, &e), 0);
-	for (uint32_t i = 0; i < 10; i++) /* log */
-		ck_assert_int_ge(append_one(&w, 3, 1000 + 3 * i), 0);
-	table_put(w.t);
-	db_put(w.db);
-	free(w.twin);
-}
-
-#define ROWS_A (300 + 100 + 50 + 30)
-
-START_TEST(damaged_files)
-{
-	struct unit_rng r = unit_rng();
-	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
-	struct engine *en;
-	struct err e = {0};
-	char dir[64], sub[80], copy[80], cmd[256];
-	const char *n_env = getenv("TIDE_FLIPS");
-	int refused = 0, right = 0, dirfd = unit_dir(dir);
-
-	clock_pin(START);
-	snprintf(sub, sizeof sub, "%s/data", dir);
-	snprintf(copy, sizeof copy, "%s/copy", dir);
-	ck_assert_int_ge(engine_open(sub, &opt, &en, &e), 0);
-	fill_one(en, "a");
-	fill_one(en, "b");
-	ck_assert_int_eq(count_rows(en, "a", &e), ROWS_A);
-	engine_close(en);
-	snprintf(cmd, sizeof cmd, "cp -a %s %s", sub, copy);
-	for (int i = 0; i < (n_env ? atoi(n_env) : 250); i++) {
-		char restore[256], a_dir[96];
-		ck_assert_int_eq(system(cmd), 0);
-		snprintf(a_dir, sizeof a_dir, "%s/db/a", copy);
-		victim_n = 0;
-		nftw(a_dir, add_victim, 16, FTW_PHYS);
-		struct victim *v = &victims[unit_below(&r, (uint64_t)victim_n)];
-		char *bytes = slurp(v->path, v->size);
-		off_t at = (off_t)unit_below(&r, (uint64_t)v->size), size = v->size;
-		bool is_wal = strstr(v->path, "/wal/");
-		/* A log that ends where a batch does ends there: only bits are flipped in it. */
-		bool cuts = unit_below(&r, 4) == 0 && !is_wal;
-		if (cuts)
-			size = at;
-		else
-			bytes[at] ^= (char)(1 << unit_below(&r, 8));
-		spit(v->path, bytes, size);
-		free(bytes);
-
-		int rc = engine_open(copy, &opt, &en, &e);
-		unit_assert(&r, rc >= 0, "%s kept the others from opening: %s", v->path, err_text(&e, rc));
-		e.text[0] = '\0';
-		int64_t n = count_rows(en, "a", &e);
-		const char *base = strrchr(v->path, '/') + 1;
-		if (n < 0) {
-			refused++;
-			unit_assert(&r, strstr(e.text, base) || (is_wal && strstr(e.text, "log")),
-				    "byte %lld of %s: the reason does not name it: %s", (long long)at, v->path, e.text);
-		} else {
-			right++;
-			unit_assert(&r, n == ROWS_A, "byte %lld of %s%s: %lld rows instead of %d", (long long)at,
-				    v->path, cuts ? " (cut)" : "", (long long)n, ROWS_A);
-		}
-		n = count_rows(en, "b", &e);
-		unit_assert(&r, n == ROWS_A, "%s harms another database: %s", v->path, e.text);
-		engine_close(en);
-		snprintf(restore, sizeof restore, "rm -rf %s", copy);
-		ck_assert_int_eq(system(restore), 0);
-	}
-	/* Both happen, or nothing was tested. */
-	ck_assert_int_gt(refused, 0);
-	ck_assert_int_gt(right, 0);
-	clock_pin(0);
-	unit_dir_remove(dirfd, dir);
-}
-END_TEST
-
-/* An old catalogue beside a log that was trimmed since: rows would be missing, and their files swept. */
-START_TEST(old_catalogue)
-{
-	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
-	struct world w = {.r = unit_rng()};
-	struct err e = {0};
-	struct db_status st;
-	char cmd[512];
-	uint32_t files;
-
-	w.dirfd = unit_dir(w.dir);
-	w.io = io_fault_create();
-	w.twin = calloc(SERIES, sizeof *w.twin);
-	clock_pin(START);
-	must_go_up(&w);
-	ck_assert_int_ge(append_one(&w, 100, 0), 0);
-	go_down(&w);
-	snprintf(cmd, sizeof cmd, "cp %s/db/d/catalog.sqlite %s/old", w.dir, w.dir);
-	ck_assert_int_eq(system(cmd), 0);
-	must_go_up(&w);
-	ck_assert_int_ge(table_seal(w.t, &e), 0);
-	go_down(&w);
-	/* A log that was trimmed up to here begins behind what the old catalogue knows. */
-	snprintf(cmd, sizeof cmd, "rm %s/db/d/wal/*", w.dir);
-	ck_assert_int_eq(system(cmd), 0);
-	must_go_up(&w); /* begins a log behind the last number */
-	ck_assert_int_ge(append_one(&w, 10, 600), 0);
-	snprintf(cmd, sizeof cmd, "cp %s/old %s/db/d/catalog.sqlite; rm -f %s/db/d/catalog.sqlite-*", w.dir, w.dir, w.dir);
-	files = count_files(w.dirfd, "db/d/tables/1/runs", 0);
-	ck_assert_uint_gt(files, 0);
-	go_down(&w);
-	ck_assert_int_eq(system(cmd), 0);
-	ck_assert_int_ge(engine_open(w.dir, &opt, &w.en, &e), 0);
-	w.db = engine_db(w.en, STR_LIT("d"));
-	db_status(w.db, &st);
-	ck_assert(st.failed);
-	ck_assert_msg(strstr(st.reason, "older than the log") != NULL, "%s", st.reason);
-	ck_assert_ptr_null(db_table(w.db, STR_LIT("t")));
-	go_down(&w);
-	ck_assert_uint_eq(count_files(w.dirfd, "db/d/tables/1/runs", 0), files);
-	clock_pin(0);
-	io_fault_destroy(w.io);
-	free(w.twin);
-	unit_dir_remove(w.dirfd, w.dir);
-}
-END_TEST
-
 /* ---- rows far apart ------------------------------------------------------------------------------------ */
 
 /* One series with rows of 1970, of today and of 2262: two dates to migrate, not twenty thousand. */
@@ -838,38 +623,6 @@ START_TEST(long_strings)
 	free(text);
 	go_down(&w);
 	clock_pin(0);
-	unit_dir_remove(w.dirfd, w.dir);
-}
-END_TEST
-
-/* The last block of a series file lost: no new series may be given the ids that files speak of. */
-START_TEST(definitions_lost)
-{
-	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
-	struct world w = {.r = unit_rng()};
-	struct err e = {0};
-	struct db_status st;
-	char path[160];
-
-	w.dirfd = unit_dir(w.dir);
-	w.io = io_fault_create();
-	w.twin = calloc(SERIES, sizeof *w.twin);
-	clock_pin(START);
-	must_go_up(&w);
-	ck_assert_int_ge(append_one(&w, 10, 0), 0);
-	ck_assert_int_ge(table_seal(w.t, &e), 0);
-	snprintf(path, sizeof path, "%s/db/d/%s/series", w.dir, w.t->dir);
-	go_down(&w);
-	ck_assert_int_eq(truncate(path, unit_below(&w.r, 100)), 0);
-	ck_assert_int_ge(engine_open(w.dir, &opt, &w.en, &e), 0);
-	w.db = engine_db(w.en, STR_LIT("d"));
-	db_status(w.db, &st);
-	ck_assert(st.failed);
-	ck_assert_msg(strstr(st.reason, "/series: ends early") != NULL, "%s", st.reason);
-	go_down(&w);
-	clock_pin(0);
-	io_fault_destroy(w.io);
-	free(w.twin);
 	unit_dir_remove(w.dirfd, w.dir);
 }
 END_TEST
@@ -1100,12 +853,9 @@ int main(void)
 	tcase_set_timeout(tc, 600);
 	tcase_add_loop_test(tc, failing_calls, 0, 12);
 	tcase_add_test(tc, rows_enter_while_an_empty_block_is_there);
-	tcase_add_test(tc, damaged_files);
-	tcase_add_test(tc, old_catalogue);
 	tcase_add_test(tc, dates_far_apart);
 	tcase_add_test(tc, wide_table);
 	tcase_add_test(tc, long_strings);
-	tcase_add_test(tc, definitions_lost);
 	tcase_add_test(tc, storm);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
