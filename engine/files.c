@@ -29,6 +29,27 @@ struct file *file_create(const struct catalog_file *meta, struct tile *tile)
 	return f;
 }
 
+struct file *file_copy(struct file *f)
+{
+	pthread_mutex_lock(&f->open_mu);
+	struct file *c = file_create(&f->meta, f->tile ? tile_get(f->tile) : NULL);
+	if (c && f->days) {
+		c->days = f->days;
+		atomic_fetch_add(&c->days->refs, 1);
+	}
+	pthread_mutex_unlock(&f->open_mu);
+	if (!c || !f->moved_count)
+		return c;
+	c->moved = malloc(f->moved_count * sizeof *c->moved);
+	if (!c->moved) {
+		file_put(c);
+		return NULL;
+	}
+	memcpy(c->moved, f->moved, f->moved_count * sizeof *c->moved);
+	c->moved_count = f->moved_count;
+	return c;
+}
+
 struct file *file_get(struct file *f)
 {
 	atomic_fetch_add(&f->refs, 1);

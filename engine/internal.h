@@ -159,7 +159,8 @@ struct table {
 	_Atomic bool force_migrate; /* a retention changed: move what is due without waiting */
 	_Atomic int64_t due_since_mono_ns; /* 0: nothing was due */
 	_Atomic int64_t tried_mono_ns;     /* the last migration that was not forced */
-	struct patience seal_patience, migrate_patience;
+	_Atomic int64_t erase_since_mono_ns; /* 0: no deletion waits for files to be rewritten */
+	struct patience seal_patience, migrate_patience, compact_patience;
 	struct failure failure;     /* guarded by mu */
 	_Atomic uint64_t sealed_rows, sealed_bytes, rewritten_rows, rewritten_bytes; /* since start */
 	_Atomic uint64_t generation; /* of the next file */
@@ -287,10 +288,12 @@ void table_note_change(struct table *t);
 int table_order(struct table *t, struct series_order **ret); /* covers every series that exists now */
 void series_order_put(struct series_order *o);
 size_t table_memtable_bytes(struct table *t);
+uint32_t table_memtable_blocks(struct table *t);
 uint64_t table_log_pin(struct table *t); /* oldest log record that only the log holds; UINT64_MAX: none */
 
 /* files.c */
 struct file *file_create(const struct catalog_file *meta, struct tile *tile); /* tile: referenced, or NULL */
+struct file *file_copy(struct file *f); /* another of the same content, to be changed before it is shown */
 /*
  * The table's set as it will be. Made before the catalogue commits, as it may fail, and installed
  * after that, which cannot. Takes the references in add, unless it fails. Caller holds maint_mu from
@@ -363,6 +366,11 @@ uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t part
 
 /* seal.c */
 int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measure columns; free() */
+
+/* compact.c */
+uint64_t table_erase_bytes(struct table *t);              /* of files that deletions may concern */
+int table_reclaim(struct table *t, struct err *e);        /* rewrite them, and forget the deletions */
+int table_merge_runs(struct table *t, struct err *e);     /* until no runs are many and alike */
 
 /* migrate.c, maintain.c */
 int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e);

@@ -1,5 +1,5 @@
 /*
- * maintain: what a cell does by itself: expire, seal, migrate, trim.
+ * maintain: what a cell does by itself: expire, seal, migrate, compact, trim.
  *
  * One thread a database wakes every TICK_MS, or when somebody calls db_wake() (memory is short, a
  * retention changed), and looks at each table. A failure is kept for status and for writers that
@@ -13,6 +13,7 @@
 
 #define TICK_MS           500
 #define SEAL_TABLE_BYTES  ((size_t)96 << 20) /* a table's memtable is sealed past this */
+#define SEAL_BLOCKS       256 /* or is in so many pieces: each deletion begins a new one */
 #define SEAL_LOG_BYTES    ((uint64_t)512 << 20) /* all of a database's are, past that much log */
 #define DUE_ROWS_ENOUGH   524288
 #define IDLE_NS           NS_PER_S
@@ -188,7 +189,7 @@ static bool seal_is_due(struct table *t, uint64_t pin_limit)
 		return true; /* also for the sake of definitions alone */
 	if (!bytes)
 		return false;
-	return bytes >= MIN(SEAL_TABLE_BYTES, en->memtable_limit / 4) ||
+	return bytes >= MIN(SEAL_TABLE_BYTES, en->memtable_limit / 4) || table_memtable_blocks(t) > SEAL_BLOCKS ||
 	       (all > en->memtable_limit / 2 && bytes >= all / 16) || all > en->memtable_limit;
 }
 
@@ -224,6 +225,48 @@ static int migrate_step(struct table *t, struct err *e)
 	return rc;
 }
 
+/*
+ * Deletions are reclaimed soon where that costs little, and else after a while, so that a statement
+ * that is one of many does not rewrite what the next one concerns, too.
+ */
+#define ERASE_CHEAP_BYTES ((uint64_t)64 << 20)
+
+static bool erase_is_due(struct table *t)
+{
+	int64_t now = clock_mono_ns();
+	struct tomb_set *tombs = table_pin_tombs(t);
+	bool is_any = tombs && tombs->n;
+
+	tomb_set_put(tombs);
+	if (!is_any) {
+		atomic_store(&t->erase_since_mono_ns, 0);
+		return false;
+	}
+	if (!atomic_load(&t->erase_since_mono_ns))
+		atomic_store(&t->erase_since_mono_ns, now);
+	int64_t waited = now - atomic_load(&t->erase_since_mono_ns);
+	return waited >= wait_limit(t) || (waited >= WAIT_MIN_NS && table_erase_bytes(t) <= ERASE_CHEAP_BYTES);
+}
+
+/* What tombstones hide in memory leaves it with the next seal; it must come some time. */
+static int compact_step(struct table *t, struct err *e)
+{
+	int rc = 0;
+
+	if (!may_try(&t->compact_patience))
+		return 0;
+	if (erase_is_due(t)) {
+		rc = table_memtable_bytes(t) ? seal_step(t, e) : 0;
+		if (rc >= 0)
+			rc = table_reclaim(t, e);
+		atomic_store(&t->erase_since_mono_ns, 0);
+	}
+	if (rc >= 0)
+		rc = table_merge_runs(t, e);
+	note_outcome(&t->compact_patience, rc, MIGRATE_PATIENCE_NS);
+	return rc;
+}
+
 /* Each step has its turn, also where the one before failed. *ret_seal: what sealing came to. */
 static int step(struct table *t, uint64_t pin_limit, int *ret_seal, struct err *e)
 {
@@ -242,6 +285,8 @@ static int step(struct table *t, uint64_t pin_limit, int *ret_seal, struct err *
 		}
 	}
 	rc = migrate_step(t, first < 0 ? NULL : e);
+	first = first < 0 ? first : rc;
+	rc = compact_step(t, first < 0 ? NULL : e);
 	return first < 0 ? first : rc;
 }
 
@@ -270,10 +315,16 @@ int table_maintain(struct table *t, struct err *e)
 	int rc = table_expire(t, e);
 
 	if (rc >= 0) {
+		struct tomb_set *tombs = table_pin_tombs(t);
 		table_due(t, &due);
-		rc = due.mem_rows ? table_seal(t, e) : 0;
+		rc = due.mem_rows || (tombs && tombs->n) ? table_seal(t, e) : 0;
+		tomb_set_put(tombs);
 	}
-	return rc < 0 ? rc : table_migrate(t, true, &worked, e);
+	if (rc >= 0)
+		rc = table_migrate(t, true, &worked, e);
+	if (rc >= 0)
+		rc = table_reclaim(t, e);
+	return rc < 0 ? rc : table_merge_runs(t, e);
 }
 
 /*

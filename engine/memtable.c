@@ -191,6 +191,7 @@ static int add_block(struct memtable *m, pthread_mutex_t *mu, const struct batch
 	else
 		m->first = fresh;
 	m->last = fresh;
+	m->blocks++;
 	m->bytes += fresh->bytes;
 	pthread_mutex_unlock(mu);
 	return 0;
@@ -327,6 +328,7 @@ void memtable_drop_through(struct memtable *m, const struct block *upto)
 			m->last = NULL;
 		m->rows -= b->n;
 		m->bytes -= b->bytes;
+		m->blocks--;
 		bool is_last = b == upto;
 		block_put(b);
 		if (is_last)
@@ -348,6 +350,7 @@ size_t memtable_drop_empty(struct memtable *m)
 		}
 		*link = b->next;
 		freed += b->bytes;
+		m->blocks--;
 		block_put(b);
 	}
 	m->last = last;

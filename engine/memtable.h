@@ -82,6 +82,7 @@ struct memtable {
 	struct block *first, *last; /* oldest and newest; last is the active one unless frozen */
 	uint64_t rows;
 	size_t bytes;
+	uint32_t blocks;
 };
 
 void memtable_init(struct memtable *m);

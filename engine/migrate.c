@@ -268,35 +268,24 @@ static bool run_is_spent(const struct job *j, const struct file *f, const struct
 }
 
 /* The same run with the date marked as moved. */
-static struct file *run_after(const struct job *j, struct file *f, struct tile *tile)
+static struct file *run_after(const struct job *j, struct file *f)
 {
-	struct file *next = file_create(&f->meta, tile_get(tile));
-	uint32_t k = 0;
+	struct file *next = file_copy(f);
+	uint32_t at = file_moved_from(f, j->g.date);
 
 	if (!next)
 		return NULL;
-	pthread_mutex_lock(&f->open_mu);
-	next->days = f->days; /* the same rows */
-	if (next->days)
-		atomic_fetch_add(&next->days->refs, 1);
-	pthread_mutex_unlock(&f->open_mu);
-	next->moved = malloc((f->moved_count + 1) * sizeof *next->moved);
-	if (!next->moved) {
-		file_put(next);
-		return NULL;
-	}
-	bool is_in = false;
-	for (uint32_t i = 0; i <= f->moved_count; i++) {
-		if (!is_in && (i == f->moved_count || f->moved[i].date >= j->g.date)) {
-			next->moved[k++] = (struct moved){j->g.date, j->g.hi + 1};
-			is_in = true;
-			if (i < f->moved_count && f->moved[i].date == j->g.date)
-				continue;
+	if (at == f->moved_count || f->moved[at].date != j->g.date) {
+		struct moved *v = realloc(next->moved, (f->moved_count + 1) * sizeof *v);
+		if (!v) {
+			file_put(next);
+			return NULL;
 		}
-		if (i < f->moved_count)
-			next->moved[k++] = f->moved[i];
+		memmove(v + at + 1, v + at, (f->moved_count - at) * sizeof *v);
+		next->moved = v;
+		next->moved_count++;
 	}
-	next->moved_count = k;
+	next->moved[at] = (struct moved){j->g.date, j->g.hi + 1};
 	return next;
 }
 
@@ -305,12 +294,9 @@ static int plan_runs(struct job *j, struct err *e)
 	for (uint32_t i = 0; i < j->set->n; i++) {
 		struct file *f = j->set->v[i];
 		const struct days *days;
-		struct tile *tile;
 		if (!gather_has_run(&j->g, f))
 			continue;
-		int rc = file_tile(f, j->t, &tile, e);
-		if (rc >= 0)
-			rc = file_days(f, j->t, &days, e);
+		int rc = file_days(f, j->t, &days, e);
 		if (rc < 0)
 			return rc;
 		j->drop[j->drop_n++] = f->meta.id;
@@ -318,7 +304,7 @@ static int plan_runs(struct job *j, struct err *e)
 			j->gone[j->gone_n++] = f;
 			continue;
 		}
-		struct file *next = run_after(j, f, tile);
+		struct file *next = run_after(j, f);
 		if (!next)
 			return err_set(e, -ENOMEM, "out of memory for migrating table '%s'", table_name(j->t));
 		j->add[j->add_n++] = next;

@@ -187,15 +187,13 @@ int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
 
 	if (rec->type == WAL_MARK) {
 		t->applied_lsn = MAX(t->applied_lsn, rec->lsn);
+		memtable_freeze(&t->mem, &t->mu); /* as table_mark() did */
 		return 0;
 	}
 	if (rec->type != WAL_ROWS)
 		return replay_definitions(t, rec, e);
 	if (rec->lsn <= t->applied_lsn)
 		return 0;
-	/* No block holds rows from both sides of a deletion. */
-	if (t->mem.last && t->mem.last->n && tomb_set_newest(t->tombs) > t->mem.last->seq_hi)
-		memtable_freeze(&t->mem, &t->mu);
 	batch_init(&b);
 	rc = batch_decode(&b, rec->payload, e);
 	for (uint32_t i = 0; i < b.n && rc >= 0; i++)
@@ -306,6 +304,14 @@ size_t table_memtable_bytes(struct table *t)
 	return n;
 }
 
+uint32_t table_memtable_blocks(struct table *t)
+{
+	pthread_mutex_lock(&t->mu);
+	uint32_t n = t->mem.blocks;
+	pthread_mutex_unlock(&t->mu);
+	return n;
+}
+
 uint64_t table_log_pin(struct table *t)
 {
 	pthread_mutex_lock(&t->append_mu);
@@ -319,6 +325,7 @@ uint64_t table_log_pin(struct table *t)
 	return lsn;
 }
 
+/* What was deleted does not count, though files may hold it still. */
 bool table_has_rows(struct table *t)
 {
 	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX};

@@ -1,0 +1,323 @@
+/*
+ * Files written anew: deletions reclaimed, runs merged, versions kept, over restarts.
+ */
+#include "engine/engine.h"
+#include "engine/scan.h"
+#include "tests/unit/unit.h"
+
+#define START (INT64_C(1700000000) * NS_PER_S)
+#define HOSTS 10
+
+struct world {
+	char dir[64];
+	struct engine *en;
+	struct db *db;
+	struct table *t;
+	uint32_t col, ids[HOSTS];
+};
+
+static void open_world(struct world *w)
+{
+	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
+	struct err e = {0};
+	int rc = engine_open(w->dir, &opt, &w->en, &e);
+
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	w->db = engine_db(w->en, STR_LIT("d"));
+	if (!w->db)
+		ck_assert_int_ge(engine_db_create(w->en, STR_LIT("d"), &w->db, &e), 0);
+	w->t = db_table(w->db, STR_LIT("t"));
+	if (!w->t)
+		ck_assert_int_ge(db_table_create(w->db, STR_LIT("t"), &w->t, &e), 0);
+	struct series_set *set = table_series(w->t);
+	w->col = (uint32_t)series_add_column(set, STR_LIT("v"), COLKIND_MEASURE, COL_BIGINT, &e);
+	for (uint32_t i = 0; i < HOSTS; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "h%u", i);
+		int64_t c = series_add_column(set, STR_LIT("host"), COLKIND_DIMENSION, COL_VARCHAR, &e);
+		struct dim_value dim = {(uint32_t)c, str_from(name)};
+		w->ids[i] = (uint32_t)series_intern(set, STR_LIT("m"), MEASURE_MULTI, &dim, 1, &e);
+	}
+}
+
+static void begin_world(struct world *w)
+{
+	close(unit_dir(w->dir));
+	clock_pin(START);
+	open_world(w);
+}
+
+static void close_world(struct world *w)
+{
+	table_put(w->t);
+	db_put(w->db);
+	engine_close(w->en);
+}
+
+static void reopen(struct world *w)
+{
+	close_world(w);
+	open_world(w);
+}
+
+/* n rows of every host, a second apart, with value v. */
+static void add_rows(struct world *w, int64_t from, uint32_t n, int64_t v, int64_t version)
+{
+	struct batch b;
+	struct err e = {0};
+
+	batch_init(&b);
+	b.has_version = version != 0;
+	for (uint32_t h = 0; h < HOSTS; h++)
+		for (uint32_t i = 0; i < n; i++) {
+			ck_assert_int_ge(batch_reserve(&b), 0);
+			int slot = batch_col(&b, w->col, COL_BIGINT);
+			b.series[b.n] = w->ids[h];
+			b.time_ns[b.n] = from + i * NS_PER_S;
+			if (version)
+				b.version[b.n] = version;
+			b.cols[slot].col.i64[b.n] = v;
+			b.cols[slot].col.valid[b.n] = 1;
+			b.cols[slot].has_values = true;
+			b.n++;
+		}
+	struct table_batch tb = {.table = w->t, .batch = &b};
+	int rc = db_append(w->db, &tb, 1, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	free(tb.conflicts);
+	batch_release(&b);
+}
+
+static uint64_t count(struct world *w, int64_t *ret_sum)
+{
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = &w->col, .col_count = 1};
+	struct scan_batch b;
+	struct scan *scan;
+	struct err e = {0};
+	uint64_t n = 0;
+	int rc = scan_open(w->t, &spec, NULL, &scan, &e);
+
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	*ret_sum = 0;
+	while ((rc = scan_next(scan, &b, &e)) > 0) {
+		for (uint32_t i = 0; i < b.n; i++)
+			*ret_sum += b.cols[0].i64[i];
+		n += b.n;
+	}
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	scan_close(scan);
+	return n;
+}
+
+static void expect_at(struct world *w, uint64_t rows, int64_t sum, int line)
+{
+	int64_t got_sum;
+	uint64_t got = count(w, &got_sum);
+
+	ck_assert_msg(got == rows && got_sum == sum, "line %d: %llu rows, sum %lld, and not %llu, %lld", line,
+		      (unsigned long long)got, (long long)got_sum, (unsigned long long)rows, (long long)sum);
+}
+#define expect(w, rows, sum) expect_at(w, rows, sum, __LINE__)
+
+static void erase(struct world *w, uint32_t host_lo, uint32_t host_hi, int64_t lo, int64_t hi)
+{
+	struct deletion *d;
+	struct err e = {0};
+	int rc = table_delete_begin(w->t, &d, &e);
+
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	for (uint32_t h = host_lo; h <= host_hi; h++)
+		ck_assert_int_ge(deletion_add(d, w->ids[h], w->ids[h], lo, hi, &e), 0);
+	rc = deletion_commit(d, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+}
+
+static void seal(struct world *w)
+{
+	struct err e = {0};
+	int rc = table_seal(w->t, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+}
+
+static void maintain(struct world *w)
+{
+	struct err e = {0};
+	int rc = table_maintain(w->t, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+}
+
+static struct table_stats stats(struct world *w)
+{
+	struct table_stats st;
+	table_stats(w->t, &st);
+	return st;
+}
+
+START_TEST(a_deletion_holds_in_every_tier)
+{
+	struct world w;
+
+	begin_world(&w);
+	add_rows(&w, START - 90000 * NS_PER_S, 10, 1, 0); /* a day old: a tile */
+	maintain(&w);
+	ck_assert_uint_eq(stats(&w).tiles.rows, 100);
+	add_rows(&w, START - 100 * NS_PER_S, 10, 1, 0); /* a run */
+	seal(&w);
+	add_rows(&w, START - 50 * NS_PER_S, 10, 1, 0); /* memory */
+	expect(&w, 300, 300);
+	erase(&w, 0, 4, INT64_MIN, INT64_MAX);
+	expect(&w, 150, 150);
+	reopen(&w);
+	expect(&w, 150, 150);
+	add_rows(&w, START - 100 * NS_PER_S, 10, 2, 0); /* later rows are not concerned */
+	expect(&w, 200, 50 * 2 + 50 + 50 + 50 * 2);
+	reopen(&w);
+	expect(&w, 200, 50 * 2 + 50 + 50 + 50 * 2);
+	maintain(&w);
+	expect(&w, 200, 50 * 2 + 50 + 50 + 50 * 2);
+	ck_assert_uint_eq(stats(&w).pending_deletes, 0);
+	ck_assert_uint_eq(stats(&w).tiles.rows, 50);
+	reopen(&w);
+	expect(&w, 200, 50 * 2 + 50 + 50 + 50 * 2);
+	erase(&w, 0, HOSTS - 1, INT64_MIN, INT64_MAX);
+	expect(&w, 0, 0);
+	ck_assert(!table_has_rows(w.t));
+	maintain(&w);
+	ck_assert_uint_eq(stats(&w).tiles.files + stats(&w).runs.files, 0);
+	ck_assert_uint_eq(stats(&w).pending_deletes, 0);
+	close_world(&w);
+}
+END_TEST
+
+START_TEST(an_aborted_deletion_deletes_nothing)
+{
+	struct world w;
+	struct deletion *d;
+	struct err e = {0};
+
+	begin_world(&w);
+	add_rows(&w, START - 100 * NS_PER_S, 10, 1, 0);
+	ck_assert_int_ge(table_delete_begin(w.t, &d, &e), 0);
+	ck_assert_int_ge(deletion_add(d, 0, UINT32_MAX, INT64_MIN, INT64_MAX, &e), 0);
+	deletion_abort(d);
+	expect(&w, 100, 100);
+	ck_assert_int_ge(table_delete_begin(w.t, &d, &e), 0);
+	ck_assert_int_ge(deletion_commit(d, &e), 0); /* of nothing */
+	expect(&w, 100, 100);
+	reopen(&w);
+	expect(&w, 100, 100);
+	close_world(&w);
+}
+END_TEST
+
+START_TEST(rows_behind_the_mark_are_not_seen_and_not_erased)
+{
+	struct world w;
+	struct deletion *d;
+	struct err e = {0};
+	struct scan *scan;
+	struct scan_batch b;
+	uint64_t n = 0;
+
+	begin_world(&w);
+	add_rows(&w, START - 100 * NS_PER_S, 10, 1, 0);
+	ck_assert_int_ge(table_delete_begin(w.t, &d, &e), 0);
+	add_rows(&w, START - 95 * NS_PER_S, 10, 1, 0); /* five of each host again */
+	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .upto_seq = deletion_seq(d)};
+	ck_assert_int_ge(scan_open(w.t, &spec, NULL, &scan, &e), 0);
+	while (scan_next(scan, &b, &e) > 0)
+		n += b.n;
+	scan_close(scan);
+	ck_assert_uint_eq(n, 100);
+	ck_assert_int_ge(deletion_add(d, 0, UINT32_MAX, INT64_MIN, INT64_MAX, &e), 0);
+	ck_assert_int_ge(deletion_commit(d, &e), 0);
+	expect(&w, 100, 100);
+	reopen(&w);
+	expect(&w, 100, 100);
+	maintain(&w);
+	expect(&w, 100, 100);
+	close_world(&w);
+}
+END_TEST
+
+START_TEST(runs_stay_few)
+{
+	struct world w;
+	uint32_t most = 0;
+
+	begin_world(&w);
+	for (int i = 0; i < 200; i++) {
+		add_rows(&w, START - (10000 - i * 10) * NS_PER_S, 12, i, 0); /* two rows overlap */
+		if (i % 37 == 5)
+			erase(&w, 3, 3, START - (10000 - i * 10) * NS_PER_S, START - (10000 - i * 10) * NS_PER_S);
+		seal(&w);
+		if (i % 3 == 0)
+			maintain(&w);
+		most = MAX(most, stats(&w).runs.files);
+	}
+	int64_t sum, again;
+	uint64_t rows = count(&w, &sum);
+	ck_assert_uint_eq(rows, HOSTS * (200 * 10 + 2) - 6);
+	ck_assert_uint_le(most, 24);
+	reopen(&w);
+	ck_assert_uint_eq(count(&w, &again), rows);
+	ck_assert_int_eq(sum, again);
+	clock_pin(START + 86400 * NS_PER_S);
+	maintain(&w);
+	ck_assert_uint_eq(stats(&w).runs.files, 0);
+	ck_assert_uint_eq(count(&w, &again), rows);
+	ck_assert_int_eq(sum, again);
+	close_world(&w);
+}
+END_TEST
+
+/* Version 5 in a tile; later ones and plain rows against it, in each tier, over merges and restarts. */
+START_TEST(versions_outlive_merges)
+{
+	struct world w;
+	int64_t day_ago = START - 90000 * NS_PER_S;
+
+	begin_world(&w);
+	add_rows(&w, day_ago, 10, 1, 5);
+	maintain(&w);
+	reopen(&w);
+	add_rows(&w, day_ago, 10, 2, 4); /* lower: refused */
+	expect(&w, 100, 100);
+	add_rows(&w, day_ago, 10, 2, 5); /* same version, other value: refused */
+	expect(&w, 100, 100);
+	add_rows(&w, day_ago, 10, 3, 0); /* plain: patches, version stays */
+	expect(&w, 100, 300);
+	add_rows(&w, day_ago, 10, 4, 5);
+	expect(&w, 100, 300);
+	maintain(&w);
+	reopen(&w);
+	add_rows(&w, day_ago, 10, 4, 5);
+	expect(&w, 100, 300);
+	add_rows(&w, day_ago, 10, 4, 6);
+	expect(&w, 100, 400);
+	seal(&w);
+	reopen(&w);
+	add_rows(&w, day_ago, 10, 7, 6);
+	expect(&w, 100, 400);
+	maintain(&w);
+	erase(&w, 0, HOSTS - 1, INT64_MIN, INT64_MAX);
+	add_rows(&w, day_ago, 10, 1, 1); /* nothing is stored: any version will do */
+	expect(&w, 100, 100);
+	maintain(&w);
+	reopen(&w);
+	expect(&w, 100, 100);
+	close_world(&w);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *tests[] = {
+		a_deletion_holds_in_every_tier,
+		an_aborted_deletion_deletes_nothing,
+		rows_behind_the_mark_are_not_seen_and_not_erased,
+		runs_stay_few,
+		versions_outlive_merges,
+	};
+	return unit_main("compact", 120, tests, ARRAY_LEN(tests));
+}
