@@ -77,7 +77,7 @@ struct catalog_file {
 	uint64_t rows, bytes, values;
 	int32_t date; /* days since 1970; tiles only */
 	uint32_t part;
-	uint32_t parts; /* of that date */
+	uint32_t parts; /* of that date; 0: not known which part it is, the date is to be written anew */
 	uint64_t generation;
 	int64_t created_ns; /* what getattr shows as mtime, stable */
 	uint64_t erased_seq; /* deletions up to this one were applied when it was written, or concern none of it */

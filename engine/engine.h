@@ -19,6 +19,7 @@
 #include "engine/batch.h"
 #include "engine/column.h"
 #include "engine/io.h"
+#include "engine/part_key.h"
 #include "engine/series.h"
 
 struct engine;
@@ -129,6 +130,7 @@ enum setting {
 	SET_PRECISION,    /* ns | us | ms | s: unit of line protocol's timestamps */
 	SET_FUTURE_LIMIT, /* duration */
 	SET_LATE_DATA,    /* magnetic | reject */
+	SET_PARTITION_KEY, /* see part_key.h */
 	SETTINGS
 };
 
@@ -140,11 +142,15 @@ struct setting_def {
 };
 extern const struct setting_def setting_defs[SETTINGS];
 
-/* Text as shown (canonical, no newline), into a buffer of 64. */
-void table_setting(struct table *t, enum setting s, char *to);
+/* Room for any setting's text, NUL included. */
+#define SETTING_TEXT_MAX PART_KEY_TEXT_MAX
+
+/* Text as shown (canonical, no newline). */
+void table_setting(struct table *t, enum setting s, char to[SETTING_TEXT_MAX]);
 /*
  * Check and store a value (blanks and a newline around it are ignored). -EINVAL keeps the old one
- * and says what is allowed. Takes effect at once, the background work included.
+ * and says what is allowed. Takes effect at once, the background work included. A partition key's
+ * names and order only change while the table has no tiles; waits for a migration under way.
  */
 int table_set(struct table *t, enum setting s, struct str value, struct err *e) must_check;
 
@@ -156,8 +162,11 @@ struct table_window {
 	int64_t hi_ns; /* rows at or past this are refused: future_limit */
 	int64_t precision_ns;
 	bool lo_is_memory; /* lo is the memory store's edge (late_data = reject) */
+	uint32_t key_version; /* changes with the partition key */
 };
 void table_window(struct table *t, struct table_window *ret);
+/* What records must have and dates are split by; a reference. */
+struct part_key *table_part_key(struct table *t);
 
 /*
  * Store rows: definitions that are new go to the log in front of them; all of it or nothing. On

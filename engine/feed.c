@@ -11,6 +11,7 @@ static void target_destroy(struct feed_target *t)
 	free(t->cols);
 	idx_release(&t->by_key);
 	free(t->dim_guess);
+	part_key_put(t->key);
 	table_put(t->table);
 	free(t);
 }
@@ -76,10 +77,18 @@ void feed_release(struct feed *f)
 
 static void target_refresh(struct feed *f, struct feed_target *t)
 {
+	uint32_t version = t->window.key_version;
+
 	if (t->write_no == f->write_no)
 		return;
 	table_window(t->table, &t->window);
 	t->write_no = f->write_no;
+	if (t->key && version == t->window.key_version)
+		return;
+	/* A key that is newer still changes the version again: the next write looks once more. */
+	f->generation += t->key != NULL;
+	part_key_put(t->key);
+	t->key = table_part_key(t->table);
 }
 
 /*
@@ -248,6 +257,22 @@ static int check_time(const struct table_window *w, const struct point *pt, int6
 	return err_set(e, -EINVAL,
 		       "The record timestamp is outside the time range [%s, %s) of the %s.", lo, hi,
 		       w->lo_is_memory ? "memory store" : "data ingestion window");
+}
+
+/* A new table's key asks for nothing. */
+static int check_key(const struct part_key *k, const struct point *pt, struct err *e)
+{
+	for (uint32_t i = 0; i < k->dim_count && k->has_required; i++) {
+		bool has = !k->dims[i].is_required;
+		for (uint32_t c = 0; c < pt->tag_count && !has; c++)
+			has = pt->tags[c].value.len && str_eq(pt->tags[c].key, k->dims[i].name);
+		if (!has)
+			return err_set(e, -EINVAL,
+				       "the record lacks dimension '%.*s', which the partition key requires "
+				       "(settings/partition_key)",
+				       STR_FMT(k->dims[i].name));
+	}
+	return 0;
 }
 
 static int64_t default_ns(enum setting s)
@@ -579,6 +604,8 @@ int feed_point(struct feed *f, const struct point *pt, struct feed_row *ret, siz
 	}
 	*ret_at = 0;
 	rc = check_measure(t, pt->measure, e);
+	if (rc == 0)
+		rc = check_key(t->key, pt, e);
 	if (rc == 0)
 		rc = resolve(f, t, pt, ret_at, e);
 	if (rc < 0)

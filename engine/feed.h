@@ -42,6 +42,7 @@ struct feed_target {
 	struct series_set *series;
 	struct batch batch;
 	struct table_window window; /* as of `write_no` */
+	struct part_key *key;       /* of that window's version; a reference */
 	uint64_t write_no;          /* of the feed, when the window was asked for */
 	struct feed_col *cols;
 	uint32_t col_count;
@@ -59,7 +60,7 @@ struct feed {
 	uint32_t target_count;
 	uint32_t target_cap;
 	struct idx by_name;
-	uint32_t generation; /* grows when targets go away: forget pointers to them */
+	uint32_t generation; /* grows when targets go away or ask for more: forget what was learnt of them */
 	uint64_t write_no;
 	int64_t now_ns; /* one clock reading a write */
 	bool stored;    /* something was stored since feed_begin() */

@@ -215,6 +215,7 @@ struct loading {
 	struct file **v;
 	uint32_t n, cap;
 	uint64_t generation;
+	bool is_part_unknown; /* of some tile */
 	struct err *e;
 };
 
@@ -240,6 +241,7 @@ static int load_one(void *ctx, const struct catalog_file *meta)
 		return err_set(l->e, -ENOMEM, "out of memory");
 	l->v[l->n++] = f;
 	l->generation = MAX(l->generation, meta->generation);
+	l->is_part_unknown |= meta->kind == CATALOG_TILE && !meta->parts;
 	return 0;
 }
 
@@ -281,6 +283,8 @@ int table_load_files(struct table *t, struct err *e)
 			rc = catalog_moved(t->db->cat, l.v[i]->meta.id, load_moved, &lm, e);
 	}
 	t->generation = l.generation + 1;
+	if (l.is_part_unknown)
+		atomic_store(&t->force_migrate, true);
 	if (rc >= 0)
 		rc = file_set_make(t, l.v, l.n, NULL, 0, &set, e);
 	if (rc >= 0)

@@ -49,25 +49,18 @@ static int check_facts(const struct catalog_file *m, const struct tile_info *inf
 			       is_tile ? "run" : "tile", is_tile ? "tile" : "run");
 	if (is_tile && info->rows && (date_of(info->t_min) != m->date || date_of(info->t_max) != m->date))
 		return err_set(e, -EBADMSG, "holds rows of another date than its own");
-	if (is_tile && (!m->parts || m->part >= m->parts))
-		return err_set(e, -EBADMSG, "is part %u of %u of its date", m->part, m->parts);
 	return 0;
 }
 
 /* Series and columns that it names. Without whole definitions that says nothing about the file. */
-static int check_names(const struct fsck_table *t, const struct catalog_file *m, struct tile *tile, struct err *e)
+static int check_names(const struct fsck_table *t, struct tile *tile, struct err *e)
 {
 	const struct tile_info *info = tile_info(tile);
 	const struct tile_series *ts = tile_series(tile);
 
-	for (uint32_t i = 0; i < info->series_count; i++) {
+	for (uint32_t i = 0; i < info->series_count; i++)
 		if (ts[i].series_id >= series_count(t->series))
 			return err_set(e, -EBADMSG, "names the undefined series %u", ts[i].series_id);
-		if (m->kind == CATALOG_TILE && m->parts > 1 &&
-		    part_of_series(t->series, ts[i].series_id, m->parts) != m->part)
-			return err_set(e, -EBADMSG, "holds series %u, which belongs to another part of the date",
-				       ts[i].series_id);
-	}
 	for (uint32_t i = 0; i < info->field_count; i++) {
 		const struct tile_field *tf = &info->fields[i];
 		if (tf->col_id >= series_column_count(t->series) ||
@@ -150,7 +143,7 @@ static int check_file(struct fsck_db *d, struct fsck_table *t, struct fsck_file 
 	}
 	rc = check_facts(&ff->meta, tile_info(ff->tile), &why);
 	if (rc >= 0)
-		rc = check_names(t, &ff->meta, ff->tile, &why);
+		rc = check_names(t, ff->tile, &why);
 	if (rc < 0)
 		fsck_found(d->f, (struct fsck_where){d, t, path, -1}, FSCK_ERROR, false, 0,
 			   "restore the database from a backup: the file is whole, but not what catalogue and definitions say",

@@ -7,6 +7,7 @@
  *	fsck_files.c  its runs and tiles, each by itself
  *	fsck_rebuild.c  a run anew, from the log
  *	fsck_order.c  runs and tiles against each other
+ *	fsck_parts.c  tiles in the right part of their date
  */
 #ifndef TIDE_FSCK_IMPL_H
 #define TIDE_FSCK_IMPL_H
@@ -92,6 +93,7 @@ int fsck_files(struct fsck_db *d, struct fsck_table *t, struct err *e) must_chec
 int fsck_files_alone(struct fsck_db *d, struct err *e) must_check; /* without a catalogue */
 /* 0: its run was (or, when only checking, could be) written anew from the log; ff is then the new one. */
 int fsck_rebuild_run(struct fsck_db *d, struct fsck_table *t, struct fsck_file *ff) must_check;
+int fsck_parts(struct fsck_db *d, struct fsck_table *t, struct err *e) must_check;
 int fsck_order(struct fsck_db *d, struct fsck_table *t, struct err *e) must_check;
 
 #endif

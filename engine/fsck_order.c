@@ -164,14 +164,13 @@ static int check_tiles(struct fsck_db *d, const struct fsck_table *t, struct err
 			continue;
 		for (uint32_t k = i + 1; k < t->file_n && rc >= 0; k++) {
 			const struct fsck_file *b = &t->files[k];
-			if (b->meta.date != a->meta.date || b->meta.part != a->meta.part)
+			const struct catalog_file *m = &b->meta;
+			if (m->date != a->meta.date)
 				break;
-			if (b->tile)
+			/* Those of unknown parts (fsck_parts.c) are merged when their date is written anew. */
+			if (b->tile && a->meta.parts && m->parts && parts_meet(a->meta.part, a->meta.parts, m->part, m->parts))
 				rc = check_pair(d, t, a, b, e);
 		}
-		if (i && t->files[i - 1].meta.kind == CATALOG_TILE && t->files[i - 1].meta.date == a->meta.date &&
-		    t->files[i - 1].meta.parts != a->meta.parts)
-			complain(d, t, &a->meta, "speaks of another number of parts than other tiles of its date");
 	}
 	return rc;
 }
@@ -187,6 +186,8 @@ int fsck_order(struct fsck_db *d, struct fsck_table *t, struct err *e)
 		struct moving mv = {d, t, &t->files[i].meta};
 		rc = catalog_moved(d->cat, mv.m->id, check_moved, &mv, e);
 	}
+	if (rc >= 0)
+		rc = fsck_parts(d, t, e);
 	if (rc >= 0)
 		rc = check_tiles(d, t, e);
 	/* Descriptors: the next table needs some, too. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #define PART_ROWS (4u << 20) /* rows of a date above which it is split into parts */
-#define PARTS_MAX 64
 
 bool gather_has_run(const struct gather *g, struct file *f)
 {
@@ -72,61 +71,76 @@ int gather_meets_tile(const struct gather *g, struct tile *tile, struct err *e)
 	return rc;
 }
 
-uint32_t gather_parts(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows)
+static uint64_t part_rows(const struct table *t)
 {
-	uint64_t most = t->db->en->opt.part_rows ? t->db->en->opt.part_rows : PART_ROWS;
-	uint32_t parts = 0;
+	uint64_t most = t->db->en->opt.part_rows;
 
-	for (uint32_t i = 0; i < set->n; i++)
-		if (set->v[i]->meta.kind == CATALOG_TILE && set->v[i]->meta.date == date)
-			parts = MAX(parts, set->v[i]->meta.parts);
-	if (parts)
-		return parts; /* fixed at the date's first publication */
-	for (parts = 1; parts < PARTS_MAX && rows / parts > most; parts *= 2)
-		;
+	return most ? most : PART_ROWS;
+}
+
+uint32_t gather_split(const struct table *t, uint64_t rows)
+{
+	uint32_t parts = 1;
+
+	while (parts < SERIES_PARTS_MAX && rows / parts > part_rows(t))
+		parts *= 2;
 	return parts;
 }
 
-/*
- * The part of a series: its dimensions hashed. Written into directory names, so the hash is a fixed
- * one (CRC-32C over name, 0, value, 0 of each dimension by name) and not the one for memory.
- */
-uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts)
+/* How the tiles of a date say that it is split; 0: there are none, or some that do not know. */
+static uint32_t parts_now(const struct file_set *set, int32_t date, bool *ret_mixed)
 {
-	uint32_t crc = 0, n = series_column_count(set);
-	struct str last = {"", 0};
+	uint32_t parts = 0;
+	bool any = false;
 
-	/* Dimensions in name order: few per series, so the next larger name is looked for each time. */
-	for (;;) {
-		const struct column *best = NULL;
-		for (uint32_t c = 0; c < n; c++) {
-			const struct column *col = series_column(set, c);
-			if (col->kind != COLKIND_DIMENSION || series_dim_code(set, id, c) == DIM_ABSENT)
-				continue;
-			if (str_cmp(col->name, last) > 0 && (!best || str_cmp(col->name, best->name) < 0))
-				best = col;
-		}
-		if (!best)
-			return crc % parts;
-		struct str v = series_dict_value(set, best->id, series_dim_code(set, id, best->id));
-		crc = crc32c(crc, best->name.ptr, best->name.len);
-		crc = crc32c(crc, "", 1);
-		crc = crc32c(crc, v.ptr, v.len);
-		crc = crc32c(crc, "", 1);
-		last = best->name;
+	*ret_mixed = false;
+	for (uint32_t i = 0; i < set->n; i++) {
+		const struct catalog_file *m = &set->v[i]->meta;
+		if (m->kind != CATALOG_TILE || m->date != date)
+			continue;
+		*ret_mixed |= !m->parts || (any && m->parts != parts);
+		parts = MAX(parts, m->parts);
+		any = true;
 	}
+	return parts;
+}
+
+uint32_t gather_parts(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows)
+{
+	bool is_mixed;
+	uint32_t parts = parts_now(set, date, &is_mixed);
+
+	return parts ? parts : gather_split(t, rows);
+}
+
+bool gather_is_mixed(const struct file_set *set, int32_t date)
+{
+	bool is_mixed;
+
+	(void)!parts_now(set, date, &is_mixed);
+	return is_mixed;
+}
+
+bool gather_must_split(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows)
+{
+	bool is_mixed;
+	uint32_t parts = parts_now(set, date, &is_mixed);
+
+	return is_mixed || (parts && parts < SERIES_PARTS_MAX && rows / parts / GATHER_OUTGROWN >= part_rows(t));
 }
 
 int gather_part_series(const struct gather *g, uint32_t part, uint64_t **ret, uint32_t *ret_n)
 {
 	uint32_t n = series_count(g->table->series);
 	uint64_t *bits = calloc(n / 64 + 1, sizeof *bits);
+	struct series_parts *where = table_parts(g->table);
+	int rc = bits ? series_parts_select(where, part, g->parts, n, bits) : -ENOMEM;
 
-	if (!bits)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		if (part_of_series(g->table->series, i, g->parts) == part)
-			bits[i / 64] |= UINT64_C(1) << (i % 64);
+	series_parts_put(where);
+	if (rc < 0) {
+		free(bits);
+		return rc;
+	}
 	*ret = bits;
 	*ret_n = n;
 	return 0;

@@ -40,6 +40,22 @@ int gather_meets_tile(const struct gather *g, struct tile *tile, struct err *e) 
 /* In how many parts the date lies, or will lie with that many rows. */
 uint32_t gather_parts(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows);
 
+/*
+ * Are all tiles of the date to be written anew, in gather_split() parts? With that many rows it has
+ * outgrown its parts (GATHER_OUTGROWN times what they are meant for), or its tiles are not split alike:
+ * then series of a part may lie in any of them.
+ */
+#define GATHER_OUTGROWN 4
+bool gather_must_split(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows);
+bool gather_is_mixed(const struct file_set *set, int32_t date);
+uint32_t gather_split(const struct table *t, uint64_t rows);
+
+/* May the tile hold series of that part, of the gather's number of parts? */
+static inline bool gather_tile_meets_part(const struct gather *g, const struct catalog_file *m, uint32_t part)
+{
+	return parts_meet(m->part, m->parts, part, g->parts);
+}
+
 /* The bit set of the series of one part. *ret: given (free()). */
 int gather_part_series(const struct gather *g, uint32_t part, uint64_t **ret, uint32_t *ret_n) must_check;
 

@@ -21,6 +21,7 @@
 #include "engine/catalog.h"
 #include "engine/engine.h"
 #include "engine/memtable.h"
+#include "engine/series_parts.h"
 #include "engine/tile.h"
 #include "engine/tombs.h"
 #include "engine/wal.h"
@@ -107,6 +108,8 @@ void rejected_release(struct rejected_log *r);
 
 /* ---- tables -------------------------------------------------------------------------------------------- */
 
+#define SETTING_SHORT_MAX 64
+
 struct settings {
 	int64_t retention_memory_ns;
 	int64_t retention_magnetic_ns;
@@ -114,7 +117,8 @@ struct settings {
 	int64_t precision_ns;
 	bool is_sync;     /* durability = sync */
 	bool late_reject; /* late_data = reject */
-	char text[SETTINGS][64];
+	struct part_key *key; /* a reference */
+	char text[SETTINGS][SETTING_SHORT_MAX]; /* but the key's, which is long and can be made anew */
 };
 
 /* Series in file order: rank[id] of the first n series. Immutable; a new one replaces it. */
@@ -153,6 +157,8 @@ struct table {
 	struct file_set *files;     /* guarded by mu; the set is immutable */
 	struct tomb_set *tombs;     /* guarded by mu; changed by holders of maint_mu; NULL: none */
 	struct settings settings;   /* guarded by mu */
+	uint32_t key_version;       /* guarded by mu */
+	struct series_parts *parts; /* guarded by mu; by settings.key. Only changes under maint_mu */
 	struct series_order *order; /* guarded by mu; may lag behind the series set */
 
 	pthread_mutex_t maint_mu;
@@ -287,6 +293,7 @@ int table_check_alive(struct table *t, struct err *e);
 void table_note_change(struct table *t);
 int table_order(struct table *t, struct series_order **ret); /* covers every series that exists now */
 void series_order_put(struct series_order *o);
+struct series_parts *table_parts(struct table *t); /* a reference */
 size_t table_memtable_bytes(struct table *t);
 uint32_t table_memtable_blocks(struct table *t);
 uint64_t table_log_pin(struct table *t); /* oldest log record that only the log holds; UINT64_MAX: none */
@@ -355,14 +362,16 @@ int rewrite_finish(struct rewrite *r, struct tile **ret_tile, struct err *e) mus
 void rewrite_abort(struct rewrite *r); /* also before begin and after finish */
 
 /* settings.c */
-void settings_init(struct settings *s);
+int settings_init(struct settings *s) must_check; /* all at their defaults; -ENOMEM */
+void settings_release(struct settings *s);
 int settings_apply(struct settings *s, enum setting which, struct str value, struct err *e);
+/* What the catalogue has of a table; s: initialised. -EBADMSG: its partition key is none. */
+int settings_load(struct settings *s, struct catalog *cat, uint32_t table_id, struct err *e) must_check;
 int table_load_settings(struct table *t, struct err *e);
 int64_t settings_memory_edge(const struct settings *s, int64_t now_ns); /* rows before it belong to tiles */
 int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns); /* rows before it are expired */
 
 /* gather.c */
-uint32_t part_of_series(const struct series_set *set, uint32_t id, uint32_t parts);
 
 /* seal.c */
 int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measure columns; free() */

@@ -7,6 +7,13 @@
  * grows with the logarithm of its rows. The runs keep the rest of their rows: "moved" says which of a
  * date they no longer show; a run with nothing left to show is dropped.
  *
+ * A date is split into parts by its volume when it first gets tiles. Parts stay, or rows of one
+ * identity would come to lie in two; but when a date has outgrown its parts (gather_must_split()), the
+ * migration that brings it there writes all of the date anew in as many parts as it needs by then: one
+ * transaction, part after part, so no more memory than any migration takes. As it grew that much since
+ * it was last split, a row is rewritten for it O(log rows) times. Tiles of a date that are not split
+ * alike (fsck forgets how, where it finds rows in the wrong part) are written anew in the same way.
+ *
  * Because every migration of a date takes all runs there are, tiles are always older than what runs
  * still show of that date: the order in which scans lay rows over each other.
  *
@@ -103,6 +110,12 @@ static int survey(struct table *t, const struct file_set *set, int64_t cut, stru
 		if (rc < 0 && first >= 0)
 			first = rc;
 	}
+	for (uint32_t i = 0; i < set->n; i++) {
+		const struct catalog_file *m = &set->v[i]->meta;
+		/* Also where nothing is due: no part of that date can be passed over by scans. */
+		if (m->kind == CATALOG_TILE && !m->parts && !date_at(l, m->date) && first >= 0)
+			first = -ENOMEM;
+	}
 	for (uint32_t i = 0; i < set->n && l->n; i++) {
 		const struct catalog_file *m = &set->v[i]->meta;
 		uint32_t at = m->kind == CATALOG_TILE ? date_find(l, m->date) : l->n;
@@ -118,6 +131,7 @@ struct job {
 	struct table *t;
 	struct file_set *set;
 	struct gather g; /* the date, the times taken of runs, the parts */
+	bool is_resplit; /* all tiles of the date are written anew */
 	int64_t expired_before; /* rows older than it are hidden for ever, and left behind */
 	bool is_in_doubt; /* the commit may have happened all the same */
 	uint64_t due; /* estimate */
@@ -180,6 +194,30 @@ static int choose_tiles(const struct job *j, struct file **v, uint32_t *n, struc
 	return 0;
 }
 
+static int by_generation(const void *x, const void *y)
+{
+	uint64_t a = (*(struct file *const *)x)->meta.generation, b = (*(struct file *const *)y)->meta.generation;
+	return (a > b) - (a < b);
+}
+
+/* The tiles that go into the new one of the part; v has room for all. */
+static int part_tiles(const struct job *j, uint32_t part, struct file **v, uint32_t *ret_n, struct err *e)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < j->set->n; i++) {
+		const struct catalog_file *m = &j->set->v[i]->meta;
+		if (m->kind == CATALOG_TILE && m->date == j->g.date && gather_tile_meets_part(&j->g, m, part))
+			v[n++] = j->set->v[i];
+	}
+	*ret_n = n;
+	if (!j->is_resplit)
+		return choose_tiles(j, v, ret_n, e);
+	/* In what fsck gave back an identity may stand twice: the later file has the later row. */
+	qsort(v, n, sizeof *v, by_generation);
+	return 0;
+}
+
 static int migrate_part(struct job *j, uint32_t part, struct err *e)
 {
 	struct table *t = j->t;
@@ -193,13 +231,8 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 
 	struct rewrite r = {.table = t, .kind = CATALOG_TILE, .dir = dir};
 	r.meta.seq_lo = UINT64_MAX;
-	for (uint32_t i = 0; i < j->set->n && rc >= 0; i++) {
-		const struct catalog_file *m = &j->set->v[i]->meta;
-		if (m->kind == CATALOG_TILE && m->date == j->g.date && m->part == part)
-			in[n++] = j->set->v[i];
-	}
 	if (rc >= 0)
-		rc = choose_tiles(j, in, &n, e);
+		rc = part_tiles(j, part, in, &n, e);
 	if (rc >= 0 && j->g.parts > 1)
 		rc = gather_part_series(&j->g, part, &bits, &bit_n);
 	if (rc < 0)
@@ -232,7 +265,7 @@ static int migrate_part(struct job *j, uint32_t part, struct err *e)
 	if (rc < 0)
 		goto out;
 	/* The scan has put its references; the set still holds them. */
-	for (uint32_t i = 0; i < tiles_in; i++) {
+	for (uint32_t i = 0; i < tiles_in && !j->is_resplit; i++) {
 		j->drop[j->drop_n++] = in[i]->meta.id;
 		j->gone[j->gone_n++] = in[i];
 	}
@@ -335,6 +368,18 @@ static int commit_job(struct job *j, struct err *e)
 	return rc;
 }
 
+/* All tiles of the date give way, each once, whatever the parts it went into. */
+static void drop_tiles(struct job *j)
+{
+	for (uint32_t i = 0; i < j->set->n; i++) {
+		const struct catalog_file *m = &j->set->v[i]->meta;
+		if (m->kind != CATALOG_TILE || m->date != j->g.date)
+			continue;
+		j->drop[j->drop_n++] = m->id;
+		j->gone[j->gone_n++] = j->set->v[i];
+	}
+}
+
 static int publish(struct job *j, struct err *e)
 {
 	struct file_set *next;
@@ -363,8 +408,9 @@ static int migrate_date(struct table *t, struct file_set *set, const struct date
 	int rc;
 
 	j.g = (struct gather){.table = t, .set = set, .date = dr->date, .lo = day_start(dr->date),
-			      .hi = MIN(day_end(dr->date), cut - 1),
-			      .parts = gather_parts(t, set, dr->date, dr->due)};
+			      .hi = MIN(day_end(dr->date), cut - 1)};
+	j.is_resplit = gather_must_split(t, set, dr->date, dr->stored + dr->due);
+	j.g.parts = j.is_resplit ? gather_split(t, dr->stored + dr->due) : gather_parts(t, set, dr->date, dr->due);
 	pthread_mutex_lock(&t->mu);
 	j.expired_before = t->meta.expired_before_ns;
 	pthread_mutex_unlock(&t->mu);
@@ -376,6 +422,8 @@ static int migrate_date(struct table *t, struct file_set *set, const struct date
 		err_set(e, rc, "out of memory for migrating table '%s'", table_name(t));
 	for (uint32_t p = 0; p < j.g.parts && rc >= 0; p++)
 		rc = migrate_part(&j, p, e);
+	if (rc >= 0 && j.is_resplit)
+		drop_tiles(&j);
 	if (rc >= 0)
 		rc = plan_runs(&j, e);
 	if (rc >= 0)

@@ -38,7 +38,8 @@ struct scan_batch {
 };
 
 struct scan_stats {
-	uint32_t tiles, tiles_pruned; /* tiles and runs considered; left out whole */
+	uint32_t tiles, tiles_pruned; /* tiles and runs considered; left out whole, for their time or part */
+	uint32_t tiles_pruned_part;   /* of those, for their part alone */
 	uint64_t pages_read, pages_pruned;
 	uint64_t rows; /* delivered */
 	uint64_t bytes_read;

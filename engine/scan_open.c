@@ -190,10 +190,56 @@ static int alloc_batch(struct scan *s)
 	return 0;
 }
 
-/* Is all of the file outside the time range (then it is not even opened)? */
-static bool file_is_pruned(const struct scan *s, const struct file *f)
+/*
+ * Which files cannot hold a wanted row, without opening them. A tile's times are within its date, so
+ * they are all that is looked at of both; then its part. To which parts the wanted series belong is
+ * found out at the first tile that needs it.
+ */
+struct pruner {
+	const struct scan *scan;
+	bool is_known;
+	uint64_t wanted; /* parts, were there as many as can be */
+};
+
+static int wants_part(struct pruner *p, const struct catalog_file *m, bool *ret)
 {
-	return !overlaps(s, f->meta.t_min_ns, f->meta.t_max_ns);
+	const struct scan_spec *spec = &p->scan->spec;
+	uint64_t wanted = p->wanted;
+
+	*ret = true;
+	if (m->kind != CATALOG_TILE || !spec->series || m->parts < 2 || m->part >= m->parts ||
+	    SERIES_PARTS_MAX % m->parts)
+		return 0;
+	if (!p->is_known) {
+		struct series_parts *sp = table_parts(p->scan->table);
+		int rc = series_parts_of(sp, spec->series, spec->series_count, SERIES_PARTS_MAX, &wanted);
+		series_parts_put(sp);
+		if (rc < 0)
+			return rc;
+		p->wanted = wanted;
+		p->is_known = true;
+	}
+	/* Part i of 4 is parts i, i + 4, i + 8... of 64. */
+	uint64_t of_part = UINT64_C(1) << m->part;
+	for (uint32_t step = m->parts; step < SERIES_PARTS_MAX; step *= 2)
+		of_part |= of_part << step;
+	*ret = wanted & of_part;
+	return 0;
+}
+
+static int file_is_pruned(struct scan *s, struct pruner *p, const struct file *f, bool *ret)
+{
+	bool wanted = overlaps(s, f->meta.t_min_ns, f->meta.t_max_ns);
+	int rc = 0;
+
+	if (wanted) {
+		rc = wants_part(p, &f->meta, &wanted);
+		s->stats.tiles_pruned_part += !wanted;
+	}
+	s->stats.tiles++;
+	s->stats.tiles_pruned += !wanted;
+	*ret = !wanted;
+	return rc;
 }
 
 int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file **files, uint32_t file_n,
@@ -202,6 +248,7 @@ int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file
 {
 	struct scan *s = calloc(1, sizeof *s);
 	struct id_list ids = {0};
+	struct pruner pruner = {.scan = s};
 	uint32_t fi = 0, vi = 0;
 	int rc = -ENOMEM;
 
@@ -221,9 +268,11 @@ int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file
 		memcpy(cols, spec->cols, spec->col_count * sizeof *cols);
 	s->spec.cols = cols;
 	for (; fi < file_n; fi++) {
-		s->stats.tiles++;
-		if (file_is_pruned(s, files[fi])) {
-			s->stats.tiles_pruned++;
+		bool is_pruned;
+		rc = file_is_pruned(s, &pruner, files[fi], &is_pruned);
+		if (rc < 0)
+			goto fail;
+		if (is_pruned) {
 			file_put(files[fi]);
 			continue;
 		}

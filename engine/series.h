@@ -69,6 +69,12 @@ struct column_spec {
 int series_add_columns(struct series_set *s, const struct column_spec *specs, uint32_t n,
 		       uint32_t *ret_ids, uint32_t *ret_bad, struct err *e) must_check;
 
+/*
+ * May a dimension have this name: by the naming rules, and beside the columns there are (a measure of
+ * that name, a column that differs by case)? set NULL: by the rules alone. -EINVAL says why not.
+ */
+int series_check_dimension(const struct series_set *s, struct str name, struct err *e) must_check;
+
 /* The rules for measure names (length, no ':', no reserved name or prefix); -EINVAL says which. */
 int series_check_measure_name(struct str name, struct err *e) must_check;
 

@@ -186,6 +186,19 @@ static int64_t check_existing(const struct series_set *s, const struct column_sp
 	return id;
 }
 
+int series_check_dimension(const struct series_set *s, struct str name, struct err *e)
+{
+	struct column_spec spec = {name, COLKIND_DIMENSION, COL_VARCHAR};
+	int rc = column_check(name, spec.kind, spec.type, e);
+
+	if (rc < 0 || !s)
+		return rc;
+	pthread_rwlock_rdlock((pthread_rwlock_t *)&s->lock);
+	int64_t id = check_existing(s, &spec, e);
+	pthread_rwlock_unlock((pthread_rwlock_t *)&s->lock);
+	return id < -1 ? -EINVAL : 0;
+}
+
 /* New names must not clash among themselves either: equal, or equal but for case. */
 static int check_twins(const struct column_spec *specs, const int64_t *ids, uint32_t i,
 		       struct err *e)

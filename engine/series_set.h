@@ -7,6 +7,7 @@
  *	series_order.c    file order
  *	series_codec.c    definitions to bytes and back (WAL and file)
  *	series_file.c     the checkpoint file
+ *	series_parts.c    which part of a date each series belongs to
  *
  * What lives where, for one series of ten dimensions:
  *

@@ -21,6 +21,9 @@ const struct setting_def setting_defs[SETTINGS] = {
 			      "how far ahead of now a row may be"},
 	[SET_LATE_DATA] = {"settings/late_data", "magnetic", "magnetic or reject",
 			   "rows older than retention/memory: store them in magnetic/, or reject them"},
+	[SET_PARTITION_KEY] = {"settings/partition_key", PART_KEY_DEFAULT, PART_KEY_ALLOWED,
+			       "by what large dates are split into parts; `required`: records without that "
+			       "dimension are refused. Names and order can be changed while there are no tiles"},
 };
 
 static const struct {
@@ -78,11 +81,25 @@ static int parse_precision(struct str value, int64_t *ret, struct err *e)
 	return refuse(SET_PRECISION, value, e);
 }
 
+static int parse_key(struct str value, struct part_key **key, struct err *e)
+{
+	struct part_key *next;
+	int rc = part_key_parse(value, &next, e);
+
+	if (rc < 0)
+		return err_prefix(e, rc, "%s", setting_defs[SET_PARTITION_KEY].name);
+	part_key_put(*key);
+	*key = next;
+	return 0;
+}
+
 int settings_apply(struct settings *s, enum setting which, struct str value, struct err *e)
 {
 	int rc = -EINVAL;
 
 	value = str_trim(value);
+	if (which == SET_PARTITION_KEY)
+		return parse_key(value, &s->key, e);
 	if (value.len >= sizeof s->text[which])
 		return refuse(which, value, e);
 	switch (which) {
@@ -104,6 +121,7 @@ int settings_apply(struct settings *s, enum setting which, struct str value, str
 	case SET_PRECISION:
 		rc = parse_precision(value, &s->precision_ns, e);
 		break;
+	case SET_PARTITION_KEY:
 	case SETTINGS:
 		break;
 	}
@@ -114,11 +132,28 @@ int settings_apply(struct settings *s, enum setting which, struct str value, str
 	return 0;
 }
 
-void settings_init(struct settings *s)
+static void settings_text(const struct settings *s, enum setting which, char to[SETTING_TEXT_MAX])
 {
+	if (which == SET_PARTITION_KEY)
+		part_key_format(s->key, to);
+	else
+		snprintf(to, SETTING_TEXT_MAX, "%s", s->text[which]);
+}
+
+int settings_init(struct settings *s)
+{
+	int rc = 0;
+
 	*s = (struct settings){0};
-	for (int i = 0; i < SETTINGS; i++)
-		(void)!settings_apply(s, (enum setting)i, str_from(setting_defs[i].dflt), NULL);
+	for (int i = 0; i < SETTINGS && rc >= 0; i++)
+		rc = settings_apply(s, (enum setting)i, str_from(setting_defs[i].dflt), NULL);
+	return rc;
+}
+
+void settings_release(struct settings *s)
+{
+	part_key_put(s->key);
+	s->key = NULL;
 }
 
 /* a - b without overflow: far enough back means the beginning of time. */
@@ -140,49 +175,150 @@ int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns)
 
 /* ---- of a table ---------------------------------------------------------------------------------------- */
 
+struct loading {
+	struct settings *s;
+	struct err *e;
+};
+
 static int load_one(void *ctx, const char *name, const char *value)
 {
-	struct settings *s = ctx;
+	struct loading *l = ctx;
 
+	for (int i = 0; i < SETTINGS; i++) {
+		if (strcmp(setting_defs[i].name, name) != 0)
+			continue;
+		int rc = settings_apply(l->s, (enum setting)i, str_from(value), l->e);
+		/* Tiles lie by the key: another one than theirs would look for rows where they are not. */
+		if (rc < 0 && i == SET_PARTITION_KEY)
+			return err_prefix(l->e, rc == -EINVAL ? -EBADMSG : rc, "the stored value");
+	}
 	/* A name that this version does not know, or a value it no longer allows, leaves the default. */
-	for (int i = 0; i < SETTINGS; i++)
-		if (strcmp(setting_defs[i].name, name) == 0)
-			(void)!settings_apply(s, (enum setting)i, str_from(value), NULL);
 	return 0;
+}
+
+int settings_load(struct settings *s, struct catalog *cat, uint32_t table_id, struct err *e)
+{
+	struct loading l = {s, e};
+
+	return catalog_settings(cat, table_id, load_one, &l, e);
 }
 
 int table_load_settings(struct table *t, struct err *e)
 {
-	settings_init(&t->settings);
-	return catalog_settings(t->db->cat, t->meta.id, load_one, &t->settings, e);
+	int rc = settings_init(&t->settings);
+
+	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	rc = settings_load(&t->settings, t->db->cat, t->meta.id, e);
+	if (rc >= 0 && series_parts_create(t->series, t->settings.key, &t->parts) < 0)
+		rc = err_set(e, -ENOMEM, "out of memory");
+	return rc;
 }
 
-void table_setting(struct table *t, enum setting s, char *to)
+void table_setting(struct table *t, enum setting s, char to[SETTING_TEXT_MAX])
 {
 	pthread_mutex_lock(&t->mu);
-	snprintf(to, 64, "%s", t->settings.text[s]);
+	settings_text(&t->settings, s, to);
 	pthread_mutex_unlock(&t->mu);
+}
+
+static bool has_tiles(struct table *t)
+{
+	struct file_set *set = table_pin_files(t);
+	bool has = false;
+
+	for (uint32_t i = 0; i < set->n && !has; i++)
+		has = set->v[i]->meta.kind == CATALOG_TILE;
+	file_set_put(set);
+	return has;
+}
+
+/* May the table get this key? *ret_parts: what says where series belong from now on; NULL: as before. */
+static int check_key(struct table *t, struct part_key *now, struct part_key *next, struct series_parts **ret_parts,
+		     struct err *e)
+{
+	char text[SETTING_TEXT_MAX];
+	int rc = 0;
+
+	*ret_parts = NULL;
+	if (part_key_spreads_alike(now, next))
+		return 0;
+	part_key_format(now, text);
+	if (has_tiles(t))
+		return err_set(e, -EINVAL,
+			       "settings/partition_key: names and order are fixed once the table has tiles (they are '%.200s'); "
+			       "only required and optional can be changed",
+			       text);
+	for (uint32_t i = 0; i < next->dim_count && rc >= 0; i++)
+		rc = series_check_dimension(t->series, next->dims[i].name, e);
+	if (rc < 0)
+		return err_prefix(e, rc, "settings/partition_key");
+	return series_parts_create(t->series, next, ret_parts) < 0 ? err_set(e, -ENOMEM, "out of memory") : 0;
+}
+
+/* The catalogue first, then what is in memory, which cannot fail. For a partition key: under maint_mu. */
+static int store(struct table *t, enum setting which, struct str value, struct err *e)
+{
+	struct series_parts *parts = NULL;
+	struct part_key *key;
+	struct settings next;
+	char text[SETTING_TEXT_MAX];
+
+	pthread_mutex_lock(&t->mu);
+	next = t->settings;
+	key = part_key_get(next.key);
+	next.key = part_key_get(key);
+	pthread_mutex_unlock(&t->mu);
+	int rc = settings_apply(&next, which, value, e);
+	if (rc >= 0 && which == SET_PARTITION_KEY)
+		rc = check_key(t, key, next.key, &parts, e);
+	part_key_put(key);
+	if (rc >= 0) {
+		settings_text(&next, which, text);
+		rc = catalog_setting_set(t->db->cat, t->meta.id, setting_defs[which].name, text, e);
+	}
+	if (rc < 0) {
+		settings_release(&next);
+		series_parts_put(parts);
+		return rc;
+	}
+	pthread_mutex_lock(&t->mu);
+	if (which == SET_PARTITION_KEY) {
+		key = t->settings.key;
+		t->settings.key = next.key;
+		next.key = key;
+		t->key_version++;
+		if (parts) {
+			struct series_parts *old = t->parts;
+			t->parts = parts;
+			parts = old;
+		}
+	} else {
+		/* Others may have been set meanwhile: this one alone. */
+		(void)!settings_apply(&t->settings, which, str_from(text), NULL);
+	}
+	pthread_mutex_unlock(&t->mu);
+	settings_release(&next);
+	series_parts_put(parts);
+	return 0;
 }
 
 int table_set(struct table *t, enum setting which, struct str value, struct err *e)
 {
-	struct settings next;
 	int rc = table_check_alive(t, e);
 
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&t->mu);
-	next = t->settings;
-	pthread_mutex_unlock(&t->mu);
-	rc = settings_apply(&next, which, value, e);
-	if (rc >= 0)
-		rc = catalog_setting_set(t->db->cat, t->meta.id, setting_defs[which].name,
-					 next.text[which], e);
+	if (which == SET_PARTITION_KEY) {
+		/* No tile comes or goes meanwhile, and no other key. */
+		pthread_mutex_lock(&t->maint_mu);
+		rc = store(t, which, value, e);
+		pthread_mutex_unlock(&t->maint_mu);
+	} else {
+		rc = store(t, which, value, e);
+	}
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&t->mu);
-	(void)!settings_apply(&t->settings, which, str_from(next.text[which]), NULL);
-	pthread_mutex_unlock(&t->mu);
 	if (which == SET_RETENTION_MEMORY || which == SET_RETENTION_MAGNETIC) {
 		/* Written by a person who sees the clock: that confirms it. */
 		db_confirm_clock(t->db);
@@ -191,6 +327,22 @@ int table_set(struct table *t, enum setting which, struct str value, struct err 
 	}
 	table_note_change(t);
 	return 0;
+}
+
+struct part_key *table_part_key(struct table *t)
+{
+	pthread_mutex_lock(&t->mu);
+	struct part_key *k = part_key_get(t->settings.key);
+	pthread_mutex_unlock(&t->mu);
+	return k;
+}
+
+struct series_parts *table_parts(struct table *t)
+{
+	pthread_mutex_lock(&t->mu);
+	struct series_parts *p = series_parts_get(t->parts);
+	pthread_mutex_unlock(&t->mu);
+	return p;
 }
 
 void table_window(struct table *t, struct table_window *ret)
@@ -206,5 +358,6 @@ void table_window(struct table *t, struct table_window *ret)
 	*ret = (struct table_window){.hi_ns = hi, .precision_ns = s->precision_ns};
 	ret->lo_is_memory = s->late_reject && memory > expiry;
 	ret->lo_ns = MAX(ret->lo_is_memory ? memory : expiry, 0); /* nothing before 1970 */
+	ret->key_version = t->key_version;
 	pthread_mutex_unlock(&t->mu);
 }

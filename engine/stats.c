@@ -117,7 +117,9 @@ void table_stats(struct table *t, struct table_stats *ret)
 	file_set_put(set);
 	st.series = series_count(t->series);
 	st.columns = series_column_count(t->series);
-	st.series_bytes = series_bytes(t->series);
+	struct series_parts *parts = table_parts(t);
+	st.series_bytes = series_bytes(t->series) + series_parts_bytes(parts);
+	series_parts_put(parts);
 	st.rows_in = atomic_load(&t->rows_in);
 	st.lines_rejected = atomic_load(&t->rejected.lines);
 	st.sealed_rows = atomic_load(&t->sealed_rows);

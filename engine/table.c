@@ -17,6 +17,8 @@ static void table_free(struct table *t)
 	tomb_set_put(t->tombs);
 	last_times_destroy(t->last);
 	series_order_put(t->order);
+	series_parts_put(t->parts);
+	settings_release(&t->settings);
 	series_set_destroy(t->series);
 	buf_release(&t->def_cols);
 	buf_release(&t->def_series);

@@ -8,7 +8,7 @@
 
 int setting_show(struct fs *fs, struct node *n, struct buf *out, struct err *e)
 {
-	char value[64];
+	char value[SETTING_TEXT_MAX];
 
 	table_setting(n->table, (enum setting)n->row->arg, value);
 	buf_addf(out, "%s\n", value);

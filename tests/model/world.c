@@ -483,7 +483,7 @@ void op_jump(void)
 	world_clock();
 	op_maintain();
 	/* That whoever sets a retention has seen the clock is part of what is promised. */
-	char text[64];
+	char text[SETTING_TEXT_MAX];
 	table_setting(w.tables[0].t, SET_RETENTION_MEMORY, text);
 	set(&w.tables[0], SET_RETENTION_MEMORY, text);
 	if (clock_is_doubted())

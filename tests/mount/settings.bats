@@ -29,7 +29,7 @@ teardown() { tide_teardown; }
 	expect 30d "$(cat "$F")"
 	grep -q "last_refusal: iot/w/retention/magnetic:.*soon" "$MNT/iot/status"
 	for f in "$T"/settings/* "$T"/retention/*; do
-		run bash -c "echo '###' > '$f'"
+		run bash -c "echo ',,' > '$f'"
 		[ "$status" -ne 0 ]
 	done
 }
@@ -108,4 +108,40 @@ f.seek(0)
 assert f.read() == "42d\n"
 PY
 	expect 42d "$(cat "$F")"
+}
+
+@test "partition key: what is shown, what it refuses, and when it is fixed" {
+	K=$T/settings/partition_key
+	expect dimensions "$(cat "$K")"
+	echo 'host required, "rack no"' >"$K"
+	expect 'host required, "rack no" optional' "$(cat "$K")"
+	run bash -c "echo 'host sometimes' > '$K'"
+	[[ $output == *"Invalid argument"* ]]
+	grep -q "last_refusal: iot/w/settings/partition_key: .*sometimes" "$MNT/iot/status"
+	echo 'm,host=a v=1' >>"$T/ingest"
+	run bash -c "echo 'm,az=1 v=1' >>'$T/ingest'"
+	[ "$status" -ne 0 ]
+	grep -q "lacks dimension 'host', which the partition key requires" "$T/rejected"
+	: >"$T/rejected"
+	# A name as long as eight of them may be.
+	long=$(printf 'n%.0s' {1..250})
+	text=$(for i in 1 2 3 4 5 6 7 8; do printf '%s%s required, ' "$i" "$long"; done)
+	echo "${text%, }" >"$K"
+	expect "${text%, }" "$(cat "$K")"
+	echo host >"$K"
+	tide_remount
+	expect 'host optional' "$(cat "$K")"
+	# Once there is a tile only the level changes.
+	echo "m,az=1 v=1 $(($(date +%s) - 3600))000000000" >>"$T/ingest"
+	echo 1s >"$T/retention/memory"
+	for _ in {1..100}; do
+		ls "$T"/magnetic/ts_date=*/ts_part=00/*.parquet >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+	run bash -c "echo az > '$K'"
+	[ "$status" -ne 0 ]
+	grep -q "fixed once the table has tiles" "$MNT/iot/status"
+	echo 'host required' >"$K"
+	expect 'host required' "$(cat "$K")"
+	expect 2 "$(tail -n 1 "$MNT/q/SELECT count(*) FROM iot.w")"
 }

@@ -14,6 +14,7 @@ struct table {
 	char name[NAME_LEN_MAX + 1];
 	struct series_set *series;
 	struct table_window window;
+	struct part_key *key; /* counted in window.key_version */
 	int refs;
 	bool dropped;
 	uint64_t rows, rejected, counted;
@@ -43,12 +44,13 @@ const struct setting_def setting_defs[SETTINGS] = {
 
 static void fake_db_init(struct db *db)
 {
-	*db = (struct db){.refs = 1, .window = {0, INT64_MAX, 1, false}};
+	*db = (struct db){.refs = 1, .window = {.hi_ns = INT64_MAX, .precision_ns = 1}};
 }
 
 static void fake_table_free(struct table *t)
 {
 	series_set_destroy(t->series);
+	part_key_put(t->key);
 	buf_release(&t->rows_text);
 	buf_release(&t->rejected_text);
 	free(t);
@@ -105,6 +107,19 @@ void table_window(struct table *t, struct table_window *ret)
 	*ret = t->window;
 }
 
+struct part_key *table_part_key(struct table *t)
+{
+	return part_key_get(t->key);
+}
+
+static inline void fake_table_set_key(struct table *t, const char *text)
+{
+	part_key_put(t->key);
+	if (part_key_parse(str_from(text), &t->key, NULL) < 0)
+		abort();
+	t->window.key_version++;
+}
+
 struct table *db_table(struct db *db, struct str name)
 {
 	for (uint32_t i = 0; i < db->n; i++)
@@ -126,7 +141,7 @@ int db_table_create(struct db *db, struct str name, struct table **ret, struct e
 	t->window = db->window;
 	buf_init(&t->rows_text, (size_t)1 << 30);
 	buf_init(&t->rejected_text, (size_t)1 << 30);
-	if (series_set_create(&t->series) < 0)
+	if (series_set_create(&t->series) < 0 || part_key_parse(STR_LIT(PART_KEY_DEFAULT), &t->key, NULL) < 0)
 		abort();
 	db->tables[db->n++] = t;
 	*ret = t;

@@ -600,7 +600,7 @@ static const struct {
 
 START_TEST(settings)
 {
-	char dir[64], text[64];
+	char dir[64], text[SETTING_TEXT_MAX];
 	struct err e = {0};
 	struct engine *en;
 	struct db *db;

@@ -120,7 +120,7 @@ START_TEST(refuses_lines)
 	char text[200];
 
 	rig_open(&g, "t");
-	g.table->window = (struct table_window){0, 50, 1, false};
+	g.table->window = (struct table_window){.hi_ns = 50, .precision_ns = 1};
 	ck_assert_int_gt(put(&g, "m,h=a x=1,i=2i 5\n"), 0);
 	uint32_t columns = series_column_count(g.table->series);
 	uint32_t series = series_count(g.table->series);
@@ -149,7 +149,8 @@ START_TEST(scales_times)
 	struct rig g;
 
 	rig_open(&g, "t");
-	g.table->window = (struct table_window){20 * NS_PER_S, 40 * NS_PER_S, NS_PER_S, true};
+	g.table->window = (struct table_window){.lo_ns = 20 * NS_PER_S, .hi_ns = 40 * NS_PER_S,
+					     .precision_ns = NS_PER_S, .lo_is_memory = true};
 	ck_assert_int_gt(put(&g, "m x=1 30\nm x=1 30\nm x=1 20\nm x=1 19\nm x=1 40\nm x=1 39\n"
 				 "m x=1 9223372036854775807\nm x=1 31\n"), 0);
 	ck_assert_str_eq(rows(g.table), "m x=1.0 30000000000\nm x=1.0 30000000000\nm x=1.0 20000000000\n"
@@ -692,7 +693,7 @@ static void run_twin(struct unit_rng *r, const struct twin *t, uint64_t max, boo
 	struct buf got;
 
 	rig_open(&g, "t");
-	g.table->window = (struct table_window){1000, INT64_MAX - 1, 1, false};
+	g.table->window = (struct table_window){.lo_ns = 1000, .hi_ns = INT64_MAX - 1, .precision_ns = 1};
 	buf_init(&got, 1 << 28);
 	for (size_t at = 0; at < t->text.len;) {
 		size_t n = piece(t, r, at, max);
