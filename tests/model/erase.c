@@ -36,12 +36,12 @@ static void plan_boxes(struct m_table *mt, struct plan *p)
 	for (uint32_t i = 0; i < n && tw->n; i++) {
 		const struct m_key *k = &tw->keys[rnd(tw->n)];
 		uint32_t id = mt->ids[k->series], wide = (uint32_t)rnd(chance(3) ? ids : 3);
-		int64_t reach = chance(15) ? 2 * NS_PER_DAY : chance(2) ? 600 * NS_PER_S : 1;
+		int64_t reach = chance(60) ? 2 * NS_PER_DAY : chance(2) ? 600 * NS_PER_S : 1;
 		struct range r = {id - MIN(id, wide), id + (chance(2) ? wide : 0), k->time - (int64_t)rnd((uint64_t)reach),
 				  k->time + (int64_t)rnd((uint64_t)reach)};
-		if (chance(40))
+		if (chance(100))
 			r.t_lo = INT64_MIN;
-		if (chance(40) && n < 5) /* a series altogether */
+		if (chance(100) && n < 5) /* a series altogether */
 			r = (struct range){id, id, INT64_MIN, INT64_MAX};
 		add_range(p, r);
 	}
@@ -109,7 +109,7 @@ void op_delete(void)
 	struct deletion *d;
 	struct err e = {0};
 	struct append a = {mt, writes, 0, false};
-	bool is_meant = !chance(10), meanwhile = chance(5);
+	bool is_meant = !chance(10), meanwhile = chance(5) && w.disk.left < 0; /* one thing at a time may be in doubt */
 
 	if (chance(3))
 		plan_rows(mt, &p);

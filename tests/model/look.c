@@ -17,6 +17,7 @@ struct looking {
 	uint32_t last_series; /* of the twin; NONE before the first row */
 	int64_t last_time;
 	uint64_t count, maybe;
+	bool has_versions;
 	char *why;
 	size_t why_size;
 };
@@ -49,6 +50,10 @@ static bool row_is_right(struct looking *g, const struct scan_batch *sb, uint32_
 			       story(g, i, buf));
 	struct m_row *r = &g->tw->rows[i];
 	r->seen = w.looks;
+	int64_t version = g->has_versions && sb->version[at] ? sb->version[at] : 1;
+	if (g->has_versions && !r->is_version_unsure && version != r->version)
+		return DIFFERS(g, "%s: series %u time %lld has version %lld, should be %lld; it %s", g->mt->name, s,
+			       (long long)time, (long long)version, (long long)r->version, story(g, i, buf));
 	for (uint32_t k = 0; k < g->col_n; k++) {
 		const struct m_col *mc = &g->tw->cols[g->which[k]];
 		bool valid = !sb->cols[k].valid || sb->cols[k].valid[at];
@@ -139,7 +144,8 @@ bool look_same(struct m_table *mt, const struct twin *tw, const struct look *l, 
 			bits[mt->ids[s] / 64] |= UINT64_C(1) << (mt->ids[s] % 64);
 	struct scan_spec spec = {.t_lo = l->lo, .t_hi = l->hi, .cols = g.cols, .col_count = g.col_n,
 				 .series = l->wanted ? bits : NULL, .series_count = series_count(table_series(mt->t)),
-				 .times_wanted = true, .upto_seq = l->upto_seq};
+				 .times_wanted = true, .versions_wanted = chance(2), .upto_seq = l->upto_seq};
+	g.has_versions = spec.versions_wanted;
 	w.looks++;
 	budget_init(&budget, (size_t)1 << 30);
 	must(scan_open(mt->t, &spec, &budget, &scan, &e), &e, "scan_open");

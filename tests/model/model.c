@@ -38,6 +38,7 @@ static const struct {
 	{"sql delete", 60, op_sql_delete},
 	{"sql insert", 30, op_sql_insert},
 	{"tile remove", 8, op_tile_remove},
+	{"tile save", 20, op_tile_save},
 };
 
 static uint64_t counts[ARRAY_LEN(ops)];
@@ -110,6 +111,7 @@ static void run_seed(uint64_t seed, uint64_t op_n)
 	       (unsigned long long)w.rows_seen, (unsigned long long)w.looks, alive,
 	       (double)(real_ns() - begin) / 1e9);
 	fflush(stdout);
+	forget_saved();
 	for (uint32_t i = 0; i < TABLES; i++)
 		twin_release(&w.tables[i].twin);
 	nftw(w.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -11,8 +11,9 @@
  *
  *	twin.c    the map and the rules          rows.c    rows in: batches, versions, line protocol
  *	world.c   engine, disk that dies, clock  look.c    scans compared with the twin
- *	erase.c   deletes                        tiles.c   what tiles hold; tiles removed
- *	sql.c     statements, and the same worked out on the twin
+ *	erase.c   deletes                        tiles.c   what tiles hold; rm and cp of them
+ *	sql.c     statements, and the same          snaps.c   snapshots
+ *		  worked out on the twin
  *
  * Some operations cannot be told from outside to have happened or not: those under way when the disk
  * died. Then there are two twins, and what is found after the restart must be exactly one of them.
@@ -94,6 +95,8 @@ uint32_t twin_find(const struct twin *tw, uint32_t series, int64_t time); /* ali
 void twin_patch(struct twin *tw, const struct m_write *wr, uint64_t op);
 /* existing: version that is stored, where refused. */
 enum m_outcome twin_replace(struct twin *tw, const struct m_write *wr, uint64_t op, int64_t *ret_existing);
+/* The row is this one now, whatever it was. */
+void twin_store(struct twin *tw, const struct m_write *wr, uint64_t op);
 void twin_erase(struct twin *tw, uint32_t i, uint64_t op);
 void twin_expire(struct twin *tw, int64_t edge, uint64_t op);
 int64_t twin_lo(const struct twin *tw, int64_t now); /* first time that is accepted */
@@ -111,6 +114,7 @@ struct str text_of(int64_t v, char buf[32]);
 void texts_init(void);
 int64_t random_value(const struct m_col *c);
 bool same_value(const struct m_col *c, const struct col *col, uint32_t row, int64_t v);
+int64_t number_of(const struct m_col *c, const struct col *col, uint32_t row); /* the other way */
 const char *show_value(const struct m_col *c, int64_t v, char buf[64]);
 
 /* ---- world.c ------------------------------------------------------------------------------------ */
@@ -220,6 +224,9 @@ void op_look_all(void);
 
 void op_delete(void);
 void op_tile_remove(void);
+void op_tile_save(void);
+
+void forget_saved(void);
 void op_sql(void);
 void op_sql_delete(void);
 void op_sql_insert(void);

@@ -623,7 +623,7 @@ void op_sql_delete(void)
 		n = 0;
 		for (uint32_t i = 0; i < tw->n; i++)
 			n += tw->keys[i].is_alive && holds(mt, &p, i);
-	} while (!dims_exist(mt, &p) || (n > tw->alive / 10 && !chance(10)));
+	} while (!dims_exist(mt, &p) || (n > tw->alive / 20 && !chance(30)));
 	buf_init(&sql, 1 << 20);
 	buf_addf(&sql, "DELETE FROM d.%s", mt->name);
 	predicate_text(mt, &p, &sql);

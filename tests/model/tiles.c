@@ -11,9 +11,6 @@
 
 #include "engine/tile.h"
 
-/* What a DELETE hides stays in tiles until they are next written anew. */
-static const bool erased_rows_go = false;
-
 /* A row as it lies in a tile. */
 struct tile_row {
 	uint32_t series; /* the twin's */
@@ -157,7 +154,7 @@ void check_tiles(struct m_table *mt)
 			fail("%s: tiles hold series %u time %lld twice", mt->name, all.v[i].series, (long long)all.v[i].time);
 		if (at != NONE && tw->keys[at].is_alive)
 			got += all.v[i].time < cut;
-		else if (erased_rows_go && all.v[i].time >= tw->edge && all.v[i].time < cut)
+		else if (all.v[i].time >= tw->edge && all.v[i].time < cut)
 			fail("%s: tiles hold series %u time %lld, which went in operation %llu", mt->name, all.v[i].series,
 			     (long long)all.v[i].time, at == NONE ? 0ULL : (unsigned long long)tw->rows[at].op);
 	}
@@ -217,3 +214,110 @@ void op_tile_remove(void)
 	free(rows.v);
 	free(tiles);
 }
+
+/* ---- cp ------------------------------------------------------------------------------------------------ */
+
+/* A tile that was copied away, and what it holds. Series are those of the twin of its table, as copies. */
+struct saved {
+	char *bytes;
+	size_t n;
+	uint32_t table, cols;
+	struct m_write *v;
+	struct m_series *series; /* by row */
+	uint32_t row_n;
+};
+
+static struct saved saved[6];
+
+static void forget(struct saved *s)
+{
+	free(s->bytes);
+	free(s->v);
+	free(s->series);
+	*s = (struct saved){0};
+}
+
+void forget_saved(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(saved); i++)
+		forget(&saved[i]);
+}
+
+static void read_bytes(struct m_table *mt, const char *path, struct saved *s)
+{
+	struct err e = {0};
+	struct stat st;
+	int fd;
+
+	must(table_tile_fd(mt->t, path, &fd, &e), &e, "table_tile_fd");
+	if (fstat(fd, &st) < 0)
+		fail("fstat");
+	s->n = (size_t)st.st_size;
+	s->bytes = malloc(s->n);
+	if (!s->bytes || io_pread_exact(io_posix(), fd, s->bytes, s->n, 0) < 0)
+		fail("cannot read the tile '%s'", path);
+	close(fd);
+}
+
+/* The rows as the file has them, deleted ones included that it may still hold. */
+static void read_values(struct m_table *mt, struct tile *tile, struct saved *s)
+{
+	const struct tile_info *info = tile_info(tile);
+	struct arena arena;
+	struct err e = {0};
+
+	arena_init(&arena, NULL);
+	for (uint32_t c = 0; c < COLS_MAX; c++) {
+		int64_t f = mt->twin.has_cols >> c & 1 ? tile_find_field(tile, mt->col_ids[c]) : -1;
+		if (f < 0)
+			continue;
+		s->cols |= UINT32_C(1) << c;
+		for (uint32_t p = 0; p < info->page_count; p++) {
+			uint64_t row0 = tile_page_row(tile, p), n = tile_page_row(tile, p + 1) - row0;
+			struct col col;
+			arena_reset(&arena);
+			must(tile_read_field(tile, (uint32_t)f, p, &arena, &col, &e), &e, "tile_read_field");
+			for (uint64_t k = 0; k < n; k++) {
+				if (col.valid && !col.valid[k])
+					continue;
+				s->v[row0 + k].valid |= UINT32_C(1) << c;
+				s->v[row0 + k].value[c] = number_of(&mt->twin.cols[c], &col, (uint32_t)k);
+			}
+		}
+	}
+	arena_release(&arena);
+}
+
+void op_tile_save(void)
+{
+	struct m_table *mt = some_table();
+	struct saved *s = &saved[rnd(ARRAY_LEN(saved))];
+	struct tile_rows rows = {0};
+	struct tile_entry *tiles;
+	uint32_t n;
+
+	if (table_tiles(mt->t, &tiles, &n) < 0)
+		fail("table_tiles");
+	if (n) {
+		const char *path = tiles[rnd(n)].path;
+		struct tile *tile = open_tile(mt, path);
+		forget(s);
+		read_rows(mt, tile, &rows);
+		s->table = (uint32_t)(mt - w.tables);
+		s->row_n = rows.n;
+		s->v = calloc(rows.n + 1, sizeof *s->v);
+		s->series = calloc(rows.n + 1, sizeof *s->series);
+		for (uint32_t i = 0; i < rows.n; i++) {
+			s->series[i] = mt->twin.series[rows.v[i].series];
+			s->v[i].time = rows.v[i].time;
+			s->v[i].version = rows.v[i].version;
+		}
+		read_values(mt, tile, s);
+		read_bytes(mt, path, s);
+		tile_put(tile);
+		free(rows.v);
+		trace("%s: %s with %u rows", mt->name, path, s->row_n);
+	}
+	free(tiles);
+}
+

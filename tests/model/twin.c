@@ -93,6 +93,25 @@ int64_t random_value(const struct m_col *c)
 	return c->type == COL_TIMESTAMP ? v : v - 50;
 }
 
+int64_t number_of(const struct m_col *c, const struct col *col, uint32_t row)
+{
+	switch (c->type) {
+	case COL_DOUBLE:
+		return (int64_t)(col->f64[row] * 8);
+	case COL_BOOLEAN:
+		return col->b8[row];
+	case COL_VARCHAR:
+		for (int64_t i = 0; i < TEXTS; i++)
+			if (str_eq(texts[i], col->str[row]))
+				return i;
+		char buf[32];
+		snprintf(buf, sizeof buf, "%.*s", (int)MIN(col->str[row].len, (size_t)31), col->str[row].ptr);
+		return strtoll(buf + 1, NULL, 10);
+	default:
+		return col->i64[row];
+	}
+}
+
 bool same_value(const struct m_col *c, const struct col *col, uint32_t row, int64_t v)
 {
 	char buf[32];
@@ -305,6 +324,14 @@ enum m_outcome twin_replace(struct twin *tw, const struct m_write *wr, uint64_t 
 	take_values(r, wr);
 	r->op = op;
 	return STORED;
+}
+
+void twin_store(struct twin *tw, const struct m_write *wr, uint64_t op)
+{
+	struct m_row *r = bring_alive(tw, row_at(tw, wr->series, wr->time), wr->version);
+
+	*r = (struct m_row){.version = wr->version, .op = op};
+	take_values(r, wr);
 }
 
 void twin_erase(struct twin *tw, uint32_t i, uint64_t op)

@@ -564,6 +564,7 @@ void op_drop_table(void)
 	table_put(mt->t);
 	twin_release(&mt->twin);
 	twin_init(&mt->twin, (uint32_t)(mt - w.tables));
+	forget_saved();
 	table_attach(mt, w.db);
 	look_all(mt);
 }
