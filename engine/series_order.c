@@ -62,6 +62,7 @@ static int cmp_ids(const void *a, const void *b, void *ctx)
 struct key_col {
 	uint32_t col_id; /* or SERIES_MEASURE */
 	uint32_t *rank;  /* by code */
+	uint32_t count;  /* of codes when we looked: values that come meanwhile are no series' of ours */
 	uint32_t bits;
 	uint32_t word, shift;
 };
@@ -82,19 +83,19 @@ static int cmp_text(const void *a, const void *b, void *ctx)
 }
 
 /* k->rank[code] is 1 where the code is in use, and becomes its rank. */
-static int rank_column(const struct ranker *r, struct key_col *k, uint32_t dict_count)
+static int rank_column(const struct ranker *r, struct key_col *k)
 {
 	const struct names *d = k->col_id == SERIES_MEASURE ? &r->s->measures
 							    : column_slot(r->s, k->col_id)->dict;
 	uint32_t used = 0;
 
-	for (uint32_t c = 0; c < dict_count; c++)
+	for (uint32_t c = 0; c < k->count; c++)
 		used += k->rank[c];
 	uint32_t *codes = malloc(((size_t)used + 1) * sizeof *codes);
 	if (!codes)
 		return -ENOMEM;
 	used = 0;
-	for (uint32_t c = 0; c < dict_count; c++)
+	for (uint32_t c = 0; c < k->count; c++)
 		if (k->rank[c])
 			codes[used++] = c;
 	qsort_r(codes, used, sizeof *codes, cmp_text, (void *)d);
@@ -126,6 +127,7 @@ static int add_key_col(struct ranker *r, uint32_t col_id)
 	uint32_t count = series_dict_count(r->s, col_id);
 
 	r->cols[r->n] = (struct key_col){.col_id = col_id,
+					 .count = count,
 					 .rank = calloc((size_t)count + 1, sizeof(uint32_t))};
 	return r->cols[r->n++].rank ? 0 : -ENOMEM;
 }
@@ -170,7 +172,7 @@ static int ranker_init(struct ranker *r, const struct series_set *s, const uint3
 	uint32_t left = 0; /* bits free in the current word */
 	for (uint32_t i = 0; i < r->n; i++) {
 		struct key_col *k = &r->cols[i];
-		rc = rank_column(r, k, series_dict_count(s, k->col_id));
+		rc = rank_column(r, k);
 		if (rc < 0)
 			return rc;
 		if (k->bits > left) {
