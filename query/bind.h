@@ -118,8 +118,6 @@ bool bx_is_volatile(const struct bx *x);
 bool bx_is_true(const struct bx *x), bx_is_false(const struct bx *x), bx_is_null(const struct bx *x);
 int64_t bx_i64(const struct bx *x); /* of a constant that is not NULL */
 
-/* Is there a node for which fn says yes? */
-bool bx_any(const struct bx *x, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
 
 /* A copy in which fn has replaced nodes: it gives the replacement, or NULL to look at the arguments. */
 struct bx_swap {

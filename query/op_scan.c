@@ -1,46 +1,16 @@
 /*
  * op_scan: a table's rows as batches.
  *
- * First the series: series_where looks only at dimensions and measure_name, which are the same for
- * all rows of a series, so it is answered once a series and becomes a bit set for the engine.
- * Conditions of the shape `dimension = 'x'` and `dimension IN (...)` are answered by comparing the
- * dictionary codes of the series; what is left is evaluated over batches of series that look like
- * batches of rows.
+ * First the series (op_scan_series.c): series_where becomes a bit set for the engine.
  *
  * Then the rows: time and fields are the engine's arrays (no copy). A dimension is the same
  * throughout a run (a stretch of one series), so a batch of one run has it CONST, other batches have
  * it DICT with a dictionary of just the values in that batch: expressions over it cost a few
  * evaluations, and their number does not grow with the table.
  */
-#include "query/op.h"
-
-#include "engine/scan.h"
+#include "query/op_scan.h"
 
 #include <stdlib.h>
-
-struct scan_dim {
-	uint32_t col;    /* of the plan */
-	uint32_t col_id; /* or SERIES_MEASURE */
-	/* Code -> code in the batch at hand; an entry is good when its stamp is the batch's. */
-	struct grow local, stamp;
-	uint32_t code_n; /* entries there is room for */
-};
-
-struct scan_op {
-	struct op base;
-	bool is_started, is_done;
-	struct series_set *series;
-	struct scan *scan;
-	struct grow bits;
-	uint32_t series_n; /* bits in it */
-	uint32_t *field_ids; /* columns the engine delivers... */
-	uint32_t *field_col; /* ...and where they go */
-	uint32_t field_n;
-	struct scan_dim *dims;
-	uint32_t dim_n;
-	uint32_t stamp;
-	uint64_t bytes_seen; /* of scan_stats, already counted */
-};
 
 static int scan_open_op(struct op *o, struct err *e)
 {
@@ -72,12 +42,6 @@ static int scan_open_op(struct op *o, struct err *e)
 		}
 	}
 	return 0;
-}
-
-static uint32_t dim_code(const struct scan_op *s, uint32_t series_id, uint32_t col_id)
-{
-	return col_id == SERIES_MEASURE ? series_measure_code(s->series, series_id)
-					: series_dim_code(s->series, series_id, col_id);
 }
 
 /* ---- dimensions of a batch -------------------------------------------------------------------------- */
@@ -127,7 +91,7 @@ static int dim_vec(struct scan_op *s, struct scan_dim *d, const struct scan_run 
 	if (rc < 0)
 		return rc;
 	if (run_n == 1) {
-		dict_put(s, d, dict, 0, dim_code(s, runs[0].series_id, d->col_id));
+		dict_put(s, d, dict, 0, scan_dim_code(s, runs[0].series_id, d->col_id));
 		dict->form = VEC_CONST;
 		*ret = *dict;
 		return 0;
@@ -136,7 +100,7 @@ static int dim_vec(struct scan_op *s, struct scan_dim *d, const struct scan_run 
 	if (!codes)
 		return exec_nomem(&o->x->ctx, e);
 	for (uint32_t r = 0; r < run_n; r++) {
-		uint32_t code = dim_code(s, runs[r].series_id, d->col_id), k;
+		uint32_t code = scan_dim_code(s, runs[r].series_id, d->col_id), k;
 		if (code == DIM_ABSENT) {
 			if (absent == UINT32_MAX) {
 				absent = values;
@@ -168,8 +132,8 @@ static int dim_vec(struct scan_op *s, struct scan_dim *d, const struct scan_run 
 	return 0;
 }
 
-static int dim_vecs(struct scan_op *s, const struct scan_run *runs, uint32_t run_n, uint32_t n,
-		    struct vec *cols, struct err *e)
+int scan_dim_vecs(struct scan_op *s, const struct scan_run *runs, uint32_t run_n, uint32_t n, const bool *wanted,
+		  struct vec *cols, struct err *e)
 {
 	if (++s->stamp == 0) { /* came round: no old stamp may look like a new one */
 		for (uint32_t i = 0; i < s->dim_n; i++) {
@@ -179,6 +143,8 @@ static int dim_vecs(struct scan_op *s, const struct scan_run *runs, uint32_t run
 		s->stamp = 1;
 	}
 	for (uint32_t i = 0; i < s->dim_n; i++) {
+		if (wanted && !wanted[s->dims[i].col])
+			continue;
 		int rc = dim_vec(s, &s->dims[i], runs, run_n, n, &cols[s->dims[i].col], e);
 		if (rc < 0)
 			return rc;
@@ -188,161 +154,13 @@ static int dim_vecs(struct scan_op *s, const struct scan_run *runs, uint32_t run
 
 /* ---- which series ------------------------------------------------------------------------------------ */
 
-static inline bool bit_get(const uint64_t *bits, uint32_t i)
-{
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
-static inline void bit_clear(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
-}
-
-static bool is_text_const(const struct bx *x)
-{
-	return x->kind == BX_CONST && type_layout(x->value.type) == LAYOUT_STR;
-}
-
-/*
- * `column = 'x'` (either side) or `column IN ('x', ...)`, constants only: the column's dimension and
- * the constants. An element that is NULL makes nothing TRUE, so it may be left out.
- */
-static bool is_code_test(const struct scan_op *s, const struct bx *x, uint32_t *ret_col_id,
-			 struct bx *const **ret_consts, uint32_t *ret_n)
-{
-	const struct bx *col = NULL;
-
-	if (x->kind == BX_IN) {
-		col = x->args[0];
-		*ret_consts = x->args + 1;
-		*ret_n = x->argc - 1;
-	} else if (x->kind == BX_CALL && x->argc == 2 && !strcmp(x->func->name, "=")) {
-		bool swapped = x->args[0]->kind == BX_CONST;
-		col = x->args[swapped];
-		*ret_consts = &x->args[!swapped];
-		*ret_n = 1;
-	}
-	if (!col || col->kind != BX_COLUMN)
-		return false;
-	for (uint32_t i = 0; i < *ret_n; i++) {
-		if (!is_text_const((*ret_consts)[i]))
-			return false;
-	}
-	const struct plan_scan_col *c = &s->base.plan->scan_cols[col->index];
-	if (c->kind != SCAN_DIMENSION && c->kind != SCAN_MEASURE_NAME)
-		return false;
-	*ret_col_id = c->kind == SCAN_DIMENSION ? c->col_id : SERIES_MEASURE;
-	return true;
-}
-
-static int by_u32(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return (x > y) - (x < y);
-}
-
-static int narrow_by_codes(struct scan_op *s, uint32_t col_id, struct bx *const *consts, uint32_t n,
-			   uint32_t series_n, struct err *e)
-{
-	uint64_t *bits = s->bits.data;
-	uint32_t *codes = arena_array(&s->base.batch, uint32_t, n + 1), code_n = 0;
-
-	if (!codes)
-		return exec_nomem(&s->base.x->ctx, e);
-	for (uint32_t i = 0; i < n; i++) {
-		const struct vec *v = &consts[i]->value;
-		int64_t code = vec_is_null(v, 0) ? -1 : series_dict_find(s->series, col_id, v->str[0]);
-		if (code >= 0)
-			codes[code_n++] = (uint32_t)code;
-	}
-	qsort(codes, code_n, sizeof *codes, by_u32);
-	for (uint32_t i = 0; i < series_n; i++) {
-		if (!bit_get(bits, i))
-			continue;
-		uint32_t code = dim_code(s, i, col_id);
-		if (!bsearch(&code, codes, code_n, sizeof code, by_u32))
-			bit_clear(bits, i);
-	}
-	return 0;
-}
-
-/* Evaluate x over the series that are still in, a batch of them at a time. */
-static int narrow_by_expr(struct scan_op *s, const struct bx *x, uint32_t series_n, struct err *e)
-{
-	struct op *o = &s->base;
-	uint64_t *bits = s->bits.data;
-	uint32_t at = 0;
-
-	while (at < series_n) {
-		arena_reset(&o->batch);
-		struct scan_run *runs = arena_array(&o->batch, struct scan_run, VEC_ROWS);
-		struct vec *cols = arena_zarray(&o->batch, struct vec, o->plan->col_count + 1);
-		uint32_t *sel = arena_array(&o->batch, uint32_t, VEC_ROWS);
-		uint32_t n = 0;
-		if (!runs || !cols || !sel)
-			return exec_nomem(&o->x->ctx, e);
-		for (; at < series_n && n < VEC_ROWS; at++) {
-			if (bit_get(bits, at)) {
-				runs[n] = (struct scan_run){at, n, 1};
-				n++;
-			}
-		}
-		if (!n)
-			break;
-		int rc = exec_cancelled(o->x, e);
-		if (rc >= 0)
-			rc = dim_vecs(s, runs, n, n, cols, e);
-		if (rc < 0)
-			return rc;
-		struct vbatch in = {n, o->plan->col_count, cols};
-		int64_t kept = bx_select(&o->x->ctx, x, &in, &o->batch, sel, e);
-		if (kept < 0)
-			return (int)kept;
-		uint32_t k = 0;
-		for (uint32_t i = 0; i < n; i++) {
-			if (k < kept && sel[k] == i)
-				k++;
-			else
-				bit_clear(bits, runs[i].series_id);
-		}
-	}
-	return 0;
-}
-
-/* Conditions over codes first: they are cheap, and leave fewer series to the others. */
-static int choose_series(struct scan_op *s, uint32_t series_n, struct err *e)
-{
-	const struct bx *w = s->base.plan->series_where;
-	struct bx *const *terms = w->kind == BX_AND ? w->args : (struct bx *[]){(struct bx *)w};
-	uint32_t term_n = w->kind == BX_AND ? w->argc : 1;
-	struct bx *const *consts;
-	uint32_t col_id, n;
-	int rc = grow_to(&s->bits, s->base.x->ctx.budget, (series_n / 64 + 1) * sizeof(uint64_t));
-
-	if (rc < 0)
-		return exec_nomem(&s->base.x->ctx, e);
-	memset(s->bits.data, 0xff, s->bits.bytes);
-	for (uint32_t pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < term_n; i++) {
-			bool by_code = is_code_test(s, terms[i], &col_id, &consts, &n);
-			if (by_code != (pass == 0))
-				continue;
-			rc = by_code ? narrow_by_codes(s, col_id, consts, n, series_n, e)
-				     : narrow_by_expr(s, terms[i], series_n, e);
-			if (rc < 0)
-				return rc;
-		}
-	}
-	return 0;
-}
-
 static bool any_series(const uint64_t *bits, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (bit_get(bits, i))
+	for (uint32_t i = 0; i < n / 64; i++) {
+		if (bits[i])
 			return true;
 	}
-	return false;
+	return n % 64 && bits[n / 64] << (64 - n % 64);
 }
 
 /* 1: the scan is open; 0: nothing can come. */
@@ -363,7 +181,7 @@ static int start(struct scan_op *s, struct err *e)
 		spec.times_wanted |= p->scan_cols[i].kind == SCAN_TIME;
 	if (p->series_where) {
 		uint32_t n = s->series_n = series_count(s->series);
-		int rc = choose_series(s, n, e);
+		int rc = scan_choose_series(s, n, e);
 		if (rc < 0)
 			return rc;
 		if (!any_series(s->bits.data, n))
@@ -442,7 +260,7 @@ static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 		cols[at] = (struct vec){
 			.type = p->cols[at].type, .data = b.cols[i].data, .valid = b.cols[i].valid};
 	}
-	rc = dim_vecs(s, b.runs, b.run_count, b.n, cols, e);
+	rc = scan_dim_vecs(s, b.runs, b.run_count, b.n, NULL, cols, e);
 	if (rc < 0)
 		return rc;
 	*ret = (struct vbatch){b.n, p->col_count, cols};

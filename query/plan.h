@@ -45,6 +45,9 @@ struct bx {
 	uint32_t depth; /* PARAM: 0 = the innermost lambda */
 };
 
+/* Is there a node for which fn says yes? */
+bool bx_any(const struct bx *x, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
+
 /* ---- plan nodes ---------------------------------------------------------------------------------- */
 
 enum plan_kind {

@@ -7,10 +7,11 @@
  *
  *	time <op> constant                     narrows [t_lo, t_hi], exactly, and is gone
  *	over dimensions and measure_name only  goes to series_where and is gone
+ *	likewise, but it could fail            stays; series_where gets it with "or it failed" (hint_of())
  *	bin(time, i) <op> constant             narrows [t_lo, t_hi] and stays, as a bin is wider than that
  *
- * Nothing that could fail moves below something that could have spared it: conditions with calls other
- * than comparisons stay in their order, in the filter right above the scan.
+ * Nothing that could fail moves below something that could have spared it: conditions with calls that
+ * are not known to work on all values stay in their order, in the filter right above the scan.
  */
 #include "query/bind.h"
 
@@ -126,31 +127,110 @@ static int take_time(struct plan *scan, const struct bx *x)
 
 /* ---- the scan's series -------------------------------------------------------------------------------- */
 
-/* Something that cannot be answered from a series' dimensions, or could fail. */
-static bool not_of_series(const struct bx *x, void *ctx)
+/* What a condition needs: the worst of what its parts need. */
+enum needs {
+	NEEDS_SERIES, /* dimensions and measure_name, by calls that never fail */
+	NEEDS_CARE,   /* these too, but it could fail for some of their values */
+	NEEDS_ROWS,
+};
+
+/* Calls that work on all values of their types. */
+static bool is_total(const struct bx *x)
 {
-	static const char *const calls[] = {"=", "<>", "<", "<=", ">", ">=", "like", "not", "is null",
-					    "is distinct from"};
-	const struct plan *scan = ctx;
+	static const char *const calls[] = {
+		"=", "<>", "<", "<=", ">", ">=", "not", "is null", "is distinct from", "||", "concat", "greatest", "least",
+		"length", "lower", "upper", "ltrim", "rtrim", "trim", "reverse", "substr",
+	};
+
+	/* The third is the escape character: a pattern may misuse it. */
+	if (!strcmp(x->func->name, "like"))
+		return x->argc == 2 || (x->args[1]->kind == BX_CONST && x->args[2]->kind == BX_CONST);
+	if (!strcmp(x->func->name, "strpos") || !strcmp(x->func->name, "strrpos"))
+		return x->argc == 2; /* the third must be positive */
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		if (!strcmp(x->func->name, calls[i]))
+			return true;
+	}
+	return false;
+}
+
+static enum needs needs_of(const struct plan *scan, const struct bx *x, bool *ret_dimension)
+{
+	enum needs worst = NEEDS_SERIES;
+	enum scan_col_kind k;
 
 	switch (x->kind) {
 	case BX_CONST:
 	case BX_AND:
 	case BX_OR:
 	case BX_IN:
-		return false;
+	case BX_CASE:
+	case BX_COALESCE:
+	case BX_TRY:
+		break;
 	case BX_COLUMN:
-		return scan->scan_cols[x->index].kind != SCAN_DIMENSION &&
-		       scan->scan_cols[x->index].kind != SCAN_MEASURE_NAME;
+		k = scan->scan_cols[x->index].kind;
+		if (k != SCAN_DIMENSION && k != SCAN_MEASURE_NAME)
+			return NEEDS_ROWS;
+		*ret_dimension = true;
+		break;
 	case BX_CALL:
-		for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
-			if (!strcmp(x->func->name, calls[i]))
-				return false;
-		}
-		return true;
+		worst = is_total(x) ? NEEDS_SERIES : NEEDS_CARE;
+		break;
+	case BX_CAST:
+		worst = x->is_try ? NEEDS_SERIES : NEEDS_CARE;
+		break;
 	default:
-		return true;
+		worst = NEEDS_CARE;
+		break;
 	}
+	for (uint32_t i = 0; i < x->argc; i++) {
+		enum needs n = needs_of(scan, x->args[i], ret_dimension);
+
+		worst = MAX(worst, n);
+	}
+	return x->kind == BX_TRY && worst == NEEDS_CARE ? NEEDS_SERIES : worst;
+}
+
+/*
+ * TRUE where x is TRUE or fails: coalesce(try(coalesce(x, false)), true). A series for which it is not
+ * TRUE has no row to give; one for which it fails is asked again by the filter above, row by row, and
+ * only if it has rows there.
+ */
+static int hint_of(struct bind *b, struct bx *x, struct bx **ret)
+{
+	struct bx *inner = bx_new(b, BX_COALESCE, &type_boolean, x->pos, 2);
+	struct bx *try = bx_new(b, BX_TRY, &type_boolean, x->pos, 1);
+	struct bx *outer = bx_new(b, BX_COALESCE, &type_boolean, x->pos, 2);
+	int rc;
+
+	if (!inner || !try || !outer)
+		return bind_nomem(b);
+	inner->args[0] = x;
+	try->args[0] = inner;
+	outer->args[0] = try;
+	rc = bind_const_bool(b, false, x->pos, &inner->args[1]);
+	if (rc >= 0)
+		rc = bind_const_bool(b, true, x->pos, &outer->args[1]);
+	*ret = outer;
+	return rc;
+}
+
+static int push_condition(struct bind *b, const struct plan *scan, struct bx *x, struct bx_list *series,
+			  struct bx_list *rest)
+{
+	bool dimension = false;
+	enum needs n = needs_of(scan, x, &dimension);
+	struct bx *hint = NULL;
+	int rc;
+
+	if (n == NEEDS_SERIES)
+		return bx_push(b, series, x);
+	rc = bx_push(b, rest, x);
+	if (rc < 0 || n == NEEDS_ROWS || !dimension)
+		return rc;
+	rc = hint_of(b, x, &hint);
+	return rc < 0 ? rc : bx_push(b, series, hint);
 }
 
 static int push_scan(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
@@ -166,7 +246,7 @@ static int push_scan(struct bind *b, struct plan *p, const struct bx_list *conds
 		else if (take_time(p, x))
 			continue;
 		else
-			rc = bx_push(b, bx_any(x, not_of_series, p) ? &rest : &series, x);
+			rc = push_condition(b, p, x, &series, &rest);
 	}
 	if (rc >= 0 && series.n) {
 		p->series_where = bx_logic(b, BX_AND, series.v, series.n, series.v[0]->pos);
