@@ -182,6 +182,10 @@ int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err
 	bool sync = false;
 	int rc = db_check_alive(db, e);
 
+	for (uint32_t i = 0; i < n; i++) {
+		batches[i].conflicts = NULL;
+		batches[i].conflict_n = 0;
+	}
 	if (rc >= 0 && db->en->opt.read_only)
 		rc = err_set(e, -EROFS, "the data directory is open for reading only");
 	if (rc < 0)
@@ -224,6 +228,11 @@ int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err
 	if (rc >= 0 && sync)
 		rc = wal_sync(db->wal, lsn, e);
 out:
+	for (uint32_t i = 0; i < n && rc < 0; i++) {
+		free(batches[i].conflicts);
+		batches[i].conflicts = NULL;
+		batches[i].conflict_n = 0;
+	}
 	if (n > FEW) {
 		free(sorted);
 		free(marks);

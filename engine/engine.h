@@ -183,7 +183,7 @@ struct table_batch {
 	struct table *table;
 	/* Borrowed. With has_version, rows that lost against what is stored are taken out of it. */
 	struct batch *batch;
-	struct version_conflict *conflicts; /* out, given (free()): the rows taken out, ascending */
+	struct version_conflict *conflicts; /* out, given (free()): rows refused, ascending; NULL on failure */
 	uint32_t conflict_n;                /* out */
 };
 int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err *e) must_check;
