@@ -12,6 +12,8 @@ static void target_destroy(struct feed_target *t)
 	idx_release(&t->by_key);
 	free(t->dim_guess);
 	part_key_put(t->key);
+	free(t->field_guess);
+	free(t->origins);
 	table_put(t->table);
 	free(t);
 }
@@ -91,16 +93,23 @@ static void target_refresh(struct feed *f, struct feed_target *t)
 	t->key = table_part_key(t->table);
 }
 
-/*
- * The table of this measure; *ret = NULL where it does not exist yet. A target whose table was
- * dropped is forgotten (with all others: it is rare), and its successor is looked for.
- */
-static int find_target(struct feed *f, struct str measure, struct feed_target **ret, struct err *e)
+/* At database level, what names the table. */
+static struct str table_of(const struct point *pt)
 {
-	struct str name = f->table ? str_from(table_name(f->table)) : measure;
+	return pt->table.len ? pt->table : pt->measure;
+}
+
+/*
+ * A target whose table was dropped is forgotten (with all others: it is rare), and its successor is
+ * looked for.
+ */
+int feed_find(struct feed *f, struct str name, struct feed_target **ret, struct err *e)
+{
 	uint32_t i, id;
 	int rc;
 
+	if (f->table)
+		name = str_from(table_name(f->table));
 	*ret = NULL;
 	if (f->table && f->target_count) {
 		*ret = f->targets[0];
@@ -140,11 +149,11 @@ static int find_target(struct feed *f, struct str measure, struct feed_target **
 	return 0;
 }
 
-struct table *feed_table(struct feed *f, struct str measure)
+struct table *feed_table(struct feed *f, struct str name)
 {
 	if (f->table)
 		return table_get(f->table);
-	return measure.len ? db_table(f->db, measure) : NULL;
+	return name.len ? db_table(f->db, name) : NULL;
 }
 
 /* ---- one write -------------------------------------------------------------------------------- */
@@ -179,6 +188,14 @@ int64_t feed_arrival(struct feed *f)
 	return f->arrival_base + f->arrival_count++;
 }
 
+/* Rows that the table refused: they are gone from the batch, and in its origins at the old places. */
+static void tell_lost(struct feed *f, struct table_batch *tb, const struct feed_target *t)
+{
+	for (uint32_t i = 0; i < tb->conflict_n && f->lost; i++)
+		f->lost(f->lost_ctx, t->table, &t->origins[tb->conflicts[i].row], &tb->conflicts[i]);
+	free(tb->conflicts);
+}
+
 int feed_flush(struct feed *f, struct err *e)
 {
 	struct table_batch few[8], *out = few;
@@ -194,6 +211,9 @@ int feed_flush(struct feed *f, struct err *e)
 							  .batch = &f->targets[i]->batch};
 	if (n) {
 		rc = db_append(f->db, out, n, e);
+		for (uint32_t i = 0, k = 0; rc >= 0 && i < f->target_count; i++)
+			if (k < n && out[k].batch == &f->targets[i]->batch)
+				tell_lost(f, &out[k++], f->targets[i]);
 		if (rc >= 0) {
 			f->stored = true;
 			feed_abort(f);
@@ -246,10 +266,10 @@ static int check_time(const struct table_window *w, const struct point *pt, int6
 	*ret_at = pt->time_at;
 	if (pt->time < 0)
 		return err_set(e, -EINVAL, "times before 1970-01-01 cannot be stored");
-	if (__builtin_mul_overflow(pt->time, w->precision_ns, ret_ns))
-		return err_set(e, -EINVAL,
-			       "timestamp %lld is too large (settings/precision: 1 is %lld ns)",
-			       (long long)pt->time, (long long)w->precision_ns);
+	if (__builtin_mul_overflow(pt->time, pt->time_unit_ns ? pt->time_unit_ns : w->precision_ns, ret_ns))
+		return err_set(e, -EINVAL, "timestamp %lld is too large (%s: 1 is %lld ns)",
+			       (long long)pt->time, pt->time_unit_ns ? "TimeUnit" : "settings/precision",
+			       (long long)(pt->time_unit_ns ? pt->time_unit_ns : w->precision_ns));
 	if (*ret_ns >= w->lo_ns && *ret_ns < w->hi_ns)
 		return 0;
 	iso_ms(lo, w->lo_ns);
@@ -315,6 +335,11 @@ static size_t spec_at(const struct feed *f, const struct point *pt, uint32_t i)
 	return of < POINT_PARTS_MAX ? pt->tags[of].at : pt->fields[of - POINT_PARTS_MAX].at;
 }
 
+static enum colkind field_kind(const struct point *pt)
+{
+	return pt->measure_type == MEASURE_MULTI ? COLKIND_MEASURE : COLKIND_MEASURE_VALUE;
+}
+
 /* Everything about a record whose table does not exist, as if it did; nothing is made. */
 static int check_for_new_table(struct feed *f, const struct point *pt, size_t *ret_at,
 			       struct err *e)
@@ -342,8 +367,7 @@ static int check_for_new_table(struct feed *f, const struct point *pt, size_t *r
 	for (uint32_t i = 0; i < pt->tag_count; i++)
 		add_spec(f, pt->tags[i].key, COLKIND_DIMENSION, COL_VARCHAR, i);
 	for (uint32_t i = 0; i < pt->field_count; i++)
-		add_spec(f, pt->fields[i].key, COLKIND_MEASURE, pt->fields[i].type,
-			 i + POINT_PARTS_MAX);
+		add_spec(f, pt->fields[i].key, field_kind(pt), pt->fields[i].type, i + POINT_PARTS_MAX);
 	rc = series_add_columns(blank, f->specs, f->spec_count, f->spec_ids, &bad, e);
 	series_set_destroy(blank);
 	if (rc < 0)
@@ -359,16 +383,17 @@ static int create_target(struct feed *f, const struct point *pt, struct feed_tar
 
 	if (rc < 0)
 		return rc;
-	rc = db_table_create(f->db, pt->measure, &table, e);
+	struct str name = table_of(pt);
+	rc = db_table_create(f->db, name, &table, e);
 	if (rc == 0)
 		table_put(table);
 	else if (rc == -EINVAL || rc == -ENAMETOOLONG)
 		return -EINVAL; /* no name for a table */
 	else if (rc != -EEXIST)
 		return rc;
-	rc = find_target(f, pt->measure, ret, e);
+	rc = feed_find(f, name, ret, e);
 	if (rc == 0 && !*ret) /* made, and dropped again by somebody else */
-		rc = err_set(e, -ESTALE, "table '%.*s' was dropped", STR_FMT(pt->measure));
+		rc = err_set(e, -ESTALE, "table '%.*s' was dropped", STR_FMT(name));
 	return rc;
 }
 
@@ -400,7 +425,7 @@ static int64_t remember_col(struct feed_target *t, uint32_t col_id)
 	if (rc < 0)
 		return rc;
 	idx_put(&t->by_key, (uint32_t)hash_str(c->name), t->col_count);
-	t->cols[t->col_count] = (struct feed_col){c->name, col_id, c->type, FEED_NO_SLOT};
+	t->cols[t->col_count] = (struct feed_col){c->name, col_id, c->kind, c->type, FEED_NO_SLOT};
 	return t->col_count++;
 }
 
@@ -414,28 +439,53 @@ static int check_type(const struct feed_col *c, const struct point_field *v, siz
 		       coltype_name(c->type), coltype_name(v->type));
 }
 
+/* Guesses for n parts; new ones say nothing. */
+static int guesses_reserve(uint32_t **guess, uint32_t *cap, uint32_t n, struct err *e)
+{
+	if (n <= *cap)
+		return 0;
+	uint32_t *p = realloc(*guess, n * sizeof *p);
+	if (!p)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (uint32_t i = *cap; i < n; i++)
+		p[i] = UINT32_MAX;
+	*guess = p;
+	*cap = n;
+	return 0;
+}
+
 /* Each field's column into f->cols, or a spec where there is none yet (or one that cannot be). */
 static int resolve_fields(struct feed *f, struct feed_target *t, const struct point *pt,
 			  size_t *ret_at, struct err *e)
 {
+	enum colkind kind = field_kind(pt);
+	int rc = guesses_reserve(&t->field_guess, &t->field_cap, pt->field_count, e);
+
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < pt->field_count; i++) {
 		const struct point_field *v = &pt->fields[i];
-		int64_t at = find_col(t, v->key);
+		uint32_t guess = t->field_guess[i];
+		int64_t at = guess < t->col_count && str_eq(t->cols[guess].key, v->key) ? (int64_t)guess
+											 : find_col(t, v->key);
+		if (at >= 0 && t->cols[at].kind != kind) {
+			add_spec(f, v->key, kind, v->type, i + POINT_PARTS_MAX);
+			continue;
+		}
 		if (at < 0) {
 			int64_t id = series_find_column(t->series, v->key);
-			if (id < 0 ||
-			    series_column(t->series, (uint32_t)id)->kind != COLKIND_MEASURE) {
-				add_spec(f, v->key, COLKIND_MEASURE, v->type, i + POINT_PARTS_MAX);
+			if (id < 0 || series_column(t->series, (uint32_t)id)->kind != kind) {
+				add_spec(f, v->key, kind, v->type, i + POINT_PARTS_MAX);
 				continue;
 			}
 			at = remember_col(t, (uint32_t)id);
 			if (at < 0)
 				return err_set(e, (int)at, "out of memory");
 		}
-		int rc = check_type(&t->cols[at], v, ret_at, e);
+		rc = check_type(&t->cols[at], v, ret_at, e);
 		if (rc < 0)
 			return rc;
-		f->cols[i] = (uint32_t)at;
+		f->cols[i] = t->field_guess[i] = (uint32_t)at;
 	}
 	return 0;
 }
@@ -443,15 +493,10 @@ static int resolve_fields(struct feed *f, struct feed_target *t, const struct po
 static int resolve_tags(struct feed *f, struct feed_target *t, const struct point *pt,
 			struct err *e)
 {
-	if (pt->tag_count > t->dim_cap) {
-		uint32_t *p = realloc(t->dim_guess, pt->tag_count * sizeof *p);
-		if (!p)
-			return err_set(e, -ENOMEM, "out of memory");
-		for (uint32_t i = t->dim_cap; i < pt->tag_count; i++)
-			p[i] = UINT32_MAX;
-		t->dim_guess = p;
-		t->dim_cap = pt->tag_count;
-	}
+	int rc = guesses_reserve(&t->dim_guess, &t->dim_cap, pt->tag_count, e);
+
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < pt->tag_count; i++) {
 		struct str key = pt->tags[i].key;
 		uint32_t *guess = &t->dim_guess[i];
@@ -558,7 +603,35 @@ static int put_row(struct feed *f, struct feed_target *t, const struct point *pt
 	}
 	b->series[b->n] = series;
 	b->time_ns[b->n] = time_ns;
+	if (pt->has_version) {
+		b->version[b->n] = pt->version;
+		t->origins[b->n] = f->origin;
+		t->origins[b->n].version = pt->version;
+	}
 	b->n++;
+	return 0;
+}
+
+/* The batch takes records of the point's kind from here on. */
+static int room_for(struct feed *f, struct feed_target *t, const struct point *pt, struct err *e)
+{
+	struct batch *b = &t->batch;
+	int rc = 0;
+
+	if (b->n && b->has_version != pt->has_version)
+		rc = feed_flush(f, e);
+	if (rc == 0)
+		rc = feed_room(f, t, e);
+	if (rc < 0)
+		return rc;
+	b->has_version = pt->has_version;
+	if (pt->has_version && t->origin_cap < b->cap) {
+		void *p = realloc(t->origins, b->cap * sizeof *t->origins);
+		if (!p)
+			return err_set(e, -ENOMEM, "out of memory");
+		t->origins = p;
+		t->origin_cap = b->cap;
+	}
 	return 0;
 }
 
@@ -592,7 +665,7 @@ int feed_point(struct feed *f, const struct point *pt, struct feed_row *ret, siz
 	int rc = scratch_reserve(f, pt->tag_count + pt->field_count);
 	if (rc < 0)
 		return err_set(e, rc, "out of memory");
-	rc = find_target(f, pt->measure, &t, e);
+	rc = feed_find(f, table_of(pt), &t, e);
 	if (rc == 0 && !t)
 		rc = create_target(f, pt, &t, ret_at, e);
 	if (rc < 0)
@@ -610,12 +683,12 @@ int feed_point(struct feed *f, const struct point *pt, struct feed_row *ret, siz
 		rc = resolve(f, t, pt, ret_at, e);
 	if (rc < 0)
 		return rc;
-	int64_t series = series_intern(t->series, pt->measure, MEASURE_MULTI, f->dims, pt->tag_count, e);
+	int64_t series = series_intern(t->series, pt->measure, pt->measure_type, f->dims, pt->tag_count, e);
 	if (series < 0)
 		return series == -E2BIG || series == -EEXIST ? -EINVAL : (int)series;
 	t->measure_ok = (uint32_t)series;
 
-	rc = feed_room(f, t, e);
+	rc = room_for(f, t, pt, e);
 	if (rc < 0)
 		return rc;
 	if (!pt->has_time)

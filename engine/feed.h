@@ -13,6 +13,10 @@
  * Records without a time get the time of arrival, distinct for all such records of the process and
  * increasing by 1 ns; a write that is repeated after a failure gets the same ones (feed_begin).
  *
+ * Records with a version follow the version rules; a batch never mixes them with others, so what was
+ * collected is stored when the kind changes. Whether such a record is stored is known at the flush only:
+ * one that lost is reported to `lost`, with the origin it was given by whoever brought it.
+ *
  * VARCHAR values are not copied (but for those in a point's scratch): the input
  * must stay where it is until the next flush or abort. One thread at a time.
  */
@@ -28,10 +32,19 @@
 
 #define FEED_NO_SLOT UINT32_MAX
 
+/* Where a record came from. */
+struct feed_origin {
+	uint64_t line;    /* its number */
+	struct str text;  /* borrowed like values: until the flush */
+	int64_t record;   /* index in the line's request, or -1 */
+	int64_t version;
+};
+
 /* A measure column of a target that some record named. */
 struct feed_col {
 	struct str key; /* lent by the series set */
 	uint32_t col_id;
+	enum colkind kind;
 	enum coltype type;
 	uint32_t slot; /* in the batch, or FEED_NO_SLOT */
 };
@@ -50,12 +63,16 @@ struct feed_target {
 	struct idx by_key;
 	uint32_t *dim_guess; /* column of the i-th tag of the record before */
 	uint32_t dim_cap;
+	uint32_t *field_guess; /* index in cols of the i-th field of the record before */
+	uint32_t field_cap;
+	struct feed_origin *origins; /* of the batch's rows; only where they have versions */
+	uint32_t origin_cap;
 	uint32_t measure_ok; /* a series whose measure name was found good, or SERIES_NONE */
 };
 
 struct feed {
 	struct db *db;       /* a reference */
-	struct table *table; /* a reference; NULL: the measure names the table */
+	struct table *table; /* a reference; NULL: the record names the table */
 	struct feed_target **targets;
 	uint32_t target_count;
 	uint32_t target_cap;
@@ -66,6 +83,11 @@ struct feed {
 	bool stored;    /* something was stored since feed_begin() */
 	bool (*may_write)(void *ctx, struct table *t); /* NULL: every table */
 	void *may_ctx;
+	/* A record with a version was not stored. Called while flushing. NULL: nobody asks. */
+	void (*lost)(void *ctx, struct table *t, const struct feed_origin *o,
+		     const struct version_conflict *c);
+	void *lost_ctx;
+	struct feed_origin origin; /* of the record that comes next; set by whoever sends versions */
 
 	int64_t arrival_base; /* 0: none reserved yet */
 	uint32_t arrival_count;
@@ -120,7 +142,14 @@ void feed_abort(struct feed *f);
 /* Forget the tables, too (one of them was dropped). */
 void feed_forget(struct feed *f);
 
-/* The table that a measure leads to, as a reference; or NULL. For saying what went wrong. */
-struct table *feed_table(struct feed *f, struct str measure);
+/* The table of that name (at table level: the feed's), as a reference; or NULL. For saying what went wrong. */
+struct table *feed_table(struct feed *f, struct str name);
+
+/*
+ * The target of that table, with the window of now; *ret = NULL where the table does not exist yet. For
+ * parsers that need to know columns or precision before they can tell what a record says. -EINVAL: the
+ * writer may not write there; other errors concern the whole write. Good until the next feed call.
+ */
+int feed_find(struct feed *f, struct str name, struct feed_target **ret, struct err *e) must_check;
 
 #endif

@@ -5,7 +5,7 @@
  * complete lines, and an unfinished rest. Nothing of the handle's state changes until all rows are
  * stored: on failure carry, scanner and line number are put back, so the same write may come again.
  *
- * Where lines end is the scanner's business (lineproto.h), with two bounds, which also hold when a
+ * Where lines end is the business of the format's scanner, with two bounds, which also hold when a
  * line arrives in pieces:
  *
  *   - A line of more than INGEST_LINE_MAX bytes is refused; what follows up to the next newline
@@ -15,80 +15,60 @@
  *     that had been gathered (the `strict` stretch) every newline ends a line, so no byte is
  *     scanned more than three times, however quotes are strewn.
  *
- * Refused lines. A handle remembers which lines of a failed write it has put into `rejected` (by
- * number and hash), so a program that tries the same bytes for ever leaves one entry for each. And
- * when a write failed because all its lines were bad, and what comes next is not that write again, the
+ * When a write failed because all its lines were bad, and what comes next is not that write again, the
  * program gave up on it: the carried beginning of its first line goes with it.
  */
-#include "engine/ingest.h"
+#include "engine/ingest_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/ingest_fast.h"
-#include "engine/lineproto.h"
 #include "engine/refusal.h"
 
-#define CARRY_MAX     (4 * (size_t)INGEST_LINE_MAX) /* held line, and what completes it */
-#define CARRY_KEEP    (64 << 10) /* memory that an idle handle may hold */
-#define REFUSED_MAX   65536      /* remembered of one failed write; beyond, entries may repeat */
-#define SAME_HEAD_MAX 256
-#define LINE_BYTES_MIN 6 /* "m f=1" and a newline */
+#define CARRY_MAX  (4 * (size_t)INGEST_LINE_MAX) /* held line, and what completes it */
+#define CARRY_KEEP (64 << 10)			 /* memory that an idle handle may hold */
 
-struct refused_line {
-	uint64_t line;
-	uint64_t hash;
+static const struct ingest_parser *const parsers[INGEST_FORMATS] = {
+	[INGEST_LINEPROTO] = &ingest_lp_parser,
+	[INGEST_JSONL] = &ingest_jsonl_parser,
 };
 
-struct refused {
-	struct refused_line *lines; /* ascending by number */
-	uint32_t n;
-	uint32_t cap;
-};
+/* A record with a version was taken, and lost against what is stored. */
+static void lost(void *ctx, struct table *t, const struct feed_origin *o, const struct version_conflict *c)
+{
+	struct ingest *in = ctx;
+	struct err why;
 
-/* The write before, if it failed. */
-struct failed {
-	bool is;
-	bool all_bad; /* -EINVAL */
-	size_t n;
-	uint64_t hash; /* of all n bytes; only where something of it was stored */
-	bool stored;
-	char head[SAME_HEAD_MAX]; /* how it began */
-	size_t head_len;
-};
-
-struct ingest {
-	struct feed feed;
-	struct fast fast;
-	struct point point;
-	char *file;
-	uint32_t uid;
-
-	struct buf carry;    /* an unfinished line, at most INGEST_LINE_MAX bytes between writes */
-	struct lp_scan scan; /* its scanner, behind its last byte */
-	bool is_skipping;    /* inside the rest of a line that was too long */
-	uint64_t line;       /* number of the line that comes next (or is carried) */
-
-	struct refused before; /* lines refused in the write that failed before */
-	struct failed failed;
-	bool has_rejected; /* for ingest_take_rejected() */
-
-	/* This write. */
-	struct refused now;
-	uint64_t good, bad;
-	uint64_t unfinished; /* of the bad: refused before they ended, as they were too long */
-	struct err first; /* about the first bad line */
-	size_t carry_from;     /* where in carry the unfinished line begins now */
-	bool carry_done;       /* the carried line was completed */
-	struct buf json;
-};
+	if (c->is_same)
+		err_set(&why, -EINVAL,
+			"A record already exists with the same time, dimensions, measure name, and record version. "
+			"A higher record version must be specified in order to update the measure value.");
+	else
+		err_set(&why, -EINVAL,
+			"The record version %lld is lower than the existing version %lld. A higher version is "
+			"required to update the measure value.",
+			(long long)o->version, (long long)c->existing);
+	in->good--;
+	ingest_complain(in, &(struct complaint){.line = o->line,
+						 .text = o->text,
+						 .record = o->record,
+						 .existing_version = c->existing,
+						 .reason = why.text,
+						 .table = str_from(table_name(t))});
+}
 
 int ingest_open(struct db *db, struct table *table, const struct ingest_source *src,
 		struct ingest **ret, struct err *e)
 {
 	struct ingest *in = calloc(1, sizeof *in);
 
-	if (!in || !(in->file = strdup(src->file))) {
+	if (!in)
+		return err_set(e, -ENOMEM, "out of memory");
+	in->parser = parsers[src->format];
+	in->file = strdup(src->file);
+	if (!in->file || in->parser->open(in) < 0) {
+		in->parser->close(in);
+		free(in->file);
 		free(in);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
@@ -97,8 +77,8 @@ int ingest_open(struct db *db, struct table *table, const struct ingest_source *
 	feed_init(&in->feed, db, table);
 	in->feed.may_write = src->may_write;
 	in->feed.may_ctx = src->may_ctx;
-	fast_init(&in->fast);
-	point_init(&in->point);
+	in->feed.lost = lost;
+	in->feed.lost_ctx = in;
 	buf_init(&in->carry, CARRY_MAX);
 	buf_init(&in->json, 1 << 20);
 	*ret = in;
@@ -110,8 +90,7 @@ void ingest_close(struct ingest *in)
 	if (!in)
 		return;
 	feed_release(&in->feed);
-	fast_release(&in->fast);
-	point_release(&in->point);
+	in->parser->close(in);
 	buf_release(&in->carry);
 	buf_release(&in->json);
 	free(in->before.lines);
@@ -133,109 +112,6 @@ bool ingest_take_rejected(struct ingest *in)
 	return was;
 }
 
-/* ---- refused lines ---------------------------------------------------------------------------- */
-
-static void refused_add(struct refused *r, uint64_t line, uint64_t hash)
-{
-	if (r->n == REFUSED_MAX)
-		return;
-	if (r->n == r->cap) {
-		uint32_t cap = r->cap ? r->cap * 2 : 16;
-		void *p = realloc(r->lines, cap * sizeof *r->lines);
-		if (!p)
-			return; /* an entry may repeat then; nothing worse */
-		r->lines = p;
-		r->cap = cap;
-	}
-	r->lines[r->n++] = (struct refused_line){line, hash};
-}
-
-static bool refused_has(const struct refused *r, uint64_t line, uint64_t hash)
-{
-	uint32_t lo = 0, hi = r->n;
-
-	while (lo < hi) {
-		uint32_t mid = (lo + hi) / 2;
-		if (r->lines[mid].line < line)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < r->n && r->lines[lo].line == line && r->lines[lo].hash == hash;
-}
-
-/* The write failed: what it refused, and what the one before it refused behind that. */
-static void refused_keep(struct ingest *in)
-{
-	uint64_t upto = in->now.n ? in->now.lines[in->now.n - 1].line : 0;
-	struct refused t = in->now;
-
-	for (uint32_t i = 0; i < in->before.n; i++)
-		if (in->before.lines[i].line > upto)
-			refused_add(&t, in->before.lines[i].line, in->before.lines[i].hash);
-	in->now = in->before;
-	in->before = t;
-	in->now.n = 0;
-}
-
-/* The write succeeded: lines beyond it may come again, when a failed write is repeated in pieces. */
-static void refused_pass(struct refused *r, uint64_t line)
-{
-	uint32_t n = 0;
-
-	while (n < r->n && r->lines[n].line < line)
-		n++;
-	r->n -= n;
-	if (r->n && n)
-		memmove(r->lines, r->lines + n, r->n * sizeof *r->lines);
-}
-
-/*
- * Into the table's `rejected`, or the database's where the line names no table that exists. What goes
- * wrong with that must not keep the good lines out.
- */
-static void report(struct ingest *in, struct str line, size_t total, size_t column,
-		   const char *reason)
-{
-	struct table *t = feed_table(&in->feed, in->point.measure);
-
-	struct refusal r = {
-		.when_ns = in->feed.now_ns,
-		.file = in->file,
-		.line = in->line,
-		.uid = in->uid,
-		.column = column,
-		.reason = reason,
-		.text = line,
-		.text_total = total,
-	};
-	buf_clear(&in->json);
-	refusal_format(&r, &in->json);
-	if (!in->json.rc)
-		(void)!rejected_add(t ? table_rejected(t) : db_rejected(in->feed.db), buf_str(&in->json), NULL);
-	table_put(t);
-}
-
-/* column 0: the line as a whole. total: its length where more of it exists than is here. */
-static void refuse(struct ingest *in, struct str line, size_t total, size_t column,
-		   const char *reason)
-{
-	uint64_t hash = hash_str(line);
-
-	if (in->bad++ == 0) {
-		if (column)
-			err_set(&in->first, -EINVAL, "line %llu, column %zu: %s",
-				(unsigned long long)in->line, column, reason);
-		else
-			err_set(&in->first, -EINVAL, "line %llu: %s", (unsigned long long)in->line,
-				reason);
-	}
-	in->has_rejected = true;
-	if (!refused_has(&in->before, in->line, hash))
-		report(in, line, total, column, reason);
-	refused_add(&in->now, in->line, hash);
-}
-
 /* ---- lines ------------------------------------------------------------------------------------ */
 
 static uint64_t count_newlines(const char *p, size_t n)
@@ -250,27 +126,22 @@ static uint64_t count_newlines(const char *p, size_t n)
 /* One line, without its newline. <0: failure of the write; a bad line is none. */
 static int take_line(struct ingest *in, struct str line, struct err *e)
 {
-	struct err why;
-	struct feed_row row;
-	size_t at = 0;
+	int rc = in->parser->line(in, line, e);
 
-	err_clear(&why);
-	int rc = lp_parse(&in->point, line, &at, &why);
-	if (rc > 0) {
-		rc = feed_point(&in->feed, &in->point, &row, &at, &why);
-		if (rc == 0) {
-			in->good++;
-			fast_learn(&in->fast, &in->feed, &in->point, &row);
-		}
-	}
-	if (rc == -EINVAL) {
-		refuse(in, line, 0, at + 1, why.text);
-		rc = 0;
-	} else if (rc < 0) {
-		return err_set(e, rc, "%s", err_text(&why, rc));
-	}
-	in->line += 1 + count_newlines(line.ptr, line.len);
-	return 0;
+	if (rc == 0)
+		in->line += 1 + (in->parser->scan ? count_newlines(line.ptr, line.len) : 0);
+	return rc;
+}
+
+/* A line that no parser gets to see. */
+static void refuse(struct ingest *in, struct str line, size_t total, const char *reason)
+{
+	ingest_complain(in, &(struct complaint){.text = line, .total = total, .record = -1, .reason = reason});
+}
+
+static bool is_in_string(const struct ingest *in, const struct line_scan *scan)
+{
+	return in->parser->scan && in->parser->scan_in_string(scan);
 }
 
 static const char *find_newline(const char *p, const char *end)
@@ -284,22 +155,20 @@ static const char *find_newline(const char *p, const char *end)
  * refuse all of it and return NULL (the rest is to be skipped). This does not make the write fail: most
  * of the line came with writes that were acknowledged, and its end with none so far.
  */
-static const char *take_endless(struct ingest *in, const char *p, const struct lp_scan *scan)
+static const char *take_endless(struct ingest *in, const char *p, const struct line_scan *scan)
 {
 	const char *nl = NULL;
 	static const char open_string[] = "a quoted string is not closed within 1 MiB";
 
-	in->point.measure = (struct str){"", 0};
 	in->unfinished++;
-	if (lp_scan_in_string(scan))
+	if (is_in_string(in, scan))
 		nl = find_newline(p, p + INGEST_LINE_MAX + 1);
 	if (nl) {
-		refuse(in, (struct str){p, (size_t)(nl - p)}, 0, 0, open_string);
+		refuse(in, (struct str){p, (size_t)(nl - p)}, 0, open_string);
 		in->line++;
 		return nl;
 	}
-	refuse(in, (struct str){p, REFUSAL_TEXT_MAX}, INGEST_LINE_MAX + 1, 0,
-	       "the line is longer than 1 MiB");
+	refuse(in, (struct str){p, REFUSAL_TEXT_MAX}, INGEST_LINE_MAX + 1, "the line is longer than 1 MiB");
 	in->line += count_newlines(p, INGEST_LINE_MAX + 1);
 	return NULL;
 }
@@ -317,19 +186,38 @@ static const char *skip(struct ingest *in, const char *p, const char *end)
 }
 
 /*
- * The lines in [p, end). Where the unfinished rest begins goes to *ret_rest, its scanner to in->scan.
+ * The newline that ends the line at p, among the n bytes there; or NULL, with in->scan behind them.
  * Newlines before `strict` end a line whatever the scanner says.
+ */
+static const char *line_end(struct ingest *in, const char *p, size_t n, const char *strict)
+{
+	const char *nl = find_newline(p, strict);
+
+	if (nl)
+		return nl;
+	/* Without a quote before it the first newline is the end. */
+	nl = memchr(p, '\n', n);
+	if (!in->parser->scan || (nl && !memchr(p, '"', (size_t)(nl - p))))
+		return nl;
+	in->scan = (struct line_scan){0};
+	size_t k = in->parser->scan(&in->scan, p, n);
+	return k < n ? p + k : NULL;
+}
+
+/*
+ * The lines in [p, end). Where the unfinished rest begins goes to *ret_rest, its scanner to in->scan.
  */
 static int take_lines(struct ingest *in, const char *p, const char *end, const char *strict,
 		      const char **ret_rest, struct err *e)
 {
 	const char *last = p < end ? memrchr(p, '\n', (size_t)(end - p)) : NULL;
 	const char *fast_end = last ? last + 1 : p;
+	int (*fast)(struct ingest *, const char *, const char *, const char *, const char **, struct err *) =
+		in->parser->fast;
 
 	while (p < end) {
 		const char *next = p, *nl;
-		int rc = p < fast_end ? fast_line(&in->fast, &in->feed, p, fast_end, end, &next, e)
-				      : 0;
+		int rc = fast && p < fast_end ? fast(in, p, fast_end, end, &next, e) : 0;
 		if (rc < 0)
 			return rc;
 		if (rc > 0) {
@@ -339,16 +227,7 @@ static int take_lines(struct ingest *in, const char *p, const char *end, const c
 			continue;
 		}
 		size_t n = (size_t)MIN(end - p, INGEST_LINE_MAX + 1);
-		nl = find_newline(p, strict);
-		if (!nl) {
-			/* Without a quote before it the first newline is the end. */
-			nl = memchr(p, '\n', n);
-			if (!nl || memchr(p, '"', (size_t)(nl - p))) {
-				in->scan = (struct lp_scan){LP_START};
-				size_t k = lp_scan_line(&in->scan, p, n);
-				nl = k < n ? p + k : NULL;
-			}
-		}
+		nl = line_end(in, p, n, strict);
 		if (nl) {
 			rc = take_line(in, (struct str){p, (size_t)(nl - p)}, e);
 			if (rc < 0)
@@ -417,8 +296,9 @@ static int carry_endless(struct ingest *in, size_t held, const char **p, const c
 	}
 	in->carry_from = (size_t)(at - in->carry.data);
 	in->carry_done = at == stop;
-	in->scan = (struct lp_scan){LP_START};
-	lp_scan_line(&in->scan, at, (size_t)(stop - at));
+	in->scan = (struct line_scan){0};
+	if (in->parser->scan)
+		in->parser->scan(&in->scan, at, (size_t)(stop - at));
 	return 0;
 }
 
@@ -432,9 +312,11 @@ static int take_carry(struct ingest *in, const char **p, const char *end, const 
 		const char *nl = find_newline(*p, *strict);
 		int rc;
 
-		if (!nl) {
-			size_t k = lp_scan_line(&in->scan, *p, n);
+		if (!nl && in->parser->scan) {
+			size_t k = in->parser->scan(&in->scan, *p, n);
 			nl = k < n ? *p + k : NULL;
+		} else if (!nl) {
+			nl = memchr(*p, '\n', n);
 		}
 		if (nl) {
 			rc = carry_add(in, *p, (size_t)(nl - *p), e);
@@ -461,7 +343,7 @@ static int take_carry(struct ingest *in, const char **p, const char *end, const 
 /* What a failed write puts back. */
 struct mark {
 	size_t carry_len;
-	struct lp_scan scan;
+	struct line_scan scan;
 	bool is_skipping;
 	uint64_t line;
 };
@@ -483,7 +365,7 @@ static void rewind_to(struct ingest *in, const struct mark *m)
 
 static void begin(struct ingest *in, size_t n, bool again)
 {
-	feed_begin(&in->feed, (uint32_t)MIN((n + in->carry.len) / LINE_BYTES_MIN + 2, UINT32_MAX),
+	feed_begin(&in->feed, (uint32_t)MIN((n + in->carry.len) / in->parser->line_bytes_min + 2, UINT32_MAX),
 		   again);
 	in->now.n = 0;
 	in->good = in->bad = in->unfinished = 0;
@@ -509,14 +391,14 @@ static void drop_given_up(struct ingest *in, const char *data, size_t n)
 		return;
 	in->line += 1 + count_newlines(in->carry.data, in->carry.len);
 	in->carry.len = 0;
-	in->scan = (struct lp_scan){LP_START};
+	in->scan = (struct line_scan){0};
 }
 
 static void remember_failure(struct ingest *in, const char *data, size_t n, int rc)
 {
 	struct failed *fl = &in->failed;
 
-	refused_keep(in);
+	ingest_refused_keep(in);
 	*fl = (struct failed){.is = true, .all_bad = rc == -EINVAL, .n = n};
 	fl->stored = in->feed.stored;
 	if (fl->stored)
@@ -542,7 +424,7 @@ static int all_bad(const struct ingest *in, struct err *e)
 {
 	if (in->bad == 1)
 		return err_set(e, -EINVAL, "%s", in->first.text);
-	return err_set(e, -EINVAL, "%.900s (and %llu more bad lines)", in->first.text,
+	return err_set(e, -EINVAL, "%.900s (and %llu more)", in->first.text,
 		       (unsigned long long)in->bad - 1);
 }
 
@@ -603,7 +485,8 @@ int64_t ingest_write(struct ingest *in, const char *data, size_t n, struct err *
 			break;
 		rewind_to(in, &m);
 		feed_forget(&in->feed);
-		fast_forget(&in->fast);
+		if (in->parser->forget)
+			in->parser->forget(in);
 	}
 	if (rc == 0 && in->bad > in->unfinished && !in->good)
 		rc = all_bad(in, e);
@@ -615,7 +498,7 @@ int64_t ingest_write(struct ingest *in, const char *data, size_t n, struct err *
 		return rc;
 	}
 	in->failed.is = false;
-	refused_pass(&in->before, in->line);
+	ingest_refused_pass(in);
 	return (int64_t)n;
 }
 
@@ -629,9 +512,8 @@ int ingest_finish(struct ingest *in, struct err *e)
 		return 0;
 	const char *p = in->carry.data, *end = p + in->carry.len, *nl;
 	begin(in, 0, false);
-	if (lp_scan_in_string(&in->scan) && (nl = find_newline(p, end))) {
-		in->point.measure = (struct str){"", 0};
-		refuse(in, (struct str){p, (size_t)(nl - p)}, 0, 0, "a quoted string is not closed");
+	if (is_in_string(in, &in->scan) && (nl = find_newline(p, end))) {
+		refuse(in, (struct str){p, (size_t)(nl - p)}, 0, "a quoted string is not closed");
 		in->line++;
 		p = nl + 1;
 		while (rc == 0 && (nl = find_newline(p, end))) {
@@ -645,12 +527,12 @@ int ingest_finish(struct ingest *in, struct err *e)
 		rc = feed_flush(&in->feed, e);
 	if (rc < 0) {
 		rewind_to(in, &m);
-		refused_keep(in);
+		ingest_refused_keep(in);
 		return rc;
 	}
 	buf_clear(&in->carry);
-	in->scan = (struct lp_scan){LP_START};
+	in->scan = (struct line_scan){0};
 	in->failed.is = false;
-	refused_pass(&in->before, in->line);
+	ingest_refused_pass(in);
 	return in->bad && !in->good ? all_bad(in, e) : 0;
 }

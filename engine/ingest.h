@@ -1,9 +1,9 @@
 /*
  * ingest: bytes written to an `ingest` file -> rows in the engine, rejected lines aside.
  *
- * One handle per open file. It carries a partial line between writes, remembers the last line's
- * shape as a template and the series it has seen, so a line costs one pass and no allocation.
- * One thread at a time per handle (the file system serialises them).
+ * One handle per open file. It carries a partial line between writes, whatever the format; what a line
+ * says is the business of the format's parser (ingest_impl.h). One thread at a time per handle (the
+ * file system serialises them).
  */
 #ifndef TIDE_INGEST_H
 #define TIDE_INGEST_H
@@ -14,16 +14,23 @@
 
 struct ingest;
 
+enum ingest_format {
+	INGEST_LINEPROTO, /* docs/line-protocol.md */
+	INGEST_JSONL,     /* docs/json-lines.md */
+	INGEST_FORMATS
+};
+
 struct ingest_source {
 	const char *file; /* "iot/weather/ingest", for `rejected` */
 	uint32_t uid;
+	enum ingest_format format;
 	/* Database level: may the writer add to this table? Asked once a table and handle. NULL: yes. */
 	bool (*may_write)(void *ctx, struct table *t);
 	void *may_ctx;
 };
 
 /*
- * table NULL: database level, the measurement names the table (made on first use). Either is
+ * table NULL: database level, each line names its table (made on first use). Either is
  * referenced until close.
  */
 int ingest_open(struct db *db, struct table *table, const struct ingest_source *src,
@@ -35,7 +42,8 @@ int ingest_open(struct db *db, struct table *table, const struct ingest_source *
  * be made again:
  *
  *   -EINVAL  the bytes completed at least one line and all of those were bad (they are in `rejected`,
- *            each once, however often the same bytes are tried again)
+ *            each once, however often the same bytes are tried again). A line of several records is bad
+ *            when all of those were refused
  *   -ENOSPC, -EROFS, -EIO, -ESTALE, -ENOMEM  as db_append(). A write of more rows than a batch holds is
  *            stored in steps, and earlier steps stay: sending it again stores the same rows again,
  *            which changes nothing (last write wins; rows without a time get the same one again).

@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 
+static const struct point_words lineproto_words = {"tag", "field", "line"};
+
 void point_init(struct point *pt)
 {
-	*pt = (struct point){0};
+	*pt = (struct point){.measure_type = MEASURE_MULTI, .words = &lineproto_words};
 	arena_init(&pt->scratch, NULL);
 }
 
@@ -19,9 +21,11 @@ void point_release(struct point *pt)
 
 void point_clear(struct point *pt)
 {
-	pt->measure = pt->identity = (struct str){"", 0};
+	pt->table = pt->measure = pt->identity = (struct str){"", 0};
+	pt->measure_type = MEASURE_MULTI;
 	pt->tag_count = pt->field_count = 0;
-	pt->has_time = false;
+	pt->has_time = pt->has_version = false;
+	pt->time_unit_ns = 0;
 	if (pt->scratch.chunk)
 		arena_reset(&pt->scratch);
 }
@@ -66,6 +70,23 @@ struct point_field *point_add_field(struct point *pt)
 	return f;
 }
 
+struct str point_value_key(enum measure_type t)
+{
+	switch (t) {
+	case MEASURE_BIGINT:
+		return STR_LIT("measure_value::bigint");
+	case MEASURE_DOUBLE:
+		return STR_LIT("measure_value::double");
+	case MEASURE_BOOLEAN:
+		return STR_LIT("measure_value::boolean");
+	case MEASURE_VARCHAR:
+		return STR_LIT("measure_value::varchar");
+	case MEASURE_MULTI:
+		break;
+	}
+	return (struct str){"", 0};
+}
+
 /* ---- twins ------------------------------------------------------------------------------------ */
 
 static int refuse(const struct point *pt, uint32_t first, uint32_t second, size_t *ret_at,
@@ -77,9 +98,9 @@ static int refuse(const struct point *pt, uint32_t first, uint32_t second, size_
 
 	*ret_at = is_field ? pt->fields[second - pt->tag_count].at : pt->tags[second].at;
 	if (is_field && first < pt->tag_count)
-		return err_set(e, -EINVAL, "'%.*s' is a tag and a field of the same line",
-			       STR_FMT(key));
-	return err_set(e, -EINVAL, "%s '%.*s' is given twice", is_field ? "field" : "tag",
+		return err_set(e, -EINVAL, "'%.*s' is a %s and a %s of the same %s", STR_FMT(key),
+			       pt->words->tag, pt->words->field, pt->words->line);
+	return err_set(e, -EINVAL, "%s '%.*s' is given twice", is_field ? pt->words->field : pt->words->tag,
 		       STR_FMT(key));
 }
 

@@ -69,8 +69,13 @@ void refusal_format(const struct refusal *r, struct buf *out)
 	when[10] = 'T';
 	buf_addf(out, "{\"when\":\"%.*sZ\",\"file\":\"", TIMESTAMP_TEXT_LEN, when);
 	add_json(out, str_from(r->file));
-	buf_addf(out, "\",\"line\":%llu,\"uid\":%u,\"column\":%zu,\"reason\":\"",
-		 (unsigned long long)r->line, r->uid, r->column);
+	buf_addf(out, "\",\"line\":%llu,\"uid\":%u,\"column\":%zu", (unsigned long long)r->line, r->uid,
+		 r->column);
+	if (r->record >= 0)
+		buf_addf(out, ",\"record_index\":%lld", (long long)r->record);
+	if (r->existing_version)
+		buf_addf(out, ",\"existing_version\":%lld", (long long)r->existing_version);
+	buf_adds(out, ",\"reason\":\"");
 	add_json(out, str_from(r->reason));
 	buf_adds(out, "\",\"text\":\"");
 	add_json(out, text);

@@ -3,6 +3,9 @@
  *
  *	{"when":"2026-02-14T10:15:00.000000000Z","file":"iot/weather/ingest","line":3,"uid":1000,
  *	 "column":14,"reason":"...","text":"..."}
+ *
+ * A record of a request of many is counted by "record_index", and one that lost against the stored version
+ * names that as "existing_version"; both stand in front of "reason".
  */
 #ifndef TIDE_REFUSAL_H
 #define TIDE_REFUSAL_H
@@ -16,9 +19,11 @@ struct refusal {
 	const char *file;   /* that it was written to */
 	uint64_t line;      /* counted from 1 over everything this handle wrote */
 	uint32_t uid;       /* of whoever opened the file */
-	size_t column;      /* byte in the line, from 1; 0: concerns the whole line */
+	size_t column;      /* byte in `text`, from 1; 0: concerns the whole of it */
+	int64_t record;     /* index in the line's request; -1: none */
+	int64_t existing_version; /* 0: that was not the reason */
 	const char *reason; /* a sentence */
-	struct str text;    /* of the line; any bytes */
+	struct str text;    /* of the line, or of the record in it; any bytes */
 	size_t text_total;  /* its full length where `text` is a part of it; else 0 */
 };
 

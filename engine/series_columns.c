@@ -177,6 +177,12 @@ static int64_t check_existing(const struct series_set *s, const struct column_sp
 	if (!str_eq(old->name, c->name))
 		return err_set(e, -EINVAL, "column '%.*s' differs only by case from column '%.*s'",
 			       STR_FMT(c->name), STR_FMT(old->name));
+	if (old->kind != c->kind && old->kind == COLKIND_MEASURE_VALUE) {
+		/* Its name is of a kind that nobody else may give. */
+		int rc = column_check(c->name, c->kind, c->type, e);
+		if (rc < 0)
+			return rc;
+	}
 	if (old->kind != c->kind)
 		return err_set(e, -EEXIST, "column '%.*s' is a %s and cannot be a %s too",
 			       STR_FMT(c->name), kind_name(old->kind), kind_name(c->kind));

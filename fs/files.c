@@ -2,6 +2,7 @@
  * files: the rows. To add a file, add a row here and the function it names; nothing else changes.
  */
 #include "fs/files.h"
+#include "engine/ingest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ static const struct vfile static_rows[] = {
 
 	{.level = LEVEL_DB, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
 	 .help = "append InfluxDB line protocol; the measurement names the table, which is made on first use"},
+	{.level = LEVEL_DB, .name = "ingest.jsonl", .mode = S_IFREG | 0644, .ops = &ingest_ops, .arg = INGEST_JSONL,
+	 .help = "append JSON lines: flat rows, whose `table` or `measure_name` names the table, or WriteRecords requests"},
 	QUERIES(LEVEL_DB),
 	{.level = LEVEL_DB, .name = "rejected", .mode = S_IFREG | 0644, .ops = &rejected_ops,
 	 .help = "refused lines that name no table of this database, as those of a table"},
@@ -36,6 +39,8 @@ static const struct vfile static_rows[] = {
 
 	{.level = LEVEL_TABLE, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
 	 .help = "append InfluxDB line protocol, a row a line; fsync(2) makes it survive power loss"},
+	{.level = LEVEL_TABLE, .name = "ingest.jsonl", .mode = S_IFREG | 0644, .ops = &ingest_ops, .arg = INGEST_JSONL,
+	 .help = "append JSON lines: flat rows, or records and requests in the shape of Timestream's WriteRecords"},
 	{.level = LEVEL_TABLE, .name = "rejected", .mode = S_IFREG | 0644, .ops = &rejected_ops,
 	 .help = "refused lines with when, where and why, as JSON lines; truncate it to clear it"},
 	RO(LEVEL_TABLE, "schema", schema_show, "`column type kind` a line"),
@@ -50,7 +55,7 @@ static const struct vfile static_rows[] = {
 static const char *const names_to_come[] = {
 	"metrics",     "queries",     "running",      "scheduled",    "snapshots",   "import",
 	"follow",      "latest",      "latest.csv",   "latest.json",  "latest.prom", "ingest.csv",
-	"ingest.jsonl", "ingest.prom", "query.parquet", "query.arrow", "README.md",  "_delta_log",
+	"ingest.prom", "query.parquet", "query.arrow", "README.md",  "_delta_log",
 };
 
 /* Setting rows go where the first part of their name says. */

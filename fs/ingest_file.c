@@ -1,5 +1,5 @@
 /*
- * ingest_file: write(2) on an `ingest` file.
+ * ingest_file: write(2) on an `ingest` file; its row says in which format.
  *
  * Offsets mean nothing (everything is appended), truncation means nothing (`>` is as good as `>>`).
  * Lines come in pieces; the rest of a piece waits in the handle. FLUSH arrives for every close(2) of
@@ -28,7 +28,8 @@ static bool may_write(void *ctx, struct table *t)
 static int ingest_file_open(struct handle *h, struct err *e)
 {
 	struct ingest_handle *ih;
-	struct ingest_source src = {.uid = h->who.uid, .may_write = may_write, .may_ctx = h};
+	struct ingest_source src = {.uid = h->who.uid, .format = (enum ingest_format)h->node->row->arg,
+				    .may_write = may_write, .may_ctx = h};
 	int rc;
 
 	if (!h->writable)

@@ -68,6 +68,92 @@ int civil_to_ns(const struct civil *c, int64_t *ret_ns)
 	return 0;
 }
 
+/* Exactly n digits, or -1. */
+static int take_digits(struct str *s, size_t n)
+{
+	int v = 0;
+
+	if (s->len < n)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned char)(s->ptr[i] - '0') >= 10)
+			return -1;
+		v = v * 10 + (s->ptr[i] - '0');
+	}
+	s->ptr += n;
+	s->len -= n;
+	return v;
+}
+
+static bool take_char(struct str *s, char c)
+{
+	if (!s->len || *s->ptr != c)
+		return false;
+	s->ptr++;
+	s->len--;
+	return true;
+}
+
+/* Behind the '.'. */
+static int take_fraction(struct str *s)
+{
+	int v = 0, n = 0;
+
+	for (; s->len && (unsigned char)(*s->ptr - '0') < 10; s->ptr++, s->len--, n++) {
+		if (n == 9)
+			return -1;
+		v = v * 10 + (*s->ptr - '0');
+	}
+	for (int i = n; n && i < 9; i++)
+		v *= 10;
+	return n ? v : -1;
+}
+
+/* Minutes east of UTC; -EINVAL where the rest of s is no zone. */
+static int take_zone(struct str *s, int *ret_minutes)
+{
+	*ret_minutes = 0;
+	if (!s->len || take_char(s, 'Z'))
+		return s->len ? -EINVAL : 0;
+	int sign = take_char(s, '-') ? -1 : take_char(s, '+') ? 1 : 0;
+	int h = take_digits(s, 2), m = 0;
+	if (s->len) {
+		take_char(s, ':');
+		m = take_digits(s, 2);
+	}
+	if (!sign || h < 0 || h > 18 || m < 0 || m > 59 || s->len)
+		return -EINVAL;
+	*ret_minutes = sign * (h * 60 + m);
+	return 0;
+}
+
+int instant_parse(struct str s, int64_t *ret_ns)
+{
+	struct civil c = {.year = take_digits(&s, 4)};
+	int zone = 0;
+
+	if (c.year < 0 || !take_char(&s, '-') || (c.month = take_digits(&s, 2)) < 1 || c.month > 12 ||
+	    !take_char(&s, '-') || (c.day = take_digits(&s, 2)) < 1 || c.day > civil_days_in_month(c.year, c.month))
+		return -EINVAL;
+	if (s.len) {
+		if (!take_char(&s, 'T') && !take_char(&s, ' '))
+			return -EINVAL;
+		c.hour = take_digits(&s, 2);
+		if (!take_char(&s, ':'))
+			return -EINVAL;
+		c.minute = take_digits(&s, 2);
+		if (take_char(&s, ':')) {
+			c.second = take_digits(&s, 2);
+			c.nanos = take_char(&s, '.') ? take_fraction(&s) : 0;
+		}
+		if (c.hour < 0 || c.hour > 23 || c.minute < 0 || c.minute > 59 || c.second < 0 || c.second > 59 ||
+		    c.nanos < 0 || take_zone(&s, &zone) < 0)
+			return -EINVAL;
+	}
+	c.minute -= zone;
+	return civil_to_ns(&c, ret_ns);
+}
+
 static char *two(char *p, int v)
 {
 	p[0] = (char)('0' + v / 10);

@@ -40,6 +40,13 @@ int civil_to_ns(const struct civil *c, int64_t *ret_ns);
 /* Write the text form (no NUL); returns TIMESTAMP_TEXT_LEN. */
 size_t timestamp_format(char *to, int64_t ns);
 
+/*
+ * A moment as people and programs write it: "2022-06-17", or with " 10:15" or "T10:15" behind it, seconds
+ * ":00" and a fraction of one to nine digits behind that, and a zone: "Z", "+02", "+0200", "+02:00". Without
+ * one it is UTC. -EINVAL: no such text. -ERANGE: does not fit (see civil_to_ns()).
+ */
+int instant_parse(struct str s, int64_t *ret_ns);
+
 /* "2022-06-17" (no NUL); returns 10 (longer for years beyond 9999, sign before negative ones). */
 size_t date_format_days(char *to, int64_t days);
 

@@ -31,6 +31,9 @@ struct db {
 	int fail_with;  /* positive errno */
 	uint64_t appends;
 	struct table_window window; /* of new tables */
+	const char *name;           /* NULL: "db" */
+	/* Rows with versions below it lose, and those of the same one, too: nothing else is stored. 0: none does. */
+	int64_t existing_version;
 };
 
 const struct setting_def setting_defs[SETTINGS] = {
@@ -85,6 +88,11 @@ void table_put(struct table *t)
 {
 	if (t && --t->refs == 0)
 		fake_table_free(t);
+}
+
+const char *db_name(const struct db *db)
+{
+	return db->name ? db->name : "db";
 }
 
 const char *table_name(const struct table *t)
@@ -249,7 +257,22 @@ static void fake_row_text(struct table *t, const struct batch *b, uint32_t row)
 		else
 			buf_add_str(o, parts[i].value);
 	}
-	buf_addf(o, " %lld\n", (long long)b->time_ns[row]);
+	buf_addf(o, " %lld", (long long)b->time_ns[row]);
+	if (b->has_version)
+		buf_addf(o, " v%lld", (long long)b->version[row]);
+	buf_addc(o, '\n');
+}
+
+static bool fake_loses(const struct db *db, struct table_batch *tb, uint32_t row)
+{
+	int64_t version = tb->batch->has_version ? tb->batch->version[row] : INT64_MAX;
+
+	if (version > db->existing_version)
+		return false;
+	tb->conflicts = realloc(tb->conflicts, (tb->conflict_n + 1) * sizeof *tb->conflicts);
+	tb->conflicts[tb->conflict_n++] =
+		(struct version_conflict){row, db->existing_version, version == db->existing_version};
+	return true;
 }
 
 int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err *e)
@@ -262,9 +285,13 @@ int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err
 			return err_set(e, -ESTALE, "table is gone");
 	for (uint32_t i = 0; i < n; i++) {
 		struct table *t = batches[i].table;
-		t->rows += batches[i].batch->n;
-		for (uint32_t r = 0; db->keep_text && r < batches[i].batch->n; r++)
-			fake_row_text(t, batches[i].batch, r);
+		for (uint32_t r = 0; r < batches[i].batch->n; r++) {
+			if (fake_loses(db, &batches[i], r))
+				continue;
+			t->rows++;
+			if (db->keep_text)
+				fake_row_text(t, batches[i].batch, r);
+		}
 	}
 	return 0;
 }
