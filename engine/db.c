@@ -6,6 +6,7 @@
  *	<cell>/tables/<id>/series    definitions, a checkpoint
  *	<cell>/tables/<id>/runs/     sealed rows, internal
  *	<cell>/tables/<id>/magnetic/ tiles
+ *	<cell>/tables/<id>/incoming/ files to be restored; they lose their names when they are made
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -295,6 +296,7 @@ static void sweep_tables(struct db *db, uint32_t id_max)
 static void sweep(struct db *db, uint32_t id_max)
 {
 	for (struct table *t = db->tables; t; t = t->next) {
+		sweep_dir(t, DIR_INCOMING, 0);
 		if (!is_complete(t))
 			continue;
 		sweep_dir(t, DIR_RUNS, 0);

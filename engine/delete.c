@@ -63,20 +63,25 @@ struct tomb_set *table_pin_tombs(struct table *t)
 
 /* ---- one statement ---------------------------------------------------------------------------------- */
 
-/* A place in the order of changes, after all rows there are. Caller holds maint_mu. */
-int table_mark(struct table *t, uint64_t *ret_seq, struct err *e)
+int table_mark_locked(struct table *t, uint64_t *ret_seq, struct err *e)
 {
 	struct wal_record mark = {.table_id = t->meta.id, .type = WAL_MARK, .payload = {"", 0}};
-
-	pthread_mutex_lock(&t->append_mu);
 	int rc = table_dropped(t) ? err_set(e, -ESTALE, "table '%s' was dropped", table_name(t)) : 0;
+
 	if (rc >= 0)
 		rc = wal_append(t->db->wal, &mark, 1, e);
-	if (rc >= 0) {
-		t->applied_lsn = mark.lsn;
-		memtable_freeze(&t->mem, &t->mu);
-		*ret_seq = mark.lsn;
-	}
+	if (rc < 0)
+		return rc;
+	t->applied_lsn = mark.lsn;
+	memtable_freeze(&t->mem, &t->mu);
+	*ret_seq = mark.lsn;
+	return 0;
+}
+
+int table_mark(struct table *t, uint64_t *ret_seq, struct err *e)
+{
+	pthread_mutex_lock(&t->append_mu);
+	int rc = table_mark_locked(t, ret_seq, e);
 	pthread_mutex_unlock(&t->append_mu);
 	return rc;
 }

@@ -311,21 +311,23 @@ int table_tile_remove(struct table *t, const char *path, struct err *e) must_che
 
 /*
  * Bring back a tile: a file of tidefs' own, of this table or another, this version or an older one.
- * begin gives a descriptor (O_RDWR, the caller's until commit or abort, which close it) of an unnamed
- * or hidden file in the cell to put the bytes into. commit checks all of it and stores its rows as
- * written now: they win over what is there. Nothing is stored when it fails:
+ * begin gives a descriptor (O_RDWR, lent until close) of an unnamed file in the cell to put the bytes
+ * into. commit checks all of it and stores its rows as written now: they replace what is there under the
+ * same identity. Rows older than the retention are left out. Its name and place mean nothing, its
+ * columns are found by name, its series by their dimensions. Nothing is stored when it fails:
  *
  *	-EBADMSG  not a whole tile, or damaged: where
- *	-EINVAL   a Parquet file, but not a tile of tidefs; columns that do not fit this table; all rows
- *		  older than the retention
+ *	-EINVAL   a Parquet file, but not a tile of tidefs; columns that do not fit this table; rows too far
+ *		  in the future; all rows older than the retention
  *	-ENOSPC, -EIO, -ESTALE, -EROFS, -ENOMEM
  *
- * name: for messages.
+ * A commit that failed may be tried again, and one that did not, too: the same rows are then written
+ * again. The bytes must not change meanwhile. name: for messages.
  */
 struct restore;
 int table_restore_begin(struct table *t, struct restore **ret, int *ret_fd, struct err *e) must_check;
-int table_restore_commit(struct restore *r, const char *name, struct err *e) must_check; /* r is gone */
-void table_restore_abort(struct restore *r); /* NULL is fine */
+int table_restore_commit(struct restore *r, const char *name, struct err *e) must_check;
+void table_restore_close(struct restore *r); /* NULL is fine */
 
 /* ---- snapshots ------------------------------------------------------------------------------------- */
 

@@ -30,6 +30,7 @@
 #define DIR_WAL     "wal"
 #define DIR_RUNS    "runs"
 #define DIR_TILES   "magnetic"
+#define DIR_INCOMING "incoming" /* bytes to be restored, for the moment in which they have a name */
 #define FILE_SERIES "series"
 
 /* ---- files: runs and tiles -------------------------------------------------------------------------- */
@@ -330,6 +331,7 @@ struct tomb_set *table_pin_tombs(struct table *t);
  * both sides of it. Caller holds maint_mu.
  */
 int table_mark(struct table *t, uint64_t *ret_seq, struct err *e) must_check;
+int table_mark_locked(struct table *t, uint64_t *ret_seq, struct err *e) must_check; /* caller holds append_mu, too */
 
 /*
  * versions.c: take the rows out of the batch that the version rules refuse, and those that change
@@ -338,6 +340,7 @@ int table_mark(struct table *t, uint64_t *ret_seq, struct err *e) must_check;
 struct last_times;
 int versions_resolve(struct table *t, struct table_batch *tb, struct err *e) must_check;
 void last_times_note(struct table *t, const struct batch *b);
+void last_times_forget(struct table *t); /* rows came by another way; caller holds append_mu */
 void last_times_destroy(struct last_times *l);
 
 /* rewrite.c: one new file, of what a scan yields or row by row. It counts once the catalogue names it. */
@@ -374,6 +377,12 @@ int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns); /* rows 
 /* gather.c */
 
 /* seal.c */
+/*
+ * Seal, and make `restored` count in the same transaction: a run that is written but for its end. It gets
+ * a number of the log of its own: newer than all rows there are, older than all that come after. It is
+ * finished by this, also when it fails. Caller holds maint_mu.
+ */
+int table_seal_with(struct table *t, struct rewrite *restored, struct err *e) must_check;
 int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measure columns; free() */
 
 /* compact.c */

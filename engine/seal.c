@@ -37,22 +37,45 @@ int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n)
  * An empty block (room made for a batch that could not be logged) is not frozen, so rows may enter it
  * while the run is written. It is dropped here: as *ret_last it would take them with it.
  */
-static int take_blocks(struct table *t, struct block_view **ret, uint32_t *ret_n, struct block **ret_last,
-		       uint64_t *ret_lsn, uint64_t *ret_def_lsn)
+struct taken {
+	struct block_view *views;
+	uint32_t n;
+	struct block *last; /* NULL: there are none */
+	uint64_t lsn, def_lsn;
+	uint64_t mark; /* in the log, right behind them; 0: none was made */
+};
+
+static int take_blocks(struct table *t, bool mark, struct taken *tk, struct err *e)
 {
+	int rc = 0;
+
+	*tk = (struct taken){0};
 	pthread_mutex_lock(&t->append_mu);
 	memtable_freeze(&t->mem, &t->mu);
-	*ret_lsn = t->applied_lsn;
-	*ret_def_lsn = t->unsaved_def_lsn;
+	tk->lsn = t->applied_lsn;
+	tk->def_lsn = t->unsaved_def_lsn;
 	t->unsaved_def_lsn = 0;
+	if (mark)
+		rc = table_mark_locked(t, &tk->mark, e);
 	pthread_mutex_lock(&t->mu);
 	size_t freed = memtable_drop_empty(&t->mem);
-	*ret_last = t->mem.last;
-	int rc = memtable_view(&t->mem, ret, ret_n);
+	tk->last = t->mem.last;
+	if (rc >= 0) {
+		rc = memtable_view(&t->mem, &tk->views, &tk->n);
+		if (rc < 0)
+			err_set(e, rc, "out of memory");
+	}
 	pthread_mutex_unlock(&t->mu);
 	pthread_mutex_unlock(&t->append_mu);
 	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
 	return rc;
+}
+
+static void give_back(struct taken *tk)
+{
+	for (uint32_t i = 0; i < tk->n; i++)
+		block_view_release(&tk->views[i]);
+	tk->n = 0;
 }
 
 static void keep_definitions(struct table *t, uint64_t def_lsn)
@@ -63,23 +86,27 @@ static void keep_definitions(struct table *t, uint64_t def_lsn)
 	pthread_mutex_unlock(&t->append_mu);
 }
 
-static int write_run(struct table *t, struct block_view *views, uint32_t view_n, uint64_t lsn,
-		     struct rewrite *r, struct tile **ret, struct err *e)
+/* Gives the views away. */
+static int write_run(struct table *t, struct taken *tk, struct rewrite *r, struct tile **ret, struct err *e)
 {
+	struct block_view *views = tk->views;
 	uint32_t *fields, field_n;
 	struct scan *scan = NULL;
 	int rc = table_field_ids(t, &fields, &field_n);
 
-	if (rc < 0)
+	if (rc < 0) {
+		give_back(tk);
 		return err_set(e, rc, "out of memory");
+	}
 	*r = (struct rewrite){.table = t, .is_first = true, .kind = CATALOG_RUN, .dir = DIR_RUNS};
 	r->meta.seq_lo = views[0].block->seq_lo;
-	r->meta.seq_hi = lsn;
+	r->meta.seq_hi = tk->lsn;
 	r->meta.generation = t->generation++;
 	r->meta.erased_seq = tomb_set_newest(t->tombs);
 	struct scan_spec spec = {.t_lo = INT64_MIN, .t_hi = INT64_MAX, .cols = fields, .col_count = field_n,
 				 .times_wanted = true, .versions_wanted = true};
-	rc = scan_open_sources(t, &spec, NULL, 0, views, view_n, t->tombs, NULL, &scan, e); /* takes the views */
+	rc = scan_open_sources(t, &spec, NULL, 0, views, tk->n, t->tombs, NULL, &scan, e); /* takes the views */
+	tk->n = 0;
 	if (rc >= 0)
 		rc = rewrite_file(r, scan, fields, field_n, ret, e);
 	scan_close(scan);
@@ -87,7 +114,8 @@ static int write_run(struct table *t, struct block_view *views, uint32_t view_n,
 	return rc;
 }
 
-static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, bool *ret_in_doubt, struct err *e)
+static int commit_runs(struct table *t, struct file **files, uint32_t n, uint64_t lsn, bool *ret_in_doubt,
+		       struct err *e)
 {
 	struct catalog *cat = t->db->cat;
 	struct catalog_table next;
@@ -102,7 +130,8 @@ static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, 
 	int rc = catalog_begin(cat, e);
 	if (rc < 0)
 		return rc;
-	rc = meta ? catalog_file_add(cat, meta, e) : 0;
+	for (uint32_t i = 0; i < n && rc >= 0; i++)
+		rc = catalog_file_add(cat, &files[i]->meta, e);
 	if (rc >= 0)
 		rc = catalog_table_update(cat, &next, e);
 	if (rc < 0) {
@@ -114,92 +143,125 @@ static int commit_run(struct table *t, struct catalog_file *meta, uint64_t lsn, 
 	return rc;
 }
 
-/* Readers see the run instead of the blocks, at one moment. */
-static void publish(struct table *t, struct file_set *next, uint64_t lsn, const struct block *last)
+/* Readers see the runs instead of the blocks, at one moment. */
+static void publish(struct table *t, struct file_set *next, uint64_t lsn, const struct taken *tk)
 {
 	pthread_mutex_lock(&t->append_mu);
 	pthread_mutex_lock(&t->mu);
 	size_t before = t->mem.bytes;
 	struct file_set *old = t->files;
 	t->meta.flushed_lsn = lsn;
-	memtable_drop_through(&t->mem, last);
+	if (tk->last)
+		memtable_drop_through(&t->mem, tk->last);
 	size_t freed = before - t->mem.bytes;
 	t->files = next;
 	table_note_change(t);
 	pthread_mutex_unlock(&t->mu);
+	if (tk->mark)
+		last_times_forget(t); /* of the rows that came with it nobody told it */
 	pthread_mutex_unlock(&t->append_mu);
 	file_set_put(old);
 	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
 }
 
-/* Caller holds maint_mu. */
-static int seal_locked(struct table *t, struct err *e)
+static int add_file(struct rewrite *r, struct tile *tile, struct file **files, uint32_t *n, struct err *e)
 {
-	struct block_view *views = NULL;
-	struct block *last;
-	uint32_t view_n = 0;
-	uint64_t lsn, def_lsn;
-	struct rewrite r;
-	struct tile *tile = NULL;
-	struct file *f = NULL;
-	struct file_set *next;
-	bool in_doubt = false;
-	char path[128];
-
-	int rc = take_blocks(t, &views, &view_n, &last, &lsn, &def_lsn);
-	if (rc < 0) {
-		keep_definitions(t, def_lsn);
-		return err_set(e, rc, "out of memory");
-	}
-	snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
-	rc = series_file_save(t->series, t->db->en->io, t->db->dirfd, path, e);
-	if (rc < 0)
-		keep_definitions(t, def_lsn);
-	if (rc >= 0 && !view_n) {
-		free(views);
-		return 0;
-	}
-	if (rc < 0) {
-		for (uint32_t i = 0; i < view_n; i++)
-			block_view_release(&views[i]);
-		free(views);
-		return rc;
-	}
-	FAULT("seal.write");
-	rc = write_run(t, views, view_n, lsn, &r, &tile, e);
-	free(views);
-	if (rc < 0)
-		return rc;
-	/* No file where all the rows were deleted meanwhile; that the log may forget them is noted all the same. */
-	if (tile && !(f = file_create(&r.meta, tile))) {
+	if (!tile)
+		return 0; /* all its rows were deleted meanwhile */
+	files[*n] = file_create(&r->meta, tile);
+	if (!files[*n]) {
 		tile_put(tile);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	rc = file_set_make(t, &f, f != NULL, NULL, 0, &next, e);
-	FAULT("seal.commit");
-	if (rc >= 0) {
-		rc = commit_run(t, f ? &f->meta : NULL, lsn, &in_doubt, e);
-		if (rc < 0) {
-			if (f)
-				file_get(f);
-			file_set_put(next);
-		}
+	(*n)++;
+	return 0;
+}
+
+/* The blocks' run, and the restored one, whose place in the order is the mark behind the blocks. */
+static int write_runs(struct table *t, struct taken *tk, struct rewrite *restored, struct file **files, uint32_t *n,
+		      struct err *e)
+{
+	struct rewrite r;
+	struct tile *tile;
+	int rc = 0;
+
+	FAULT("seal.write");
+	if (tk->n) {
+		rc = write_run(t, tk, &r, &tile, e);
+		if (rc >= 0)
+			rc = add_file(&r, tile, files, n, e);
 	}
+	if (rc < 0 || !restored)
+		return rc;
+	FAULT("restore.marked");
+	restored->meta.seq_lo = restored->meta.seq_hi = restored->meta.erased_seq = tk->mark;
+	rc = rewrite_finish(restored, &tile, e);
+	return rc < 0 ? rc : add_file(restored, tile, files, n, e);
+}
+
+static int store_runs(struct table *t, struct taken *tk, struct file **files, uint32_t n, bool *ret_in_doubt,
+		      struct err *e)
+{
+	uint64_t lsn = tk->mark ? tk->mark : tk->lsn;
+	struct file_set *next;
+	int rc = file_set_make(t, files, n, NULL, 0, &next, e);
+
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < n; i++)
+		file_get(files[i]); /* the caller's, beside those that the set took */
+	FAULT("seal.commit");
+	rc = commit_runs(t, files, n, lsn, ret_in_doubt, e);
 	if (rc < 0) {
-		if (f && !in_doubt)
-			file_unlink(t, f);
-		file_put(f);
+		file_set_put(next);
 		return rc;
 	}
 	FAULT("seal.swap");
-	publish(t, next, lsn, last);
+	publish(t, next, lsn, tk);
 	return 0;
+}
+
+/* Caller holds maint_mu. restored: see table_seal_with(); NULL: just seal. */
+static int seal_locked(struct table *t, struct rewrite *restored, struct err *e)
+{
+	struct taken tk;
+	struct file *files[2];
+	uint32_t n = 0;
+	bool in_doubt = false;
+	char path[128];
+	int rc = take_blocks(t, restored != NULL, &tk, e);
+
+	if (rc >= 0) {
+		snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
+		rc = series_file_save(t->series, t->db->en->io, t->db->dirfd, path, e);
+	}
+	if (rc < 0)
+		keep_definitions(t, tk.def_lsn);
+	/* Where all rows were deleted meanwhile there is no file; that the log may forget them is noted all the same. */
+	if (rc >= 0 && (tk.n || restored)) {
+		rc = write_runs(t, &tk, restored, files, &n, e);
+		if (rc >= 0)
+			rc = store_runs(t, &tk, files, n, &in_doubt, e);
+		for (uint32_t i = 0; i < n; i++) {
+			if (rc < 0 && !in_doubt)
+				file_unlink(t, files[i]);
+			file_put(files[i]);
+		}
+	}
+	give_back(&tk);
+	free(tk.views);
+	return rc;
 }
 
 int table_seal(struct table *t, struct err *e)
 {
 	pthread_mutex_lock(&t->maint_mu);
-	int rc = table_dropped(t) ? 0 : seal_locked(t, e);
+	int rc = table_dropped(t) ? 0 : seal_locked(t, NULL, e);
 	pthread_mutex_unlock(&t->maint_mu);
 	return rc < 0 ? rc : db_trim_log(t->db, e);
+}
+
+int table_seal_with(struct table *t, struct rewrite *restored, struct err *e)
+{
+	return seal_locked(t, restored, e);
 }

@@ -127,6 +127,11 @@ struct tile_info {
  */
 int tile_open(const struct io *io, int dirfd, const char *path, struct tile **ret,
 	      struct err *e) must_check;
+/*
+ * The same of an open descriptor, which is lent until the tile is closed; name: for messages. -EINVAL: a
+ * Parquet file, but none of tidefs.
+ */
+int tile_open_fd(const struct io *io, int fd, const char *name, struct tile **ret, struct err *e) must_check;
 struct tile *tile_get(struct tile *t);
 void tile_put(struct tile *t); /* NULL is fine; the last one closes */
 
@@ -152,6 +157,13 @@ int tile_read_field(struct tile *t, uint32_t field, uint32_t page, struct arena 
 		    struct err *e) must_check;
 /* Of a tile that has versions (tile_info); otherwise what they usually are is the caller's to know. */
 int tile_read_version(struct tile *t, uint32_t page, int64_t *to, struct err *e) must_check;
+
+/*
+ * A dimension (or, with dim == dim_count, measure_name) of the rows of a page, as tile_read_field(). Who
+ * queries has no use for it; who takes over a file of another table has.
+ */
+int tile_read_dim(struct tile *t, uint32_t dim, uint32_t page, struct arena *a, struct col *ret,
+		  struct err *e) must_check;
 
 /* Read and check everything: every byte's checksum, order, statistics, dimension columns. */
 int tile_verify(struct tile *t, struct err *e) must_check;

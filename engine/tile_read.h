@@ -31,6 +31,7 @@ struct tile {
 	atomic_int refs;
 	const struct io *io;
 	int fd;
+	bool is_fd_lent;
 	char *path;
 	struct arena arena; /* constant after open */
 	struct tile_index ix;

@@ -100,7 +100,7 @@ static int check_footer(struct tile *t, const struct tail *tail, struct tile_lin
 	int rc = pq_file_find_key((struct str){footer, len - 8}, STR_LIT(TILE_KEY), &line);
 
 	if (rc == -ENOENT)
-		return err_set(e, -EBADMSG,
+		return err_set(e, -EINVAL,
 			       "%s: a Parquet file but no tile: its footer at offset %llu has no key " TILE_KEY,
 			       t->path, (unsigned long long)t->footer_off);
 	if (rc >= 0)
@@ -211,7 +211,7 @@ static void destroy(struct tile *t)
 
 	for (size_t i = 0; t->dicts && i < chunks; i++)
 		free(atomic_load_explicit(&t->dicts[i], memory_order_relaxed));
-	if (t->fd >= 0)
+	if (t->fd >= 0 && !t->is_fd_lent)
 		t->io->close(t->io, t->fd);
 	arena_release(&t->arena);
 	free(t->path);
@@ -242,30 +242,48 @@ static int open_all(struct tile *t, struct err *e)
 	return rc;
 }
 
-int tile_open(const struct io *io, int dirfd, const char *path, struct tile **ret, struct err *e)
+/* fd: or an error of opening it. */
+static int open_fd(const struct io *io, int fd, bool is_lent, const char *name, struct tile **ret, struct err *e)
 {
 	struct tile *t = calloc(1, sizeof *t);
 
-	if (!t)
-		return err_set(e, -ENOMEM, "no memory to open %s", path);
+	if (!t || !(t->path = strdup(name))) {
+		free(t);
+		if (fd >= 0 && !is_lent)
+			io->close(io, fd);
+		return err_set(e, -ENOMEM, "no memory to open %s", name);
+	}
 	atomic_init(&t->refs, 1);
 	t->io = io;
 	arena_init(&t->arena, NULL);
-	t->fd = -1;
-	t->path = strdup(path);
-	int rc = t->path ? io->openat(io, dirfd, path, O_RDONLY | O_CLOEXEC, 0) : -ENOMEM;
-	if (rc < 0) {
-		destroy(t);
-		return err_set(e, rc, "cannot open %s: %s", path, strerror(-rc));
-	}
-	t->fd = rc;
-	rc = open_all(t, e);
+	t->fd = fd;
+	t->is_fd_lent = is_lent;
+	int rc = fd < 0 ? err_set(e, fd, "cannot open %s: %s", name, strerror(-fd)) : open_all(t, e);
 	if (rc < 0) {
 		destroy(t);
 		return rc;
 	}
 	*ret = t;
 	return 0;
+}
+
+int tile_open_fd(const struct io *io, int fd, const char *name, struct tile **ret, struct err *e)
+{
+	return open_fd(io, fd, true, name, ret, e);
+}
+
+int tile_open(const struct io *io, int dirfd, const char *path, struct tile **ret, struct err *e)
+{
+	int fd = io->openat(io, dirfd, path, O_RDONLY | O_CLOEXEC, 0);
+	int rc = open_fd(io, fd, false, path, ret, e);
+
+	/* Where a tile is expected, any other file is damage. */
+	if (rc == -EINVAL && fd >= 0) {
+		rc = -EBADMSG;
+		if (e)
+			e->code = rc;
+	}
+	return rc;
 }
 
 struct tile *tile_get(struct tile *t)
@@ -416,6 +434,12 @@ int tile_read_version(struct tile *t, uint32_t page, int64_t *to, struct err *e)
 	rc = read_required(t, t->version, page, to, s, e);
 	tile_scratch_put(s);
 	return rc;
+}
+
+int tile_read_dim(struct tile *t, uint32_t dim, uint32_t page, struct arena *a, struct col *ret,
+		  struct err *e)
+{
+	return tile_page_column(t, dim, page, COL_VARCHAR, a, ret, e);
 }
 
 /* The nanoseconds of a TIMESTAMP column, microseconds so far. */

@@ -29,6 +29,12 @@ void last_times_destroy(struct last_times *l)
 	free(l);
 }
 
+void last_times_forget(struct table *t)
+{
+	last_times_destroy(t->last);
+	t->last = NULL;
+}
+
 static int last_reserve(struct last_times *l, uint32_t n)
 {
 	if (n > l->cap) {
@@ -89,8 +95,7 @@ void last_times_note(struct table *t, const struct batch *b)
 		return;
 	/* Out of memory: forgotten as a whole, and built again when it is needed. */
 	if (last_reserve(l, series_count(t->series)) < 0) {
-		last_times_destroy(l);
-		t->last = NULL;
+		last_times_forget(t);
 		return;
 	}
 	for (uint32_t i = 0; i < b->n; i++)
