@@ -66,6 +66,7 @@ $(B)/query/sql.c $(B)/query/sql.h &: query/sql.y
 	@mkdir -p $(@D)
 	@echo "  LEMON query/sql.y"
 	$(Q)lemon -q -d$(@D) query/sql.y
+	$(Q)touch $(@D)/sql.c $(@D)/sql.h # lemon leaves a header alone that stays the same
 
 $(B)/query/sql.o: $(B)/query/sql.c
 	@echo "  CC    $<"

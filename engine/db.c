@@ -310,6 +310,7 @@ static int open_log(struct opening *o, struct err *e)
 	struct db *db = o->db;
 	int64_t begin = clock_mono_ns();
 	struct wal_options wo = {.sync_interval_ns = db->en->opt.sync_interval_ns,
+				 .segment_bytes = db->en->opt.segment_bytes,
 				 .read_only = db->en->opt.read_only,
 				 .next_lsn_min = o->lsn_max + 1,
 				 .boot = db->en->opt.boot,

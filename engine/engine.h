@@ -35,6 +35,7 @@ struct engine_options {
 	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 512 MiB */
 	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
 	uint64_t part_rows;        /* of a date, above which it is split into parts; 0: 4 Mi (tests set it) */
+	uint64_t segment_bytes;    /* of the log, past which a new one is begun; 0: 64 MiB (tests set it) */
 	uint64_t boot;             /* which boot of the machine this is; 0: ask the kernel (tests set it) */
 	bool no_background;        /* tests drive engine_maintain() themselves */
 	bool read_only;            /* `tidefs sql`: no background work, rows are not accepted */

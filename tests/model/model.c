@@ -88,6 +88,7 @@ static void run_seed(uint64_t seed, uint64_t op_n)
 	w.now = INT64_C(1700000000) * NS_PER_S;
 	w.mono = INT64_C(1000) * NS_PER_S;
 	w.part_rows = seed % 2 ? 0 : 2000;
+	w.segment_bytes = seed % 3 ? 0 : 256 << 10;
 	world_clock();
 	for (uint32_t i = 0; i < TABLES; i++)
 		twin_init(&w.tables[i].twin, i);

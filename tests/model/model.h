@@ -144,7 +144,7 @@ struct world {
 	struct m_table tables[TABLES];
 	int64_t now, mono;
 	int64_t jumped_ns; /* of the wall clock alone, since the last round of maintenance */
-	uint64_t part_rows;
+	uint64_t part_rows, segment_bytes;
 	uint64_t rows_in, rows_seen, looks; /* for the summary */
 	bool is_verbose;
 	bool is_clock_known; /* a round of maintenance since the start has looked at it */
