@@ -26,6 +26,7 @@ struct insert_op {
 	struct row_spool spool;
 	const struct type **types; /* of the child's columns */
 	bool *used;                /* by target: some row has a value there */
+	bool *required;            /* by target: the partition key wants a value in each row */
 	struct str measure;        /* of rows without measure_name: the table's name */
 	struct str measure_ok;     /* of the batch at hand: the last one found good... */
 	enum measure_type type_ok; /* ...with this type of records */
@@ -160,6 +161,11 @@ static int check_row(struct insert_op *d, const struct vbatch *b, uint32_t i, st
 		if (v->valid && !v->valid[at]) {
 			if (t->role == TARGET_TIME)
 				rc = err_set(e, -EINVAL, "time is NULL");
+			else if (d->required[k])
+				rc = err_set(e, -EINVAL,
+					     "dimension '%.*s' is NULL, and the partition key requires it "
+					     "(settings/partition_key)",
+					     STR_FMT(t->name));
 			continue;
 		}
 		d->used[k] = true;
@@ -429,7 +435,8 @@ static int insert_open(struct op *o, struct err *e)
 	batch_init(&d->batch);
 	d->types = arena_array(o->x->arena, const struct type *, child->col_count + 1);
 	d->used = arena_zarray(o->x->arena, bool, child->col_count + 1);
-	if (!d->types || !d->used)
+	d->required = arena_zarray(o->x->arena, bool, child->col_count + 1);
+	if (!d->types || !d->used || !d->required)
 		return exec_nomem(&o->x->ctx, e);
 	for (uint32_t i = 0; i < child->col_count; i++)
 		d->types[i] = child->cols[i].type;
@@ -453,6 +460,29 @@ static int check_writable(struct insert_op *d, struct err *e)
 	return 0;
 }
 
+/* Dimensions that every row must have; a statement that does not name them cannot store a single one. */
+static int check_required(struct insert_op *d, struct err *e)
+{
+	const struct plan *p = d->base.plan;
+	struct part_key *key = table_part_key(p->table);
+	int rc = 0;
+
+	for (uint32_t i = 0; i < key->dim_count && rc >= 0; i++) {
+		const struct part_key_dim *dim = &key->dims[i];
+		bool is_named = !dim->is_required;
+		for (uint32_t k = 0; k < p->children[0]->col_count && !is_named; k++)
+			if (p->targets[k].role == TARGET_DIMENSION && str_eq(p->targets[k].name, dim->name))
+				is_named = d->required[k] = true;
+		if (!is_named)
+			rc = err_set(e, -EINVAL,
+				     "the statement names no column '%.*s', a dimension that the partition key requires "
+				     "(settings/partition_key)",
+				     STR_FMT(dim->name));
+	}
+	part_key_put(key);
+	return located(d, rc, e);
+}
+
 static int insert_next(struct op *o, struct vbatch *ret, struct err *e)
 {
 	struct insert_op *d = (struct insert_op *)o;
@@ -462,6 +492,8 @@ static int insert_next(struct op *o, struct vbatch *ret, struct err *e)
 	d->is_done = true;
 	table_window(o->plan->table, &d->window);
 	int rc = check_writable(d, e);
+	if (rc >= 0)
+		rc = check_required(d, e);
 	if (rc >= 0)
 		rc = read_rows(d, e);
 	if (rc < 0)
