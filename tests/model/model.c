@@ -39,6 +39,7 @@ static const struct {
 	{"sql insert", 30, op_sql_insert},
 	{"tile remove", 8, op_tile_remove},
 	{"tile save", 20, op_tile_save},
+	{"tile restore", 20, op_tile_restore},
 };
 
 static uint64_t counts[ARRAY_LEN(ops)];

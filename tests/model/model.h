@@ -225,6 +225,7 @@ void op_look_all(void);
 void op_delete(void);
 void op_tile_remove(void);
 void op_tile_save(void);
+void op_tile_restore(void);
 
 void forget_saved(void);
 void op_sql(void);

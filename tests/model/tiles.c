@@ -321,3 +321,88 @@ void op_tile_save(void)
 	free(tiles);
 }
 
+/* What must come of it: 0; -EINVAL where it does not fit; 1: either. */
+static int expected(const struct saved *s, struct m_table *mt, int64_t lo)
+{
+	uint32_t x9 = UINT32_C(1) << 9, values = 0;
+	int64_t t_max = INT64_MIN;
+
+	for (uint32_t i = 0; i < s->row_n; i++) {
+		values |= s->v[i].valid;
+		t_max = MAX(t_max, s->v[i].time);
+	}
+	if (t_max < lo)
+		return -EINVAL;
+	if (mt == &w.tables[s->table] || !(s->cols & x9))
+		return 0;
+	add_col(mt, 9); /* that it has its own type here */
+	return values & x9 ? -EINVAL : 1;
+}
+
+/* Bytes that are not what they were: never rows, and never other rows. */
+static void damage(char *bytes, size_t *n)
+{
+	if (chance(3))
+		*n = (size_t)rnd(*n);
+	else
+		bytes[rnd(*n)] ^= (char)(1 << rnd(8));
+}
+
+void op_tile_restore(void)
+{
+	struct saved *s = &saved[rnd(ARRAY_LEN(saved))];
+	struct m_table *mt = s->n && chance(3) ? some_table() : &w.tables[s->table];
+	struct twin *tw = &mt->twin;
+	int64_t lo = MAX(MAX(w.now - tw->memory_ns - tw->magnetic_ns, tw->edge), 0);
+	bool is_damaged = chance(8);
+	struct restore *r;
+	struct err e = {0};
+	int fd;
+
+	for (uint32_t i = 0; i < s->row_n; i++) {
+		s->v[i].series = add_series(mt, &s->series[i]);
+		if (s->v[i].series == NONE)
+			return;
+	}
+	if (!s->n)
+		return;
+	size_t n = s->n;
+	int want = expected(s, mt, lo);
+	char *bytes = malloc(n + 1);
+	memcpy(bytes, s->bytes, n);
+	if (is_damaged)
+		damage(bytes, &n);
+	trace("%s: %u rows of %s%s, should be %d", mt->name, s->row_n, w.tables[s->table].name,
+	      is_damaged ? ", damaged" : "", want);
+	if (!went_well(table_restore_begin(mt->t, &r, &fd, &e), &e, "table_restore_begin")) {
+		free(bytes);
+		return;
+	}
+	if (io_pwrite(io_posix(), fd, bytes, n, 0) < 0)
+		fail("cannot write a tile");
+	free(bytes);
+	if (chance(12)) {
+		table_restore_close(r);
+		return;
+	}
+	int rc = table_restore_commit(r, "saved.parquet", &e);
+	if (rc >= 0 && chance(6)) /* the same once more changes nothing */
+		rc = table_restore_commit(r, "saved.parquet", &e);
+	table_restore_close(r);
+	if (is_damaged || want == -EINVAL) {
+		if (rc >= 0)
+			fail("%s: a tile that is %s was taken", mt->name, is_damaged ? "damaged" : "not for here");
+		if (!w.disk.is_dead && rc != -EINVAL && rc != -EBADMSG)
+			fail("table_restore_commit: %s", err_text(&e, rc));
+		return;
+	}
+	if (want == 1 && rc == -EINVAL)
+		return;
+	if (went_well(rc, &e, "table_restore_commit"))
+		for (uint32_t c = 0; c < COLS_MAX; c++)
+			if (s->cols >> c & 1)
+				add_col(mt, c);
+	for (uint32_t i = 0; i < s->row_n; i++)
+		if (s->v[i].time >= lo)
+			twin_store(tw, &s->v[i], w.op);
+}

@@ -531,7 +531,7 @@ void op_crash(void)
 void op_disk_dies(void)
 {
 	static void (*const ops[])(void) = {op_append, op_append, op_append_versions, op_delete, op_sql_delete, op_sql_insert, op_seal, op_maintain_table,
-					    op_maintain, op_tile_remove};
+					    op_maintain, op_tile_remove, op_tile_restore};
 	struct twin before[TABLES] = {0};
 	char why[512], why_not[512] = "";
 	bool same_after = true, same_before = true;
