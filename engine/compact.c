@@ -139,35 +139,6 @@ static bool is_over(const struct tomb *tomb, const struct file *f)
 	return tomb->seq > known_seq(f) && tomb->t_min <= f->meta.t_max_ns && tomb->t_max >= f->meta.t_min_ns;
 }
 
-/* Does the tombstone hide rows of the file? By times of series: yes too often, never no. */
-static int hides_rows(const struct table *t, const struct tomb *tomb, struct file *f, struct err *e)
-{
-	struct tile *tile;
-	int rc = file_tile(f, (struct table *)t, &tile, e);
-
-	for (uint32_t i = 0; rc >= 0 && i < tile_info(tile)->series_count; i++) {
-		const struct tile_series *s = &tile_series(tile)[i];
-		const struct interval *v;
-		uint32_t n;
-		if (!tomb_find(tomb, s->series_id, &v, &n))
-			continue;
-		for (uint32_t k = 0; k < n; k++)
-			if (v[k].lo <= s->t_max && v[k].hi >= s->t_min)
-				return 1;
-	}
-	return rc;
-}
-
-static int file_is_hit(const struct table *t, struct file *f, struct err *e)
-{
-	int rc = 0;
-
-	for (uint32_t i = tomb_set_from(t->tombs, known_seq(f)); i < t->tombs->n && !rc; i++)
-		if (is_over(t->tombs->v[i], f))
-			rc = hides_rows(t, t->tombs->v[i], f, e);
-	return rc;
-}
-
 static bool file_is_covered(const struct table *t, const struct file *f)
 {
 	for (uint32_t i = tomb_set_from(t->tombs, known_seq(f)); i < t->tombs->n; i++)
@@ -263,7 +234,7 @@ static int reclaim(struct table *t, struct err *e)
 		struct err *mine = first < 0 ? NULL : e;
 		if (!file_is_covered(t, f))
 			continue;
-		int rc = file_is_hit(t, f, mine);
+		int rc = gather_is_erased(t, t->tombs, f, mine);
 		if (rc > 0)
 			rc = rewrite_swap(&(struct swap){t, &f, 1}, mine);
 		else if (rc == 0)

@@ -11,18 +11,13 @@
 
 #include "engine/internal.h"
 
-struct counting {
-	struct day *v; /* by date */
-	uint32_t n, cap, last;
-};
-
 void days_put(struct days *d)
 {
 	if (d && atomic_fetch_sub(&d->refs, 1) == 1)
 		free(d);
 }
 
-static struct day *day_at(struct counting *c, int32_t date)
+static struct day *day_at(struct day_count *c, int32_t date)
 {
 	uint32_t lo = 0, hi = c->n;
 
@@ -52,7 +47,7 @@ static struct day *day_at(struct counting *c, int32_t date)
 	return &c->v[lo];
 }
 
-static int count(struct counting *c, int32_t date, uint64_t rows, int64_t t_min, int64_t t_max)
+int day_count_add(struct day_count *c, int32_t date, uint64_t rows, int64_t t_min, int64_t t_max)
 {
 	struct day *d = day_at(c, date);
 
@@ -64,7 +59,7 @@ static int count(struct counting *c, int32_t date, uint64_t rows, int64_t t_min,
 	return 0;
 }
 
-static int count_page(struct counting *c, struct tile *tile, uint32_t page, int64_t *times, struct err *e)
+static int count_page(struct day_count *c, struct tile *tile, uint32_t page, int64_t *times, struct err *e)
 {
 	uint64_t rows = tile_page_row(tile, page + 1) - tile_page_row(tile, page);
 	int64_t t_min, t_max;
@@ -72,16 +67,16 @@ static int count_page(struct counting *c, struct tile *tile, uint32_t page, int6
 
 	tile_page_times(tile, page, &t_min, &t_max);
 	if (day_of_ns(t_min) == day_of_ns(t_max))
-		return count(c, (int32_t)day_of_ns(t_min), rows, t_min, t_max);
+		return day_count_add(c, (int32_t)day_of_ns(t_min), rows, t_min, t_max);
 	rc = tile_read_time(tile, page, times, e);
 	for (uint64_t i = 0; i < rows && rc >= 0; i++)
-		rc = count(c, (int32_t)day_of_ns(times[i]), 1, times[i], times[i]);
+		rc = day_count_add(c, (int32_t)day_of_ns(times[i]), 1, times[i], times[i]);
 	return rc;
 }
 
 static int count_all(struct tile *tile, struct days **ret, struct err *e)
 {
-	struct counting c = {0};
+	struct day_count c = {0};
 	int64_t *times = malloc(TILE_PAGE_ROWS_MAX * sizeof *times);
 	struct days *d = NULL;
 	int rc = times ? 0 : -ENOMEM;

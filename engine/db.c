@@ -7,6 +7,7 @@
  *	<cell>/tables/<id>/runs/     sealed rows, internal
  *	<cell>/tables/<id>/magnetic/ tiles
  *	<cell>/tables/<id>/incoming/ files to be restored; they lose their names when they are made
+ *	<cell>/snapshots/<name>/     copies as of one moment (snapshot.c)
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 #include "engine/dir.h"
-#include "engine/internal.h"
+#include "engine/snapshot.h"
 
 /* ---- references ------------------------------------------------------------------------------------------- */
 
@@ -31,6 +32,7 @@ static void db_free(struct db *db)
 	wal_close(db->wal);
 	catalog_close(db->cat);
 	attrs_release(db);
+	snapshots_release(db);
 	rejected_release(&db->rejected);
 	if (db->dirfd >= 0)
 		close(db->dirfd);
@@ -38,6 +40,8 @@ static void db_free(struct db *db)
 	pthread_mutex_destroy(&db->trim_mu);
 	pthread_mutex_destroy(&db->wake_mu);
 	pthread_mutex_destroy(&db->attr_mu);
+	pthread_mutex_destroy(&db->make_mu);
+	pthread_mutex_destroy(&db->snap_mu);
 	pthread_cond_destroy(&db->wake);
 	pthread_cond_destroy(&db->round_done);
 	free(db);
@@ -201,24 +205,6 @@ static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 	return all > en->memtable_limit ? make_room(o, e) : 0;
 }
 
-/* rm -r below `at`; what cannot go stays and is swept with the next drop of the same name. */
-static void remove_tree(int at, const char *path)
-{
-	DIR *dir = dir_open(at, path, false);
-	struct dirent *d;
-
-	if (!dir)
-		return;
-	while ((d = readdir(dir))) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		if (unlinkat(dirfd(dir), d->d_name, 0) < 0)
-			remove_tree(dirfd(dir), d->d_name);
-	}
-	closedir(dir);
-	unlinkat(at, path, AT_REMOVEDIR);
-}
-
 /* A file that no transaction names: left by a crash between writing and committing. */
 static bool is_known(struct table *t, const char *path)
 {
@@ -284,7 +270,7 @@ static void sweep_tables(struct db *db, uint32_t id_max)
 		while (t && t->meta.id != id)
 			t = t->next;
 		if (!t)
-			remove_tree(dirfd(dir), d->d_name);
+			dir_remove(dirfd(dir), d->d_name);
 	}
 	closedir(dir);
 }
@@ -364,6 +350,7 @@ static int open_parts(struct db *db, struct err *e)
 		sweep(db, o.table_id_max);
 		db_note_clock(db);
 	}
+	snapshots_open(db);
 	/* What the log defined is logged. */
 	for (struct table *t = db->tables; t; t = t->next)
 		series_set_logged(t->series, (struct series_mark){series_column_count(t->series),
@@ -401,6 +388,8 @@ struct db *db_create(struct engine *en, const char *name)
 	pthread_mutex_init(&db->trim_mu, NULL);
 	pthread_mutex_init(&db->wake_mu, NULL);
 	pthread_mutex_init(&db->attr_mu, NULL);
+	pthread_mutex_init(&db->make_mu, NULL);
+	pthread_mutex_init(&db->snap_mu, NULL);
 	pthread_condattr_init(&mono);
 	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	pthread_cond_init(&db->wake, &mono);
@@ -518,7 +507,7 @@ static int create_table(struct db *db, const char *name, struct table **ret, str
 		return rc;
 	}
 	if (t)
-		remove_tree(db->dirfd, t->dir);
+		dir_remove(db->dirfd, t->dir);
 	table_put(t);
 	return rc;
 }
@@ -584,7 +573,7 @@ int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err
 		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
 		attrs_drop(db, table_name(t));
 		table_note_change(t);
-		remove_tree(db->dirfd, t->dir);
+		dir_remove(db->dirfd, t->dir);
 		table_put(t); /* the list's */
 	}
 	table_put(t);
@@ -603,7 +592,7 @@ void db_remove_dir(struct engine *en, const char *name)
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		if (unlinkat(dirfd(dir), d->d_name, 0) < 0)
-			remove_tree(dirfd(dir), d->d_name);
+			dir_remove(dirfd(dir), d->d_name);
 	}
 	if (dir)
 		closedir(dir);

@@ -14,4 +14,7 @@
  */
 DIR *dir_open(int at, const char *path, bool follow);
 
+/* rm -r below `at`; what cannot go stays. */
+void dir_remove(int at, const char *path);
+
 #endif

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "engine/dir.h"
-#include "engine/internal.h"
+#include "engine/snapshot.h"
 
 #define DROPPED_PREFIX ".dropped-" /* of what is being removed; no database is called like that */
 #define FORMAT_FILE    "tidefs.format"
@@ -466,10 +466,15 @@ int engine_db_drop(struct engine *en, struct str name, struct err *e)
 		rc = err_set(e, -EIO, "database '%s' is not available: %s", db->name, db->reason);
 	} else {
 		pthread_mutex_lock(&db->mu);
+		pthread_mutex_lock(&db->snap_mu);
 		if (db->tables)
 			rc = err_set(e, -ENOTEMPTY, "database '%s' has tables; drop them first", db->name);
+		else if (snapshots_exist(db))
+			rc = err_set(e, -ENOTEMPTY, "database '%s' has snapshots; rmdir those below snapshots/ first",
+				     db->name);
 		else
 			atomic_store(&db->is_dropped, true);
+		pthread_mutex_unlock(&db->snap_mu);
 		pthread_mutex_unlock(&db->mu);
 	}
 	if (rc >= 0) {

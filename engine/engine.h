@@ -72,7 +72,7 @@ int engine_attr_set(struct engine *en, struct db *db, const char *path, const st
 /* ---- databases -------------------------------------------------------------------------------- */
 
 int engine_db_create(struct engine *en, struct str name, struct db **ret, struct err *e) must_check;
-/* -ENOTEMPTY while it has tables. */
+/* -ENOTEMPTY while it has tables or snapshots. */
 int engine_db_drop(struct engine *en, struct str name, struct err *e) must_check;
 struct db *engine_db(struct engine *en, struct str name); /* or NULL */
 /* All databases by name, one reference each: given; free the array after putting each. */
@@ -341,8 +341,12 @@ void table_restore_close(struct restore *r); /* NULL is fine */
  *
  * Names follow the rules of databases. It appears as a whole or not at all.
  */
-int db_snapshot_create(struct db *db, struct str name, struct err *e) must_check; /* -EEXIST */
-int db_snapshot_drop(struct db *db, struct str name, struct err *e) must_check;   /* -ENOENT */
+/*
+ * May take long: as long as copying what is not in tiles yet. Writers go on. stop (or NULL): set it from
+ * another thread, and the call ends soon with -ECANCELED. -EEXIST, -ENOSPC: nothing of it is there.
+ */
+int db_snapshot_create(struct db *db, struct str name, const _Atomic bool *stop, struct err *e) must_check;
+int db_snapshot_drop(struct db *db, struct str name, struct err *e) must_check; /* -ENOENT */
 struct snapshot_entry {
 	char name[NAME_LEN_MAX + 1];
 	int64_t created_ns;
@@ -350,12 +354,30 @@ struct snapshot_entry {
 int db_snapshots(struct db *db, struct snapshot_entry **ret, uint32_t *ret_n) must_check; /* by name; free() */
 /* O_RDONLY | O_DIRECTORY on the snapshot's directory; given. Nothing below it ever changes. */
 int db_snapshot_dirfd(struct db *db, struct str name, int *ret_fd, struct err *e) must_check;
+
+/* One of them, held: a reference, or NULL. It outlives a drop, and its files can be read until then. */
+struct snapshot;
+struct snapshot *db_snapshot(struct db *db, struct str name);
+struct snapshot *snapshot_get(struct snapshot *s);
+void snapshot_put(struct snapshot *s);
+int64_t snapshot_created_ns(const struct snapshot *s);
+int snapshot_dirfd(const struct snapshot *s); /* as above, but lent */
+bool snapshot_dropped(const struct snapshot *s);
+/* The name of the i-th table; false past the last. Lent while the snapshot is held. */
+bool snapshot_table(struct snapshot *s, uint32_t i, struct str *ret);
+/*
+ * Owner and mode of a table in it ("" itself, or a path below): those that the table has now, or had
+ * when it was copied if it has been dropped since. false: none of its own.
+ */
+bool snapshot_attr(struct snapshot *s, struct db *db, struct str table, const char *below, struct node_attr *ret);
 /*
  * Make the tables that a snapshot.json names, with their columns and settings, in this database.
- * Tables that exist keep their rows; -EINVAL with the place where text or contents do not fit, and
- * then nothing was changed.
+ * Tables that exist keep their rows and get what they lack; may_change (NULL: every one) is asked about
+ * each of those. -EINVAL with the place where text or contents do not fit, -EACCES: then nothing was
+ * changed. After another error some tables may have been made, and the call can be repeated.
  */
-int db_snapshot_apply(struct db *db, struct str json, struct err *e) must_check;
+int db_snapshot_apply(struct db *db, struct str json, bool (*may_change)(void *ctx, struct table *t), void *ctx,
+		      struct err *e) must_check;
 
 /* For statfs: a descriptor on the data directory, lent. */
 int engine_dirfd(const struct engine *en);

@@ -71,6 +71,41 @@ int gather_meets_tile(const struct gather *g, struct tile *tile, struct err *e)
 	return rc;
 }
 
+/* Does the tombstone hide rows of the tile? By times of series: yes too often, never no. */
+static bool hides_rows(const struct tomb *tomb, struct tile *tile)
+{
+	const struct tile_series *ts = tile_series(tile);
+	const struct interval *v;
+	uint32_t n;
+
+	for (uint32_t i = 0; i < tile_info(tile)->series_count; i++) {
+		if (!tomb_find(tomb, ts[i].series_id, &v, &n))
+			continue;
+		for (uint32_t k = 0; k < n; k++)
+			if (v[k].lo <= ts[i].t_max && v[k].hi >= ts[i].t_min)
+				return true;
+	}
+	return false;
+}
+
+int gather_is_erased(struct table *t, const struct tomb_set *tombs, struct file *f, struct err *e)
+{
+	uint64_t known = MAX(f->meta.seq_hi, f->meta.erased_seq);
+	struct tile *tile;
+
+	for (uint32_t i = tomb_set_from(tombs, known); tombs && i < tombs->n; i++) {
+		const struct tomb *tomb = tombs->v[i];
+		if (tomb->t_min > f->meta.t_max_ns || tomb->t_max < f->meta.t_min_ns)
+			continue;
+		int rc = file_tile(f, t, &tile, e);
+		if (rc < 0)
+			return rc;
+		if (hides_rows(tomb, tile))
+			return 1;
+	}
+	return 0;
+}
+
 static uint64_t part_rows(const struct table *t)
 {
 	uint64_t most = t->db->en->opt.part_rows;
@@ -133,7 +168,7 @@ int gather_part_series(const struct gather *g, uint32_t part, uint64_t **ret, ui
 {
 	uint32_t n = series_count(g->table->series);
 	uint64_t *bits = calloc(n / 64 + 1, sizeof *bits);
-	struct series_parts *where = table_parts(g->table);
+	struct series_parts *where = g->where ? series_parts_get(g->where) : table_parts(g->table);
 	int rc = bits ? series_parts_select(where, part, g->parts, n, bits) : -ENOMEM;
 
 	series_parts_put(where);

@@ -19,6 +19,7 @@ struct gather {
 	int32_t date;
 	int64_t lo, hi; /* times of late rows that are taken, inclusive; inside the date */
 	uint32_t parts; /* of the date */
+	struct series_parts *where; /* which series are in which part; NULL: the table's, as it is then */
 };
 
 static inline int64_t day_start(int32_t date)
@@ -36,6 +37,12 @@ bool gather_has_run(const struct gather *g, struct file *f);
 
 /* May the tile hold an identity that late rows bring? By series and time ranges: yes too often, never no. */
 int gather_meets_tile(const struct gather *g, struct tile *tile, struct err *e) must_check;
+
+/*
+ * Do deletions hide rows of the file, by series and time ranges? 1: perhaps, 0: no. Those that were
+ * applied when it was written do not.
+ */
+int gather_is_erased(struct table *t, const struct tomb_set *tombs, struct file *f, struct err *e) must_check;
 
 /* In how many parts the date lies, or will lie with that many rows. */
 uint32_t gather_parts(const struct table *t, const struct file_set *set, int32_t date, uint64_t rows);

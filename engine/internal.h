@@ -10,6 +10,9 @@
  *	table.append_mu one append at a time: log, then memtable, in the same order
  *	table.mu        what readers snapshot: memtable counts, the list of files, settings
  *
+ * A snapshot is made under db.make_mu, which comes before db.mu; its list, db.snap_mu, after db.mu. For
+ * its moment all append_mu of a database are held together, by table id, as an append does.
+ *
  * The WAL, the catalogue, the series set and blocks have locks of their own, taken last.
  */
 #ifndef TIDE_ENGINE_INTERNAL_H
@@ -82,6 +85,13 @@ uint32_t file_moved_from(const struct file *f, int32_t date);
 int file_days(struct file *f, struct table *t, const struct days **ret, struct err *e) must_check;
 const struct day *days_find(const struct days *d, int32_t date); /* or NULL */
 void days_put(struct days *d);
+
+/* Dates gathered row by row, or many at once. v: by date, given (free()). */
+struct day_count {
+	struct day *v;
+	uint32_t n, cap, last;
+};
+int day_count_add(struct day_count *c, int32_t date, uint64_t rows, int64_t t_min, int64_t t_max) must_check;
 
 /* The files of a table at some moment: tiles first (oldest rows), then runs by sequence. */
 struct file_set {
@@ -233,6 +243,10 @@ struct db {
 
 	struct wallclock clock; /* guarded by wake_mu */
 
+	pthread_mutex_t make_mu;  /* one snapshot is made at a time */
+	pthread_mutex_t snap_mu;
+	struct snapshot *snapshots; /* guarded by snap_mu: by name */
+
 	pthread_mutex_t attr_mu;
 	struct attr_entry *attrs; /* guarded by attr_mu */
 	uint32_t attr_count, attr_cap;
@@ -351,6 +365,7 @@ struct rewrite {
 	struct catalog_file meta; /* in: generation, date, part(s), and by the end seq; out: all but id */
 	const char *dir;          /* below the table's, made where missing */
 	const char *base;         /* instead of the table's directory, below the cell; NULL: that */
+	const atomic_bool *stop;  /* set: give up with -ECANCELED; or NULL */
 	struct writing *w;        /* between begin and finish or abort */
 };
 /* scan: with times and versions wanted. */

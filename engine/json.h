@@ -99,4 +99,10 @@ int json_finish(struct json *j) must_check;
 /* Where a byte is in a text of several lines, for people: both from 1, the column in bytes. */
 void json_where(struct str text, size_t at, size_t *ret_line, size_t *ret_column);
 
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* Text as it stands inside a string; bytes that are no UTF-8 become \u00xx. And with the quotes. */
+void json_add_text(struct buf *out, struct str s);
+void json_add_string(struct buf *out, struct str s);
+
 #endif

@@ -1,52 +1,6 @@
 #include "engine/refusal.h"
 
-static void add_escaped(struct buf *out, unsigned char c)
-{
-	switch (c) {
-	case '"':
-		buf_adds(out, "\\\"");
-		break;
-	case '\\':
-		buf_adds(out, "\\\\");
-		break;
-	case '\n':
-		buf_adds(out, "\\n");
-		break;
-	case '\r':
-		buf_adds(out, "\\r");
-		break;
-	case '\t':
-		buf_adds(out, "\\t");
-		break;
-	default:
-		buf_addf(out, "\\u%04x", c);
-	}
-}
-
-static bool is_plain(unsigned char c)
-{
-	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7F;
-}
-
-/* The inside of a JSON string. */
-static void add_json(struct buf *out, struct str s)
-{
-	while (s.len) {
-		size_t valid = utf8_valid_len(s);
-		for (size_t i = 0; i < valid;) {
-			size_t from = i;
-			while (i < valid && is_plain((unsigned char)s.ptr[i]))
-				i++;
-			buf_add(out, s.ptr + from, i - from);
-			if (i < valid)
-				add_escaped(out, (unsigned char)s.ptr[i++]);
-		}
-		if (valid < s.len)
-			add_escaped(out, (unsigned char)s.ptr[valid++]);
-		s.ptr += valid;
-		s.len -= valid;
-	}
-}
+#include "engine/json.h"
 
 /* At most n bytes of s, without cutting a character in two. */
 static struct str cut(struct str s, size_t n)
@@ -68,7 +22,7 @@ void refusal_format(const struct refusal *r, struct buf *out)
 	timestamp_format(when, r->when_ns);
 	when[10] = 'T';
 	buf_addf(out, "{\"when\":\"%.*sZ\",\"file\":\"", TIMESTAMP_TEXT_LEN, when);
-	add_json(out, str_from(r->file));
+	json_add_text(out, str_from(r->file));
 	buf_addf(out, "\",\"line\":%llu,\"uid\":%u,\"column\":%zu", (unsigned long long)r->line, r->uid,
 		 r->column);
 	if (r->record >= 0)
@@ -76,9 +30,9 @@ void refusal_format(const struct refusal *r, struct buf *out)
 	if (r->existing_version)
 		buf_addf(out, ",\"existing_version\":%lld", (long long)r->existing_version);
 	buf_adds(out, ",\"reason\":\"");
-	add_json(out, str_from(r->reason));
+	json_add_text(out, str_from(r->reason));
 	buf_adds(out, "\",\"text\":\"");
-	add_json(out, text);
+	json_add_text(out, text);
 	if (total > text.len)
 		buf_addf(out, " ... [%zu of %zu bytes shown]", text.len, total);
 	buf_adds(out, "\"}");

@@ -84,7 +84,7 @@ struct writing {
 	struct tile_writer *writer;
 	uint32_t series; /* that rows come for */
 	uint64_t rows;
-	char dir[400], tmp[512];
+	char dir[600], tmp[640];
 };
 
 static void writing_free(struct rewrite *r)
@@ -185,7 +185,7 @@ static int put_in_place(struct rewrite *r, struct tile **ret_tile, struct err *e
 {
 	struct table *t = r->table;
 	const struct io *io = t->db->en->io;
-	char path[512];
+	char path[900];
 
 	name_file(r, r->meta.path, sizeof r->meta.path);
 	snprintf(path, sizeof path, "%s/%s", r->base ? r->base : t->dir, r->meta.path);
@@ -258,6 +258,8 @@ static int write_scan(struct rewrite *r, struct scan *scan, uint32_t field_n, st
 	if (!slice)
 		return out_of_memory(r, e);
 	while ((rc = scan_next(scan, &b, e)) > 0) {
+		if (r->stop && atomic_load_explicit(r->stop, memory_order_relaxed))
+			return err_set(e, -ECANCELED, "interrupted");
 		for (uint32_t k = 0; k < b.run_count; k++) {
 			const struct scan_run *run = &b.runs[k];
 			for (uint32_t c = 0; c < field_n; c++) {

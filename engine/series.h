@@ -154,6 +154,7 @@ struct series_mark {
 int series_encode_unlogged(const struct series_set *s, struct buf *columns, struct buf *series,
 			   struct series_mark *ret_upto) must_check;
 void series_set_logged(struct series_set *s, struct series_mark upto);
+struct series_mark series_logged(const struct series_set *s); /* what the log has; the append lock is held */
 
 /* Apply a logged definition; ids below the present count are skipped (already known). */
 int series_replay_columns(struct series_set *s, struct str payload, struct err *e) must_check;

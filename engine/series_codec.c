@@ -133,6 +133,11 @@ void series_set_logged(struct series_set *s, struct series_mark upto)
 	log_commit(s, LOG_WAL, upto);
 }
 
+struct series_mark series_logged(const struct series_set *s)
+{
+	return s->logged[LOG_WAL];
+}
+
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 static int replay_column(struct series_set *s, uint64_t id, struct cur *c, struct err *e)

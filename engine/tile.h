@@ -135,6 +135,9 @@ int tile_open_fd(const struct io *io, int fd, const char *name, struct tile **re
 struct tile *tile_get(struct tile *t);
 void tile_put(struct tile *t); /* NULL is fine; the last one closes */
 
+/* Lent: for copying the file as it is, also when its name is gone. */
+int tile_fd(const struct tile *t);
+
 const struct tile_info *tile_info(const struct tile *t);
 const struct tile_series *tile_series(const struct tile *t); /* series_count of them, file order */
 int64_t tile_find_series(const struct tile *t, uint32_t series_id); /* its index, or -1; O(log n) */

@@ -300,6 +300,11 @@ void tile_put(struct tile *t)
 
 /* ---- look up --------------------------------------------------------------------------------- */
 
+int tile_fd(const struct tile *t)
+{
+	return t->fd;
+}
+
 const struct tile_info *tile_info(const struct tile *t)
 {
 	return &t->ix.info;
