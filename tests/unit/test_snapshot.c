@@ -413,7 +413,7 @@ START_TEST(holds_what_tables_show)
 		for (int i = 0; i < 60; i++)
 			change(&w);
 		for (int n = 0; n < 4; n++) {
-			char name[8];
+			char name[16];
 			snprintf(name, sizeof name, "s%d", n);
 			all_lines(&w, &want);
 			must_make(&w, name);
@@ -501,7 +501,7 @@ START_TEST(copies_where_links_are_refused)
 	ck_assert_int_ge(table_maintain(w.t[0], &e), 0);
 	all_lines(&w, &want);
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof name, "s%zu", i);
 		io_fault_add(io, &(struct io_rule){.op = "linkat", .path = "", .first = 1, .count = -1, .error = errors[i]});
 		must_make(&w, name);
@@ -650,7 +650,7 @@ START_TEST(one_moment_of_all_tables)
 	ck_assert_int_eq(pthread_create(&keeper, NULL, keep_house, &c), 0);
 	for (int i = 0; i < 12; i++) {
 		struct lines l;
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof name, "s%d", i);
 		int64_t before = atomic_load(&c.count);
 		must_make(&w, name);
