@@ -166,8 +166,10 @@ static bool attr_path(const struct node *n, char *to)
 		return true;
 	}
 	bool below_row = n->parent->row != NULL; /* retention/memory */
+	/* Adding rows is one right, whatever the format: ingest.jsonl has owner and mode of `ingest`. */
+	const char *name = n->row->ops == &ingest_ops ? "ingest" : n->name;
 	snprintf(to, ATTR_PATH_MAX, "%s%s%s%s%s", n->table ? table_name(n->table) : "",
-		 n->table ? "/" : "", below_row ? n->parent->name : "", below_row ? "/" : "", n->name);
+		 n->table ? "/" : "", below_row ? n->parent->name : "", below_row ? "/" : "", name);
 	return true;
 }
 

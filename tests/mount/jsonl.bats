@@ -184,11 +184,28 @@ PY
 	expect 6 "$(wc -l <"$T/rejected")"
 }
 
-@test "permissions are those of ingest" {
+@test "rights are those of ingest, and one with them" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
-	chmod 600 "$J"
-	run setpriv --reuid 65534 --clear-groups bash -c "echo '{\"x\":1}' >> '$J'"
+	chmod 755 "$DIR" "$MNT" 2>/dev/null || true
+	expect "$(stat -c '%a %u' "$T/ingest")" "$(stat -c '%a %u' "$J")"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "echo '{\"x\":1}' >> '$J'"
 	[ "$status" -ne 0 ]
-	expect 0 "$(rows)"
+	chmod 602 "$T/ingest"
+	expect 602 "$(stat -c %a "$J")"
+	setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "echo '{\"x\":1}' >> '$J'"
+	expect 1 "$(rows)"
+	chmod 600 "$J"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "echo 'w x=1i' >> '$T/ingest'"
+	[ "$status" -ne 0 ]
+	expect 1 "$(rows)"
+	# Through the database's file: the table's owner and mode decide, record by record.
+	chmod 602 "$MNT/iot/ingest"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "echo '{\"table\":\"w\",\"x\":1}' >> '$MNT/iot/ingest.jsonl'"
+	[[ $output == *"Invalid argument"* ]]
+	grep -q "you may not write to table 'w'" "$T/rejected" "$MNT/iot/rejected"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups bash -c \
+		"echo '{\"TableName\":\"w\",\"MeasureName\":\"m\",\"MeasureValue\":1,\"Time\":1}' >> '$MNT/iot/ingest.jsonl'"
+	[[ $output == *"Invalid argument"* ]]
+	expect 1 "$(rows)"
 	expect "" "$(cat "$J")"
 }

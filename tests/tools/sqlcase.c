@@ -179,10 +179,10 @@ static int settle(struct table *t, enum mode mode, struct err *e)
 	return rc < 0 || mode != MODE_TILES ? rc : table_maintain(t, e);
 }
 
-static void load(struct run *r, struct str table, struct str text)
+static void load(struct run *r, enum ingest_format format, struct str table, struct str text)
 {
 	struct table *t = get_table(r, table);
-	struct ingest_source src = {.file = r->file};
+	struct ingest_source src = {.file = r->file, .format = format};
 	struct ingest *in = NULL;
 	struct err e = {0};
 
@@ -465,10 +465,10 @@ static void directive(struct run *r, struct lines *l, struct str line)
 		statement(r, l, str_is(verb, "error"), args);
 	} else if (str_is(verb, "checks")) {
 		checks(r, l);
-	} else if (str_is(verb, "load")) {
+	} else if (str_is(verb, "load") || str_is(verb, "load-json")) {
 		buf_init(&block, 1 << 26);
 		take_block(l, NULL, &block);
-		load(r, take_word(&args), buf_str(&block));
+		load(r, str_is(verb, "load") ? INGEST_LINEPROTO : INGEST_JSONL, take_word(&args), buf_str(&block));
 		if (r->is_refresh) {
 			buf_add_str(&r->fresh, buf_str(&block));
 			buf_addc(&r->fresh, '\n');
