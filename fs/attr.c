@@ -14,6 +14,7 @@
  * so `chmod 0220 ingest` makes a table that sensors write and cannot read.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -126,6 +127,32 @@ bool caller_in_group(struct caller *c, gid_t gid)
 		read_groups(c);
 	for (int i = 0; i < c->group_n; i++)
 		if (c->groups[i] == gid)
+			return true;
+	return false;
+}
+
+bool caller_is_leaving(pid_t pid)
+{
+	static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGKILL};
+	unsigned long long pending = 0, blocked = 0, set = 0;
+	char path[64], line[256];
+	FILE *f;
+
+	if (pid <= 0)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return true; /* it is gone */
+	while (fgets(line, sizeof line, f)) {
+		if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1)
+			pending |= set;
+		else if (sscanf(line, "SigBlk: %llx", &set) == 1)
+			blocked = set;
+	}
+	fclose(f);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (pending & ~blocked & 1ULL << (ends[i] - 1))
 			return true;
 	return false;
 }

@@ -102,6 +102,8 @@ int caller_copy(struct caller *to, const struct caller *from) must_check;
 void caller_release(struct caller *c);
 bool caller_same(const struct caller *a, const struct caller *b); /* the same rights? */
 bool caller_in_group(struct caller *c, gid_t gid);
+/* Has this thread a signal waiting for it that is meant to end it: HUP, INT, QUIT, TERM, KILL? */
+bool caller_is_leaving(pid_t pid);
 
 /*
  * May c do `mask` (R_OK, W_OK, X_OK or 0) with this node? Directories above are searched too, since
@@ -132,6 +134,8 @@ struct file_ops {
 	int (*open)(struct handle *h, struct err *e);
 	void (*read)(struct handle *h, fuse_req_t req, size_t n, int64_t off); /* replies */
 	int64_t (*write)(struct handle *h, const char *p, size_t n, int64_t off, struct err *e);
+	/* In its place, where it may take long: who writes may be interrupted. */
+	int64_t (*write_for)(struct handle *h, fuse_req_t req, const char *p, size_t n, int64_t off, struct err *e);
 	int (*flush)(struct handle *h, struct err *e); /* every close(2) */
 	int (*fsync)(struct handle *h, struct err *e);
 	void (*release)(struct handle *h); /* the last close */

@@ -91,7 +91,7 @@ static bool takes_writes(const struct node *n, const struct file_ops *ops, bool 
 {
 	if (ops == &text_ops)
 		return n->row->store != NULL;
-	return ops->write || (ops->truncate && truncating && ops != &tile_ops);
+	return ops->write || ops->write_for || (ops->truncate && truncating && ops != &tile_ops);
 }
 
 static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_file_info *fi,
@@ -211,7 +211,9 @@ void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct err e = {0};
 	int64_t rc = node_check(h->node);
 
-	if (rc >= 0)
+	if (rc >= 0 && h->ops->write_for)
+		rc = h->ops->write_for(h, req, buf, size, off, &e);
+	else if (rc >= 0)
 		rc = h->ops->write ? h->ops->write(h, buf, size, off, &e) : -EPERM;
 	if (rc < 0)
 		reply_refused(req, "write", h->node, NULL, (int)rc, &e);

@@ -75,16 +75,19 @@ static void drop_result(struct handle *h, struct query_handle *qh)
 	qh->result = NULL;
 }
 
-static int64_t query_file_write(struct handle *h, const char *p, size_t n, int64_t off, struct err *e)
+static int64_t query_file_write(struct handle *h, fuse_req_t req, const char *p, size_t n, int64_t off,
+				struct err *e)
 {
 	struct query_handle *qh = h->priv;
+	struct writer w;
 	int64_t rc;
 
+	writer_begin(&w, req);
 	pthread_mutex_lock(&h->mu);
 	if (h->readable) {
 		drop_result(h, qh);
 		qh->wrote = true;
-		rc = stmt_write(&qh->own, h->fs, &h->who, h->node->db, p, n, e);
+		rc = stmt_write(&qh->own, h->fs, &h->who, &w, h->node->db, p, n, e);
 		if (rc > 0)
 			qh->write_end = off + rc;
 	} else if (qh->failed_rc) {
@@ -95,14 +98,15 @@ static int64_t query_file_write(struct handle *h, const char *p, size_t n, int64
 		if (qh->begins)
 			stmt_restart(s);
 		qh->begins = false;
-		rc = stmt_write(s, h->fs, &h->who, h->node->db, p, n, e);
+		rc = stmt_write(s, h->fs, &h->who, &w, h->node->db, p, n, e);
 		slot_unlock(qh->slot);
 	} else {
-		rc = stmt_write(&qh->own, h->fs, &h->who, h->node->db, p, n, e);
+		rc = stmt_write(&qh->own, h->fs, &h->who, &w, h->node->db, p, n, e);
 	}
-	if (rc < 0 && !h->readable)
+	if (rc < 0 && rc != -EINTR && !h->readable)
 		qh->failed_rc = (int)rc;
 	pthread_mutex_unlock(&h->mu);
+	writer_end(&w);
 	return rc;
 }
 
@@ -214,7 +218,7 @@ static int query_file_attr(struct fs *fs, struct node *n, struct stat *st)
 const struct file_ops query_ops = {
 	.open = query_file_open,
 	.read = query_file_read,
-	.write = query_file_write,
+	.write_for = query_file_write,
 	.release = query_file_release,
 	.truncate = query_file_truncate,
 	.attr = query_file_attr,

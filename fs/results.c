@@ -223,6 +223,8 @@ void results_tick(struct results *rs, int64_t now)
 		bool old = r->shared && now - r->shared_used_ns > SHARED_TTL_NS;
 		bool lone;
 
+		if (r->writer)
+			writer_tick(r->writer);
 		pthread_mutex_lock(&r->mu);
 		lone = !r->done && !r->waiters &&
 		       ((r->handles == 0 && now - r->idle_ns > NO_READER_NS) ||

@@ -69,9 +69,28 @@ bool result_stat(struct result *r, fuse_req_t req, struct node *n);
 struct result *results_find(struct results *rs, const struct result_spec *spec, uint64_t version);
 void results_share(struct results *rs, struct result *r); /* from now on it can be found */
 
-/* A changing statement, once. Errors and *ret_rows as query_run(). */
-int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct str text, int64_t *ret_rows,
-		  struct err *e) must_check;
+/*
+ * Whose write(2) runs changing statements. An interrupt by a signal that is meant to end the writer
+ * (^C, kill) cancels the one at hand; others (timers, children) do not. No lock of ours may be held
+ * around begin and end.
+ */
+struct writer {
+	fuse_req_t req;
+	pid_t pid;
+	pthread_mutex_t mu;
+	struct result *r;    /* guarded by mu, as all below: the statement that runs */
+	bool interrupted;
+	bool is_leaving;
+};
+void writer_begin(struct writer *w, fuse_req_t req);
+void writer_end(struct writer *w);
+
+/*
+ * A changing statement, once. Errors and *ret_rows as query_run(); -EINTR: the writer was interrupted,
+ * and nothing happened.
+ */
+int statement_run(struct fs *fs, const struct caller *who, struct writer *w, struct db *db, struct str text,
+		  int64_t *ret_rows, struct err *e) must_check;
 /* Would it run? Everything that is wrong with the text itself, and with the rights. */
 int statement_check(struct fs *fs, const struct caller *who, struct db *db, struct str text,
 		    struct err *e) must_check;

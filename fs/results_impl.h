@@ -65,6 +65,7 @@ struct result {
 	struct waiter *waiters;
 	int handles;
 	int64_t idle_ns;       /* monotonic: since when nobody waits and no handle is open */
+	struct writer *writer; /* a changing statement's; guarded by results->mu */
 	int64_t interrupted_ns; /* monotonic: the reader was interrupted and has not come back; 0: no */
 
 	struct spool spool;    /* used by whoever pumps until done, constant after */
@@ -94,6 +95,8 @@ struct result *result_alloc(struct fs *fs, bool keep); /* one reference; NULL: o
 /* Ends it, with this sentence as its bytes and rc behind them. The caller holds mu, or is alone. */
 void result_fail(struct result *r, int rc, const char *sentence);
 void result_drop_chunks(struct result *r, uint32_t n); /* the first n; the caller holds mu, or is alone */
+/* Once a second; results->mu is held, so that the writer stays. */
+void writer_tick(struct writer *w);
 /* Run it on this thread for a while. r->pumping is set, and the caller's. */
 void result_pump(struct result *r, int64_t slice_ns);
 

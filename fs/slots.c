@@ -75,7 +75,7 @@ static bool blank(const char *p, size_t n)
 	return str_trim((struct str){p, n}).len == 0;
 }
 
-int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct db *db,
+int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct writer *w, struct db *db,
 		   const char *p, size_t n, struct err *e)
 {
 	size_t before, done = 0; /* bytes of the text: before this write; of statements that ran */
@@ -106,7 +106,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		if (rc < 0)
 			break;
 		if (changing) {
-			rc = statement_run(fs, who, db, (struct str){rest.ptr, end}, &rows, e);
+			rc = statement_run(fs, who, w, db, (struct str){rest.ptr, end}, &rows, e);
 			if (rc < 0)
 				break;
 			done += end;
@@ -121,6 +121,12 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 			done += end; /* nobody read it, and another statement follows: the last one counts */
 			rows = -1;
 		}
+	}
+	if (rc == -EINTR) {
+		/* As if this write had ended before the statement: it may come again. */
+		s->text.len = MAX(before, done);
+		buf_drop_front(&s->text, done);
+		return done > before ? (int64_t)(done - before) : rc;
 	}
 	if (rc < 0) {
 		stmt_fail(s, rc, e);

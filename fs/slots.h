@@ -28,12 +28,14 @@ void stmt_init(struct stmt *s);
 void stmt_release(struct stmt *s);
 void stmt_restart(struct stmt *s); /* open(O_TRUNC) */
 
+struct writer; /* results.h */
+
 /*
  * Take n bytes. Changing statements that they complete run, once each. Returns how many were
  * consumed (all, or up to the end of the last statement that ran, when a later one fails), or what
- * was wrong; s then tells a reader too.
+ * was wrong; s then tells a reader too. -EINTR: nothing of it was taken.
  */
-int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct db *db,
+int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct writer *w, struct db *db,
 		   const char *p, size_t n, struct err *e) must_check;
 /* Is it a statement that changes something, and lacks the ';' that would run it? */
 bool stmt_lacks_end(const struct stmt *s);

@@ -123,8 +123,63 @@ static int with_env(struct fs *fs, const struct caller *who, struct db *db, stru
 	return 0;
 }
 
-int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct str text, int64_t *ret_rows,
-		  struct err *e)
+/* ---- writers ---------------------------------------------------------------------------------------- */
+
+/* Caller holds w->mu. */
+static void look_at_writer(struct writer *w)
+{
+	w->is_leaving = w->is_leaving || caller_is_leaving(w->pid);
+	if (w->is_leaving && w->r)
+		atomic_store(&w->r->cancelled, true);
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+	struct writer *w = data;
+
+	pthread_mutex_lock(&w->mu);
+	w->interrupted = true;
+	look_at_writer(w);
+	pthread_mutex_unlock(&w->mu);
+}
+
+void writer_begin(struct writer *w, fuse_req_t req)
+{
+	*w = (struct writer){.req = req, .pid = fuse_req_ctx(req)->pid};
+	pthread_mutex_init(&w->mu, NULL);
+	fuse_req_interrupt_func(req, on_interrupt, w);
+}
+
+void writer_end(struct writer *w)
+{
+	fuse_req_interrupt_func(w->req, NULL, NULL); /* waits for on_interrupt() */
+	pthread_mutex_destroy(&w->mu);
+}
+
+/* The kernel tells of the first signal only: once there was one, the ticker asks for others. */
+void writer_tick(struct writer *w)
+{
+	pthread_mutex_lock(&w->mu);
+	if (w->interrupted)
+		look_at_writer(w);
+	pthread_mutex_unlock(&w->mu);
+}
+
+/* From now on (r NULL: no more) this is what an interrupt cancels. */
+static void writer_runs(struct writer *w, struct fs *fs, struct result *of, struct result *r)
+{
+	pthread_mutex_lock(&fs->results->mu);
+	of->writer = r ? w : NULL;
+	pthread_mutex_unlock(&fs->results->mu);
+	pthread_mutex_lock(&w->mu);
+	w->r = r;
+	if (w->interrupted)
+		look_at_writer(w);
+	pthread_mutex_unlock(&w->mu);
+}
+
+int statement_run(struct fs *fs, const struct caller *who, struct writer *w, struct db *db, struct str text,
+		  int64_t *ret_rows, struct err *e)
 {
 	struct query_env env;
 	struct result *r;
@@ -134,7 +189,11 @@ int statement_run(struct fs *fs, const struct caller *who, struct db *db, struct
 		return rc;
 	env_of(r, &env);
 	(void)result_open(r); /* nobody reads it, but it is no statement without a reader */
+	writer_runs(w, fs, r, r);
 	rc = query_run(&env, text, ret_rows, e);
+	writer_runs(w, fs, r, NULL);
+	if (rc == -ECANCELED && w->is_leaving)
+		rc = err_set(e, -EINTR, "interrupted; nothing was done");
 	result_put(r);
 	return rc;
 }

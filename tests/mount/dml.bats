@@ -190,3 +190,82 @@ in_tiles() {
 	run as 1234 -- bash -c "echo 'DROP TABLE iot.w;' >'$Q'"
 	[[ $output == *"Permission denied"* ]]
 }
+
+# long PARTS: a statement that takes seconds, without its end.
+long() {
+	local i one='SELECT sum(sqrt(v) * v + v / 3.0) AS x FROM iot.many WHERE v > 0.5'
+	printf "INSERT INTO iot.w SELECT TIMESTAMP '2001-01-01' AS time, sum(x) AS v FROM (%s" "$one"
+	for i in $(seq "$1"); do printf ' UNION ALL %s' "$one"; done
+	printf ') AS u'
+}
+
+@test "^C ends a statement, and nothing was done; a timer does not" {
+	need python3
+	mkdir "$MNT/iot/many"
+	seq 300000 | awk '{ printf "w,s=%d v=%d %d000000\n", $1 % 100, $1 % 977, $1 + 5000 }' >"$MNT/iot/many/ingest"
+	{ long 450; echo ';'; } >"$DIR/long"
+	{ long 40; echo ';'; } >"$DIR/short"
+	local from=$SECONDS
+	run timeout -s INT 1 dd if="$DIR/long" of="$Q" bs=64k
+	[ "$status" -ne 0 ]
+	[ $((SECONDS - from)) -lt 4 ]
+	expect 3 "$(n_rows)"
+	python3 - "$Q" "$DIR/long" "$DIR/short" <<'PY'
+import os, signal, sys, time
+class Stop(Exception):
+    pass
+def stop(*_):
+    raise Stop()
+beats = 0
+def beat(*_):
+    global beats
+    beats += 1
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGALRM, beat)
+text = open(sys.argv[2], "rb").read()
+f = os.open(sys.argv[1], os.O_RDWR)
+# A timer that beats all the while ends nothing: it runs once, and to its end.
+short = open(sys.argv[3], "rb").read()
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+assert os.write(f, short) == len(short)
+assert os.read(f, 100) == b"rows\n1\n"
+assert beats > 0
+# A handled signal that is meant to end the program does, also when timers came before it.
+child = os.fork()
+if child == 0:
+    time.sleep(1)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(0)
+before = time.monotonic()
+try:
+    os.write(f, text)
+    assert False, "not interrupted"
+except Stop:
+    pass
+assert time.monotonic() - before < 5
+os.waitpid(child, 0)
+# The handle goes on as if nothing had been written.
+os.write(f, b"SELECT count(*) AS n FROM iot.w;")
+assert os.read(f, 100) == b"n\n4\n"
+signal.setitimer(signal.ITIMER_REAL, 0)
+PY
+	expect 4 "$(n_rows)"
+}
+
+@test "a database that refuses writes: EROFS, and queries go on" {
+	for i in $(seq 10); do echo "w,s=c v=$i ${i}000000000" >>"$MNT/iot/w/ingest"; done
+	tide_kill9
+	# A hole in the log, with valid batches behind it.
+	local log
+	log=$(find "$DATA" -path "*iot/wal/*" -type f | head -n 1)
+	printf '\377\377\377\377' | dd of="$log" bs=1 seek=$(($(stat -c %s "$log") / 2)) conv=notrunc 2>/dev/null
+	tide_mount
+	grep -q damaged "$MNT/iot/status"
+	run bash -c "echo 'DELETE FROM iot.w;' >'$Q'"
+	[[ $output == *"Read-only file system"* ]]
+	run bash -c "echo 'INSERT INTO iot.w (time, v) SELECT now(), 1;' >'$Q'"
+	[[ $output == *"Read-only file system"* ]]
+	run cat "$Q"
+	[[ $output == *"line 1:17: "*"refuses writes"* ]]
+	[ "$(n_rows)" -ge 3 ]
+}
