@@ -132,10 +132,16 @@ $(B)/tests/model/model: $(MODEL_OBJ) $(B)/libtidefs.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(MODEL_OBJ) $(B)/libtidefs.a $(ALL_LIBS)
 
-$(B)/tests/crash/%: tests/crash/%.c $(B)/libtidefs.a
+# The fault points, as the sources name them.
+$(B)/tests/crash/points.h: $(LIB_SRC)
 	@mkdir -p $(@D)
-	@echo "  CRASH $<"
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
+	$(Q)sed -nE 's/.*FAULT\("([a-z_.]+)"\).*/\t"\1",/p' $^ | sort -u > $@
+
+CRASH_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/crash/*.c))
+$(B)/tests/crash/crash.o: | $(B)/tests/crash/points.h
+$(B)/tests/crash/crash: $(CRASH_OBJ) $(B)/libtidefs.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(CRASH_OBJ) $(B)/libtidefs.a $(ALL_LIBS)
 
 ## damage: every cut and every changed byte of logs, tiles and control files; check tries a sample
 damage: tests-build
@@ -179,4 +185,4 @@ clean:
 help:
 	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
 
--include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)
+-include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)

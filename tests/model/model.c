@@ -40,6 +40,7 @@ static const struct {
 	{"tile remove", 8, op_tile_remove},
 	{"tile save", 20, op_tile_save},
 	{"tile restore", 20, op_tile_restore},
+	{"snapshot", 6, op_snapshot},
 };
 
 static uint64_t counts[ARRAY_LEN(ops)];
@@ -114,6 +115,7 @@ static void run_seed(uint64_t seed, uint64_t op_n)
 	       (double)(real_ns() - begin) / 1e9);
 	fflush(stdout);
 	forget_saved();
+	forget_snapshot();
 	for (uint32_t i = 0; i < TABLES; i++)
 		twin_release(&w.tables[i].twin);
 	nftw(w.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

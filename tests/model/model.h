@@ -226,6 +226,9 @@ void op_delete(void);
 void op_tile_remove(void);
 void op_tile_save(void);
 void op_tile_restore(void);
+void op_snapshot(void);
+void drop_half_a_snapshot(void);
+void forget_snapshot(void);
 
 void forget_saved(void);
 void op_sql(void);

@@ -531,7 +531,7 @@ void op_crash(void)
 void op_disk_dies(void)
 {
 	static void (*const ops[])(void) = {op_append, op_append, op_append_versions, op_delete, op_sql_delete, op_sql_insert, op_seal, op_maintain_table,
-					    op_maintain, op_tile_remove, op_tile_restore};
+					    op_maintain, op_tile_remove, op_tile_restore, op_snapshot};
 	struct twin before[TABLES] = {0};
 	char why[512], why_not[512] = "";
 	bool same_after = true, same_before = true;
@@ -544,6 +544,7 @@ void op_disk_dies(void)
 	trace("%s", is_in_doubt ? "died on the way" : "died afterwards");
 	world_reopen(true);
 	w.is_in_doubt = false;
+	drop_half_a_snapshot();
 	for (uint32_t i = 0; i < TABLES; i++) {
 		struct look l = {.lo = INT64_MIN, .hi = INT64_MAX, .cols = UINT32_MAX};
 		struct twin *now = &w.tables[i].twin;
