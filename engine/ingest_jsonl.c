@@ -128,7 +128,7 @@ static int take_records(struct ingest *in, struct err *e)
 	return 0;
 }
 
-static int line(struct ingest *in, struct str text, struct err *e)
+static int take_line(struct ingest *in, struct str text, struct err *e)
 {
 	struct jl *jl = in->state;
 	struct jsonl *x = &jl->parser;
@@ -155,6 +155,16 @@ static int line(struct ingest *in, struct str text, struct err *e)
 		return 0;
 	}
 	return rc < 0 ? err_set(e, rc, "%s", err_text(&why, rc)) : 0;
+}
+
+static int line(struct ingest *in, struct str text, struct err *e)
+{
+	struct jl *jl = in->state;
+	int rc = take_line(in, text, e);
+
+	/* Values that outlive the line point into it, or were copied into the batch. */
+	jsonl_trim(&jl->parser);
+	return rc;
 }
 
 const struct ingest_parser ingest_jsonl_parser = {

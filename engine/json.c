@@ -377,11 +377,11 @@ static int by_text(const void *a, const void *b)
 /* An object of many members ends: sorted, twins are neighbours. */
 static int check_names(struct json *j, const struct json_frame *f)
 {
-	struct json_name *names = j->names + f->names;
 	uint32_t n = j->name_count - f->names;
 
 	if (n <= NAMES_FEW)
 		return 0;
+	struct json_name *names = j->names + f->names;
 	qsort(names, n, sizeof *names, by_text);
 	for (uint32_t i = 1; i < n; i++)
 		if (str_eq(names[i - 1].text, names[i].text))

@@ -21,6 +21,19 @@ void jsonl_release(struct jsonl *x)
 	jsonl_init(x);
 }
 
+#define KEEP_BYTES (1 << 20)
+
+void jsonl_trim(struct jsonl *x)
+{
+	size_t bytes = x->json.scratch.bytes + x->json.name_cap * sizeof *x->json.names +
+		       x->member_cap * sizeof *x->members + x->guess_cap * sizeof *x->guess +
+		       x->record_cap * sizeof *x->records + x->dim_cap * sizeof *x->dims +
+		       x->attr_cap * sizeof *x->attrs;
+
+	if (bytes > KEEP_BYTES)
+		jsonl_release(x);
+}
+
 int jsonl_grow(void **p, uint32_t *cap, uint32_t n, size_t size)
 {
 	if (n < *cap)

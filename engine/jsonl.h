@@ -91,6 +91,7 @@ struct jsonl {
 
 void jsonl_init(struct jsonl *x);
 void jsonl_release(struct jsonl *x);
+void jsonl_trim(struct jsonl *x); /* done with the line: give up memory that only a huge one needs */
 
 /*
  * Read one line, given without its newline; x->shape says what came. pt: scratch. 0; -EINVAL: refused as a
