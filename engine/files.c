@@ -306,8 +306,7 @@ void file_unlink(struct table *t, struct file *f)
 	char path[sizeof t->dir + sizeof f->meta.path + 2];
 	struct tile *tile;
 
-	if (atomic_load(&f->refs) > 1)
-		(void)!file_tile(f, t, &tile, NULL);
+	(void)!file_tile(f, t, &tile, NULL);
 	snprintf(path, sizeof path, "%s/%s", t->dir, f->meta.path);
 	io->unlinkat(io, t->db->dirfd, path, 0);
 	if (f->meta.kind != CATALOG_TILE)
