@@ -378,7 +378,7 @@ int engine_maintain(struct engine *en, struct err *e)
 
 /* ---- databases ---------------------------------------------------------------------------------------------------- */
 
-int engine_check_name(const struct engine *en, struct str name, struct err *e)
+int name_check(struct str name, struct err *e)
 {
 	if (!name.len)
 		return err_set(e, -EINVAL, "a name must not be empty");
@@ -393,6 +393,15 @@ int engine_check_name(const struct engine *en, struct str name, struct err *e)
 	}
 	if (name.ptr[0] == '.')
 		return err_set(e, -EINVAL, "'%.*s' is not a name: it must not begin with a dot", STR_FMT(name));
+	return 0;
+}
+
+int engine_check_name(const struct engine *en, struct str name, struct err *e)
+{
+	int rc = name_check(name, e);
+
+	if (rc < 0)
+		return rc;
 	for (const char *const *r = en->opt.reserved_names; r && *r; r++)
 		if (str_is(name, *r))
 			return err_set(e, -EINVAL, "'%.*s' is the name of a control file", STR_FMT(name));

@@ -339,7 +339,7 @@ void table_restore_close(struct restore *r); /* NULL is fine */
  *	<table>/magnetic/ts_date=.../...    tiles: linked where they hold what the table shows, written
  *	                                    where memory, runs or deletions say otherwise
  *
- * Names follow the rules of databases. It appears as a whole or not at all.
+ * Names follow the rules of databases, and may be those of control files. It appears as a whole or not at all.
  */
 /*
  * May take long: as long as copying what is not in tiles yet. Writers go on. stop (or NULL): set it from

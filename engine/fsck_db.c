@@ -262,6 +262,7 @@ static void release(struct fsck_db *d)
 		series_set_destroy(t->series);
 		free(t);
 	}
+	free(d->whole.v);
 	catalog_close(d->cat);
 	d->cat = NULL;
 	if (d->dirfd >= 0)
@@ -333,6 +334,8 @@ int fsck_db(struct fsck *f, const char *name, struct err *e)
 	} else {
 		rc = check_tables(&d, e);
 	}
+	if (rc >= 0)
+		rc = fsck_snapshots(&d, e);
 	release(&d);
 	if (rc < 0 && rc != -ENOMEM) {
 		/* This database cannot be looked at any further; the others can. */

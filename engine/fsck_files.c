@@ -128,6 +128,8 @@ static int check_file(struct fsck_db *d, struct fsck_table *t, struct fsck_file 
 	if (rc >= 0)
 		rc = tile_verify(ff->tile, &why);
 	fsck_checked(d->f, (uint64_t)st.st_size);
+	if (rc >= 0)
+		fsck_note_whole(d, &st);
 	if (rc < 0) {
 		tile_put(ff->tile);
 		ff->tile = NULL;

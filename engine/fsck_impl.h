@@ -7,6 +7,7 @@
  *	fsck_files.c  its runs and tiles, each by itself
  *	fsck_rebuild.c  a run anew, from the log
  *	fsck_order.c  runs and tiles against each other
+ *	fsck_snapshots.c  its snapshots
  *	fsck_parts.c  tiles in the right part of their date
  */
 #ifndef TIDE_FSCK_IMPL_H
@@ -44,6 +45,12 @@ struct fsck_table {
 	bool incomplete; /* a file that the catalogue names is, or was, missing */
 };
 
+/* Files with several names that were read to their end and are whole: no need to read them again. */
+struct fsck_inodes {
+	uint64_t *v; /* open addressing; 0: free */
+	size_t n, cap;
+};
+
 struct fsck_db {
 	struct fsck *f;
 	char name[NAME_LEN_MAX + 1];
@@ -52,6 +59,7 @@ struct fsck_db {
 	struct fsck_table *tables;
 	uint32_t table_id_max;
 	uint64_t lsn_max;  /* highest that the catalogue knows of */
+	struct fsck_inodes whole;
 	bool is_old;       /* the catalogue is older than the log: nothing is swept */
 };
 
@@ -94,6 +102,9 @@ int fsck_files_alone(struct fsck_db *d, struct err *e) must_check; /* without a 
 /* 0: its run was (or, when only checking, could be) written anew from the log; ff is then the new one. */
 int fsck_rebuild_run(struct fsck_db *d, struct fsck_table *t, struct fsck_file *ff) must_check;
 int fsck_parts(struct fsck_db *d, struct fsck_table *t, struct err *e) must_check;
+void fsck_note_whole(struct fsck_db *d, const struct stat *st);
+bool fsck_is_whole(const struct fsck_db *d, const struct stat *st);
+int fsck_snapshots(struct fsck_db *d, struct err *e) must_check;
 int fsck_order(struct fsck_db *d, struct fsck_table *t, struct err *e) must_check;
 
 #endif

@@ -279,6 +279,8 @@ struct engine {
 int engine_check_format(struct engine *en, struct err *e) must_check;
 int engine_lock(struct engine *en, struct err *e) must_check;
 
+int name_check(struct str name, struct err *e); /* as engine_check_name(), but for reserved names */
+
 /* db.c */
 struct db *db_create(struct engine *en, const char *name); /* not opened yet; NULL without memory */
 /* Open all of it, once. One that failed is marked so, with the reason, and is closed like any other. */

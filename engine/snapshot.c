@@ -131,8 +131,7 @@ void snapshots_open(struct db *db)
 			dir_remove(dirfd(dir), d->d_name); /* half-made or half-gone */
 			continue;
 		}
-		struct snapshot *s = engine_check_name(db->en, str_from(d->d_name), NULL) < 0 ? NULL
-											     : open_one(db, d->d_name);
+		struct snapshot *s = name_check(str_from(d->d_name), NULL) < 0 ? NULL : open_one(db, d->d_name);
 		if (s)
 			list_add(db, s);
 	}
@@ -512,7 +511,7 @@ int db_snapshot_create(struct db *db, struct str name, const atomic_bool *stop, 
 	int rc = db_check_alive(db, e);
 
 	if (rc >= 0)
-		rc = engine_check_name(db->en, name, e);
+		rc = name_check(name, e);
 	if (rc >= 0 && db->en->opt.read_only)
 		rc = err_set(e, -EROFS, "the data directory is open for reading only");
 	if (rc < 0)

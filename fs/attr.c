@@ -159,19 +159,23 @@ bool caller_is_leaving(pid_t pid)
 
 /* ---- owners ------------------------------------------------------------------------------------- */
 
+static void lay_over(const struct node_attr *own, struct node_attr *a)
+{
+	if (own->mode != UINT32_MAX)
+		a->mode = own->mode & 0777;
+	if (own->uid != UINT32_MAX)
+		a->uid = own->uid;
+	if (own->gid != UINT32_MAX)
+		a->gid = own->gid;
+}
+
 /* What is stored for a path, over what it inherits. */
 static void overlay(struct fs *fs, struct db *db, const char *path, struct node_attr *a)
 {
 	struct node_attr own;
 
-	if (!engine_attr(fs->engine, db, path, &own))
-		return;
-	if (own.mode != UINT32_MAX)
-		a->mode = own.mode & 0777;
-	if (own.uid != UINT32_MAX)
-		a->uid = own.uid;
-	if (own.gid != UINT32_MAX)
-		a->gid = own.gid;
+	if (engine_attr(fs->engine, db, path, &own))
+		lay_over(&own, a);
 }
 
 #define ATTR_PATH_MAX (NAME_LEN_MAX + 64)
@@ -200,11 +204,61 @@ static bool attr_path(const struct node *n, char *to)
 	return true;
 }
 
+/* The directory of a table in a snapshot, in a database that is d's. */
+static struct node_attr snapshot_table_owner(struct node *n, const struct node_attr *d, struct str table)
+{
+	struct node_attr a = {0755, d->uid, d->gid}, own;
+
+	if (snapshot_attr(n->snapshot, n->db, table, "", &own))
+		lay_over(&own, &a);
+	return a;
+}
+
+/*
+ * A snapshot shows the permissions that database and tables have, so that nobody reads there what is
+ * closed to them here. snapshot.json names the columns of all tables: for everybody only if those are.
+ */
+static void snapshot_owner(struct fs *fs, struct node *n, struct node_attr *ret)
+{
+	struct node *up = n;
+	const char *slash = strchr(n->name, '/');
+	struct node_attr d, a, own;
+	struct str table;
+
+	while (up->level != LEVEL_DB)
+		up = up->parent;
+	node_owner(fs, up, &d);
+	*ret = d;
+	if (n->level == LEVEL_SNAPSHOT)
+		return;
+	if (n->kind == NODE_SNAPSHOT_FILE && !slash) {
+		ret->mode = 0444;
+		for (uint32_t i = 0; snapshot_table(n->snapshot, i, &table); i++)
+			if ((snapshot_table_owner(n, &d, table).mode & 05) != 05)
+				ret->mode = 0400;
+		return;
+	}
+	table = (struct str){n->name, slash ? (size_t)(slash - n->name) : strlen(n->name)};
+	a = snapshot_table_owner(n, &d, table);
+	if (slash) {
+		a.mode = 0755;
+		if (snapshot_attr(n->snapshot, n->db, table, "magnetic", &own))
+			lay_over(&own, &a);
+	}
+	if (n->kind == NODE_SNAPSHOT_FILE)
+		a.mode = 0444;
+	*ret = a;
+}
+
 void node_owner(struct fs *fs, struct node *n, struct node_attr *ret)
 {
 	struct node_attr a;
 	char path[ATTR_PATH_MAX];
 
+	if (n->snapshot) {
+		snapshot_owner(fs, n, ret);
+		return;
+	}
 	if (n->kind == NODE_SCRATCH) {
 		scratch_owner(n->scratch, ret);
 		return;
@@ -248,6 +302,8 @@ int node_access(struct fs *fs, struct node *n, struct caller *c, int mask)
 
 	if (rc < 0)
 		return rc;
+	if (n->snapshot && mask & W_OK)
+		return -EROFS;
 	if (c->uid == 0) /* as the kernel has it: root may all but run what nobody may */
 		return mask & X_OK && !node_is_dir(n) ? -EACCES : 0;
 	node_owner(fs, n, &a);
@@ -272,6 +328,8 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 
 	if (rc < 0)
 		return rc;
+	if (n->snapshot)
+		return err_set(e, -EROFS, "a snapshot has the permissions of its tables");
 	node_owner(fs, n, &a);
 	if (c->uid != 0 && c->uid != a.uid)
 		return err_set(e, -EPERM, "only the owner may change owner and mode");
@@ -323,6 +381,32 @@ bool feed_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *
 	in = (struct node_attr){files_find(LEVEL_TABLE, "ingest")->mode & 0777, tab.uid, tab.gid};
 	overlay(fs, db, path, &in);
 	return allows(&tab, c, X_OK) && allows(&in, c, W_OK);
+}
+
+bool settings_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t)
+{
+	struct node_attr d = {0755, fs->uid, fs->gid}, tab, dir, file;
+	char path[ATTR_PATH_MAX];
+
+	if (c->uid == 0)
+		return true;
+	overlay(fs, db, "", &d);
+	tab = (struct node_attr){0755, d.uid, d.gid};
+	overlay(fs, db, table_name(t), &tab);
+	if (!allows(&d, c, X_OK) || !allows(&tab, c, X_OK))
+		return false;
+	for (int s = 0; s < SETTINGS; s++) {
+		const char *name = setting_defs[s].name;
+		snprintf(path, sizeof path, "%s/%.*s", table_name(t), (int)strcspn(name, "/"), name);
+		dir = (struct node_attr){0755, tab.uid, tab.gid};
+		overlay(fs, db, path, &dir);
+		snprintf(path, sizeof path, "%s/%s", table_name(t), name);
+		file = (struct node_attr){0644, dir.uid, dir.gid};
+		overlay(fs, db, path, &file);
+		if (!allows(&dir, c, X_OK) || !allows(&file, c, W_OK))
+			return false;
+	}
+	return feed_allowed(fs, c, db, t); /* columns come with rows */
 }
 
 /* ---- SQL ------------------------------------------------------------------------------------------ */

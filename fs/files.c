@@ -35,6 +35,9 @@ static const struct vfile static_rows[] = {
 	QUERIES(LEVEL_DB),
 	{.level = LEVEL_DB, .name = "rejected", .mode = S_IFREG | 0644, .ops = &rejected_ops,
 	 .help = "refused lines that name no table of this database, as those of a table"},
+	DIR(LEVEL_DB, "snapshots", 0755, LEVEL_SNAPSHOTS,
+	    "`mkdir` of one makes a read-only copy of the database as of that moment, `rmdir` drops it; a copy of "
+	    "it into a new database is that database"),
 	RO(LEVEL_DB, "status", db_status_show, "health of this database, and the last thing that was refused"),
 
 	{.level = LEVEL_TABLE, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
@@ -53,7 +56,7 @@ static const struct vfile static_rows[] = {
 
 /* Names of files that later versions add: taken now, so that no table stands in their way. */
 static const char *const names_to_come[] = {
-	"metrics",     "queries",     "running",      "scheduled",    "snapshots",   "import",
+	"metrics",     "queries",     "running",      "scheduled",    "snapshot.json", "import",
 	"follow",      "latest",      "latest.csv",   "latest.json",  "latest.prom", "ingest.csv",
 	"ingest.prom", "query.parquet", "query.arrow", "README.md",  "_delta_log",
 };
@@ -208,6 +211,19 @@ int files_print_docs(struct buf *out)
 		 "\n## `/DATABASE/TABLE/magnetic/`\n\n"
 		 "`ts_date=YYYY-MM-DD/ts_part=NN/<t0>_<t1>_<generation>.parquet`: one immutable Parquet file a\n"
 		 "tile, read-only. `rm` deletes the rows that are in it. Directories come and go with their tiles.\n"
+		 "\n## `/DATABASE/snapshots/`\n\n"
+		 "`mkdir NAME` copies the whole database as of that moment, all tables at once; writers go on meanwhile. It\n"
+		 "returns when the copy is complete and safe on disk; a signal ends it, and then nothing of it is there.\n"
+		 "`rmdir NAME` drops one, although it is not empty. Below it lie `snapshot.json`\n"
+		 "([format](format-snapshot.md)) and `TABLE/magnetic/ts_date=YYYY-MM-DD/ts_part=NN/*.parquet`; nothing there\n"
+		 "ever changes (`Read-only file system`, to root as well, so `rm -r` leaves a snapshot whole and ends with 1).\n"
+		 "Permissions are those of the tables, or those that a table had when it was dropped.\n"
+		 "\n"
+		 "## `/DATABASE/snapshot.json`\n\n"
+		 "Not listed. A `snapshot.json` that is copied into a database, or renamed to this name there, makes the tables\n"
+		 "it names, with columns and settings, when it is closed; what does not fit is an error of close(2) or\n"
+		 "rename(2), changes nothing, and is explained in `status`. So `cp -r`, `rsync -a` or `tar` of a snapshot into\n"
+		 "a new database restores it. The text can be read back for ten minutes; removing it changes nothing.\n"
 		 "\n## `q/`\n\n"
 		 "Lists nothing, and finds every name that is, or begins like, a statement. The last known extension (`.csv`,\n"
 		 "`.tsv`, `.json`, `.jsonl`, `.txt`) is the format; a `;` before it ends the SQL, for statements\n"

@@ -32,6 +32,7 @@ struct slots;
 struct results;
 struct scratches;
 struct locks;
+struct snapshot_jobs;
 
 struct fs_options {
 	const char *data_dir;   /* absolute */
@@ -56,6 +57,7 @@ struct fs {
 	struct slots *slots;
 	struct scratches *scratches;
 	struct locks *locks;
+	struct snapshot_jobs *snapshot_jobs;
 	uid_t uid; /* the daemon's: owner of what has no owner of its own */
 	gid_t gid;
 	int64_t start_ns;
@@ -120,6 +122,8 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 
 /* The same questions for SQL, which names databases and tables and no nodes. */
 bool feed_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t); /* lines of a database's ingest */
+/* To change a table's settings and columns, as a snapshot.json that names it would. */
+bool settings_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t);
 bool sql_allowed(struct fs *fs, struct caller *c, struct db *db, struct table *t, enum query_right right);
 
 /* ---- open files ---------------------------------------------------------------------------------- */
@@ -208,5 +212,6 @@ extern const struct file_ops query_ops;    /* query_file.c */
 extern const struct file_ops statement_ops; /* q_dir.c */
 extern const struct file_ops tile_ops;     /* tiles_file.c */
 extern const struct file_ops scratch_ops;  /* scratch.c */
+extern const struct file_ops snapshot_file_ops; /* snapshots.c */
 
 #endif

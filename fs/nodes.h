@@ -27,6 +27,9 @@ enum level {
 	LEVEL_DATE,
 	LEVEL_PART,
 	LEVEL_Q,
+	LEVEL_SNAPSHOTS,    /* <database>/snapshots/ */
+	LEVEL_SNAPSHOT,     /* one of them */
+	LEVEL_SNAPSHOT_DIR, /* any directory in it */
 	LEVELS,
 	LEVEL_NONE = LEVELS, /* no directory */
 };
@@ -37,6 +40,7 @@ enum node_kind {
 	NODE_TILE,      /* name is its path below magnetic/ */
 	NODE_STATEMENT, /* below q/; name is the file name as it came */
 	NODE_SCRATCH,
+	NODE_SNAPSHOT_FILE, /* name is its path below the snapshot */
 };
 
 struct node {
@@ -49,9 +53,10 @@ struct node {
 	struct table *table;     /* referenced, or NULL */
 	uint64_t ino;            /* st_ino: the same for every node of the same thing */
 	uint64_t id;             /* tiles: tile_entry.id */
-	uint64_t bytes;          /* tiles */
-	int64_t mtime_ns;        /* tiles */
+	uint64_t bytes;          /* tiles and files of snapshots, as mtime_ns */
+	int64_t mtime_ns;
 	struct scratch *scratch; /* referenced, or NULL */
+	struct snapshot *snapshot; /* referenced, or NULL: it and all in it */
 
 	/* Guarded by the table of nodes. */
 	int refs;         /* holders in here, and one for the kernel while lookups > 0 */
@@ -73,7 +78,7 @@ struct node {
 	struct caller who;       /* statements: constant; whose rights the result has */
 	int64_t born_ns;         /* statements: monotonic */
 
-	char name[]; /* its name in the parent; tiles and dates: the path below magnetic/ */
+	char name[]; /* its name in the parent; tiles and dates: the path below magnetic/; in snapshots: below it */
 };
 
 int nodes_create(struct fs *fs, struct nodes **ret) must_check;
@@ -92,6 +97,7 @@ struct node_spec {
 	const char *name;
 	uint64_t id;         /* part of the identity */
 	struct scratch *scratch;
+	struct snapshot *snapshot;
 };
 
 /* A node of its own; one reference, the caller's. NULL: out of memory. */

@@ -15,6 +15,7 @@
 #include "fs/results.h"
 #include "fs/scratch.h"
 #include "fs/slots.h"
+#include "fs/snapshots.h"
 
 /* ---- replies ----------------------------------------------------------------------------------- */
 
@@ -87,6 +88,8 @@ const struct file_ops *node_ops(const struct node *n)
 		return &statement_ops;
 	case NODE_SCRATCH:
 		return &scratch_ops;
+	case NODE_SNAPSHOT_FILE:
+		return &snapshot_file_ops;
 	}
 	return NULL;
 }
@@ -94,6 +97,8 @@ const struct file_ops *node_ops(const struct node *n)
 /* When things were born, for what knows no better time. */
 static int64_t default_mtime(struct fs *fs, const struct node *n)
 {
+	if (n->snapshot)
+		return snapshot_created_ns(n->snapshot);
 	if (n->table)
 		return table_created_ns(n->table);
 	if (n->db)
@@ -135,12 +140,13 @@ int node_stat(struct fs *fs, struct node *n, struct stat *st)
  */
 double node_attr_timeout(const struct node *n)
 {
-	return n->kind == NODE_TILE ? 3600 : 0;
+	return n->kind == NODE_TILE ? 3600 : n->kind == NODE_SNAPSHOT_FILE ? 10 : 0;
 }
 
 static double entry_timeout(const struct node *n)
 {
-	return n->kind == NODE_TILE ? 10 : n->kind == NODE_DIR ? 1 : 0;
+	bool is_fixed = n->kind == NODE_TILE || n->kind == NODE_SNAPSHOT_FILE;
+	return is_fixed ? 10 : n->kind == NODE_DIR ? 1 : 0;
 }
 
 int entry_fill(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
@@ -208,6 +214,8 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	int rc = node_check(n);
 
 	caller_init(&c, req);
+	if (rc >= 0 && n->snapshot)
+		rc = -EROFS;
 	if (rc >= 0 && to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		rc = node_chattr(fs, n, &c, attr, to_set, &e);
 	if (rc >= 0 && to_set & FUSE_SET_ATTR_SIZE)
@@ -333,12 +341,15 @@ int fs_init(struct fs *fs, struct engine *en, const struct fs_options *opt, stru
 		rc = scratches_create(&fs->scratches);
 	if (rc >= 0)
 		rc = locks_create(&fs->locks);
+	if (rc >= 0)
+		rc = snapshot_jobs_create(&fs->snapshot_jobs);
 	return rc < 0 ? err_set(e, rc, "out of memory") : 0;
 }
 
 void fs_release(struct fs *fs)
 {
 	ticker_stop(fs);
+	snapshot_jobs_stop(fs->snapshot_jobs);
 	if (fs->results)
 		results_stop(fs->results);
 	handles_close_all(fs);
@@ -347,6 +358,7 @@ void fs_release(struct fs *fs)
 	scratches_destroy(fs->scratches);
 	results_destroy(fs->results);
 	locks_destroy(fs->locks);
+	snapshot_jobs_destroy(fs->snapshot_jobs);
 	pthread_mutex_destroy(&fs->handles_mu);
 	pthread_mutex_destroy(&fs->refused_mu);
 	pthread_mutex_destroy(&fs->ticker_mu);

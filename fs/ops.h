@@ -16,6 +16,9 @@ void reply_refused(fuse_req_t req, const char *op, struct node *n, const char *n
 /* Attributes and timeouts of a node for LOOKUP, MKDIR, CREATE and READDIRPLUS. */
 int entry_fill(struct fs *fs, struct node *n, struct fuse_entry_param *ret) must_check;
 
+/* Reply with a node, which the kernel then holds; the caller's reference is taken. (ops_dir.c) */
+void reply_node(struct fs *fs, fuse_req_t req, struct node *n);
+
 /* ops_dir.c */
 void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);

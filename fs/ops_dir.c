@@ -12,6 +12,7 @@
 #include "fs/ops.h"
 #include "fs/q_dir.h"
 #include "fs/scratch.h"
+#include "fs/snapshots.h"
 #include "fs/tiles_file.h"
 
 #ifndef RENAME_NOREPLACE
@@ -60,6 +61,18 @@ static struct node *table_node(struct fs *fs, struct node *dir, struct table *t)
 	return dir_node(fs, dir, LEVEL_TABLE, NULL, dir->db, t, table_name(t));
 }
 
+/* A temporary file. */
+static int scratch_lookup(struct fs *fs, struct node *dir, const char *name, struct node **ret)
+{
+	struct scratch *s = scratch_find(fs, dir, name);
+
+	if (!s)
+		return -ENOENT;
+	*ret = scratch_node(fs, dir, s);
+	scratch_put(s);
+	return *ret ? 0 : -ENOMEM;
+}
+
 /* One reference. req: who asks, for statements. */
 static int find(struct fs *fs, struct node *dir, const char *name, fuse_req_t req, struct node **ret)
 {
@@ -85,7 +98,7 @@ static int find(struct fs *fs, struct node *dir, const char *name, fuse_req_t re
 	case LEVEL_DB: {
 		struct table *t = db_table(dir->db, str_from(name));
 		if (!t)
-			return -ENOENT;
+			return scratch_lookup(fs, dir, name, ret);
 		n = table_node(fs, dir, t);
 		table_put(t);
 		break;
@@ -97,14 +110,12 @@ static int find(struct fs *fs, struct node *dir, const char *name, fuse_req_t re
 	case LEVEL_Q:
 		return q_lookup(fs, dir, name, req, ret);
 	case LEVEL_RETENTION:
-	case LEVEL_SETTINGS: {
-		struct scratch *s = scratch_find(fs, dir, name);
-		if (!s)
-			return -ENOENT;
-		n = scratch_node(fs, dir, s);
-		scratch_put(s);
-		break;
-	}
+	case LEVEL_SETTINGS:
+		return scratch_lookup(fs, dir, name, ret);
+	case LEVEL_SNAPSHOTS:
+	case LEVEL_SNAPSHOT:
+	case LEVEL_SNAPSHOT_DIR:
+		return snapshot_lookup(fs, dir, name, ret);
 	default:
 		return -ENOENT;
 	}
@@ -114,8 +125,7 @@ static int find(struct fs *fs, struct node *dir, const char *name, fuse_req_t re
 	return 0;
 }
 
-/* Reply with a node, which the kernel then holds; drops the caller's reference. */
-static void reply_node(struct fs *fs, fuse_req_t req, struct node *n)
+void reply_node(struct fs *fs, fuse_req_t req, struct node *n)
 {
 	struct fuse_entry_param entry;
 	int rc = entry_fill(fs, n, &entry);
@@ -209,6 +219,11 @@ void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 	caller_init(&c, req);
 	rc = node_access(fs, dir, &c, W_OK | X_OK);
+	if (rc >= 0 && dir->level == LEVEL_SNAPSHOTS) {
+		caller_release(&c);
+		snapshot_mkdir(fs, req, dir, name);
+		return;
+	}
 	if (rc >= 0)
 		rc = make_dir(fs, dir, name, &c, mode, &n, &e);
 	caller_release(&c);
@@ -244,7 +259,7 @@ static int remove_file(struct fs *fs, struct node *dir, const char *name, struct
 		return err_set(e, -EPERM, "a fixed part of the mount; DROP TABLE drops a table");
 	if (dir->level == LEVEL_PART)
 		return tiles_unlink(fs, dir, name, e);
-	if (scratch_dir(dir))
+	if (scratch_dir(dir, name))
 		return scratch_unlink(fs, dir, name);
 	return -EPERM;
 }
@@ -261,8 +276,14 @@ static void remove_any(fuse_req_t req, fuse_ino_t parent, const char *name, cons
 	caller_init(&c, req);
 	rc = node_access(fs, dir, &c, W_OK | X_OK);
 	caller_release(&c);
+	if (rc >= 0 && dir->level == LEVEL_SNAPSHOTS && fn == remove_dir) {
+		snapshot_rmdir(fs, req, dir, name);
+		return;
+	}
 	if (rc >= 0)
 		rc = fn(fs, dir, name, &e);
+	if (rc == -ENOTEMPTY && e.code)
+		fs_note_refusal(fs, dir, &e, rc);
 	if (rc < 0)
 		reply_refused(req, op, dir, name, rc, &e);
 	else
@@ -313,7 +334,7 @@ static int rename_away(struct fs *fs, struct node *dir, const struct vfile *row,
 	struct node *n;
 	int rc;
 
-	if (!row->store || !scratch_dir(to_dir))
+	if (!row->store || !scratch_dir(to_dir, name))
 		return -EPERM;
 	n = row_node(fs, dir, row);
 	if (!n)
@@ -333,6 +354,21 @@ static int rename_away(struct fs *fs, struct node *dir, const struct vfile *row,
 	return rc;
 }
 
+/* rsync: a whole snapshot.json under its name. */
+static int rename_to_json(struct fs *fs, struct node *dir, struct scratch *s, struct caller *c, struct err *e)
+{
+	struct buf text;
+	int rc;
+
+	buf_init(&text, SCRATCH_JSON_BYTES_MAX);
+	scratch_text(s, &text);
+	rc = text.rc < 0 ? text.rc : snapshot_json_store(fs, dir, buf_str(&text), c, e);
+	buf_release(&text);
+	if (rc >= 0)
+		scratch_rename(fs, s, dir, SNAPSHOT_JSON);
+	return rc;
+}
+
 static int do_rename(struct fs *fs, struct node *from_dir, const char *from, struct node *to_dir,
 		     const char *to, unsigned flags, struct caller *c, struct err *e)
 {
@@ -348,7 +384,8 @@ static int do_rename(struct fs *fs, struct node *from_dir, const char *from, str
 		return -EPERM;
 	if (from_row)
 		return rename_away(fs, from_dir, from_row, to_dir, to, c, e);
-	if (!scratch_dir(from_dir) || !scratch_dir(to_dir) || from_dir->table != to_dir->table)
+	if (!scratch_dir(from_dir, from) || !scratch_dir(to_dir, to) || from_dir->db != to_dir->db ||
+	    from_dir->table != to_dir->table)
 		return err_set(e, -EPERM, "databases, tables and tiles keep their names and places");
 	s = scratch_find(fs, from_dir, from);
 	if (!s)
@@ -361,6 +398,8 @@ static int do_rename(struct fs *fs, struct node *from_dir, const char *from, str
 		rc = -EEXIST;
 	else if (to_row)
 		rc = rename_over(fs, to_dir, to_row, s, e);
+	else if (strcmp(to, SNAPSHOT_JSON) == 0 && to_dir->level == LEVEL_DB)
+		rc = rename_to_json(fs, to_dir, s, c, e);
 	else
 		scratch_rename(fs, s, to_dir, to);
 	if (rc >= 0 && to_row)
@@ -537,6 +576,10 @@ static int list_children(struct fs *fs, struct node *dir, struct listing *l)
 	case LEVEL_RETENTION:
 	case LEVEL_SETTINGS:
 		return scratch_list(fs, dir, list_add_name, l);
+	case LEVEL_SNAPSHOTS:
+	case LEVEL_SNAPSHOT:
+	case LEVEL_SNAPSHOT_DIR:
+		return snapshot_list(fs, dir, list_add_node, l);
 	default:
 		return 0; /* q/ holds every statement, and lists none */
 	}

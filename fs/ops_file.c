@@ -162,7 +162,7 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	rc = node_access(fs, dir, &c, W_OK | X_OK);
 	if (rc >= 0 && files_find(dir->level, name))
 		rc = -EEXIST;
-	if (rc >= 0 && !scratch_dir(dir))
+	if (rc >= 0 && !scratch_dir(dir, name))
 		rc = err_set(&e, -EPERM, "files cannot be made here; see README for those there are");
 	if (rc >= 0)
 		rc = scratch_create(fs, dir, name, mode, &c, &s, &e);
@@ -195,7 +195,7 @@ void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	struct handle *h = handle_enter(fi);
 	int rc = node_check(h->node);
 
-	if (rc < 0 && h->ops != &tile_ops) /* an open tile stays readable */
+	if (rc < 0 && h->ops != &tile_ops && h->ops != &snapshot_file_ops) /* these stay readable */
 		reply_err(req, rc);
 	else if (h->ops->read)
 		h->ops->read(h, req, size, off);

@@ -2,17 +2,21 @@
 
 #include <stdlib.h>
 
+#include "fs/snapshots.h"
+
 struct scratch {
 	struct scratches *owner;
 	struct scratch *next;      /* guarded by owner->mu, as all below */
 	int refs;                  /* nodes and callers; one for the list while linked */
 	bool linked;
-	struct table *table;       /* where: constant */
+	struct db *db;             /* where: constant, as table */
+	struct table *table;       /* NULL: beside the tables */
 	enum level level;
 	uint64_t id;
 	char *name;
 	uint32_t mode, uid, gid;
 	struct buf data;
+	bool is_changed;           /* since it was stored as a snapshot.json */
 	int opens;
 	int64_t idle_since_ns;     /* monotonic; of the last close, or of its making */
 	int64_t mtime_ns;
@@ -47,6 +51,7 @@ static void scratch_free(struct scratch *s)
 	if (!s)
 		return;
 	table_put(s->table);
+	db_put(s->db);
 	buf_release(&s->data);
 	free(s->name);
 	free(s);
@@ -93,10 +98,16 @@ void scratches_expire(struct scratches *ss, int64_t mono_ns)
 	} while (dead);
 }
 
-bool scratch_dir(const struct node *dir)
+bool scratch_dir(const struct node *dir, const char *name)
 {
-	return dir->kind == NODE_DIR &&
-	       (dir->level == LEVEL_RETENTION || dir->level == LEVEL_SETTINGS);
+	return dir->kind == NODE_DIR && (dir->level == LEVEL_RETENTION || dir->level == LEVEL_SETTINGS ||
+					 snapshot_json_dir(dir, name));
+}
+
+/* Those beside tables are a snapshot.json. */
+static int64_t bytes_max(const struct scratch *s)
+{
+	return s->table ? SCRATCH_BYTES_MAX : SCRATCH_JSON_BYTES_MAX;
 }
 
 struct scratch *scratch_get(struct scratch *s)
@@ -124,7 +135,7 @@ void scratch_put(struct scratch *s)
 static struct scratch *find_locked(struct scratches *ss, struct node *dir, const char *name)
 {
 	for (struct scratch *s = ss->list; s; s = s->next)
-		if (s->table == dir->table && s->level == dir->level && strcmp(s->name, name) == 0)
+		if (s->db == dir->db && s->table == dir->table && s->level == dir->level && strcmp(s->name, name) == 0)
 			return s;
 	return NULL;
 }
@@ -157,7 +168,8 @@ int scratch_create(struct fs *fs, struct node *dir, const char *name, mode_t mod
 	}
 	s->owner = ss;
 	s->refs = 2; /* the list's and the caller's */
-	s->table = table_get(dir->table);
+	s->db = db_get(dir->db);
+	s->table = dir->table ? table_get(dir->table) : NULL;
 	s->level = dir->level;
 	s->name = copy;
 	s->mode = mode & 0777;
@@ -165,15 +177,16 @@ int scratch_create(struct fs *fs, struct node *dir, const char *name, mode_t mod
 	s->gid = c->gid;
 	s->idle_since_ns = clock_mono_ns();
 	s->mtime_ns = clock_now_ns();
-	buf_init(&s->data, SCRATCH_BYTES_MAX);
+	buf_init(&s->data, (size_t)bytes_max(s));
 
 	pthread_mutex_lock(&ss->mu);
 	for (struct scratch *o = ss->list; o; o = o->next)
-		count += o->uid == c->uid;
+		count += o->uid == c->uid && !o->table == !s->table;
 	if (find_locked(ss, dir, name))
 		rc = -EEXIST;
-	else if (count >= SCRATCH_PER_UID)
-		rc = err_set(e, -EDQUOT, "a user may have %d temporary files here", SCRATCH_PER_UID);
+	else if (count >= (s->table ? SCRATCH_PER_UID : SCRATCH_JSON_PER_UID))
+		rc = err_set(e, -EDQUOT, "a user may have %d temporary files here",
+			     s->table ? SCRATCH_PER_UID : SCRATCH_JSON_PER_UID);
 	if (rc == 0) {
 		s->id = ++ss->last_id;
 		s->linked = true;
@@ -269,7 +282,7 @@ int scratch_list(struct fs *fs, struct node *dir, int (*add)(void *ctx, const ch
 	buf_init(&names, SCRATCH_PER_UID * (size_t)65536);
 	pthread_mutex_lock(&ss->mu);
 	for (struct scratch *s = ss->list; s; s = s->next)
-		if (s->table == dir->table && s->level == dir->level)
+		if (s->db == dir->db && s->table == dir->table && s->level == dir->level)
 			buf_add(&names, s->name, strlen(s->name) + 1);
 	pthread_mutex_unlock(&ss->mu);
 	for (size_t at = 0; rc >= 0 && at < names.len; at += strlen(names.data + at) + 1)
@@ -319,7 +332,7 @@ static void scratch_read(struct handle *h, fuse_req_t req, size_t n, int64_t off
 	struct scratch *s = h->node->scratch;
 	struct buf copy;
 
-	buf_init(&copy, SCRATCH_BYTES_MAX);
+	buf_init(&copy, (size_t)bytes_max(s));
 	scratch_text(s, &copy);
 	if (copy.rc < 0)
 		reply_err(req, copy.rc);
@@ -331,8 +344,8 @@ static void scratch_read(struct handle *h, fuse_req_t req, size_t n, int64_t off
 /* Caller holds mu. Grows with zeros, or cuts. */
 static int resize_locked(struct scratch *s, int64_t size, struct err *e)
 {
-	if (size < 0 || size > SCRATCH_BYTES_MAX)
-		return err_set(e, -EFBIG, "a temporary file here has at most %d bytes", SCRATCH_BYTES_MAX);
+	if (size < 0 || size > bytes_max(s))
+		return err_set(e, -EFBIG, "a temporary file here has at most %lld bytes", (long long)bytes_max(s));
 	if ((size_t)size > s->data.len) {
 		size_t more = (size_t)size - s->data.len;
 		char *p = buf_reserve(&s->data, more);
@@ -351,12 +364,13 @@ static int64_t scratch_write(struct handle *h, const char *p, size_t n, int64_t 
 	int rc = 0;
 
 	pthread_mutex_lock(&s->owner->mu);
-	if (off < 0 || off > SCRATCH_BYTES_MAX || n > SCRATCH_BYTES_MAX)
+	if (off < 0 || off > bytes_max(s) || n > (size_t)bytes_max(s))
 		rc = resize_locked(s, -1, e);
 	else if ((size_t)off + n > s->data.len)
 		rc = resize_locked(s, off + (int64_t)n, e);
 	if (rc >= 0 && n)
 		memcpy(s->data.data + off, p, n);
+	s->is_changed |= rc >= 0;
 	s->mtime_ns = clock_now_ns();
 	pthread_mutex_unlock(&s->owner->mu);
 	return rc < 0 ? rc : (int64_t)n;
@@ -385,7 +399,31 @@ static int scratch_attr(struct fs *fs, struct node *n, struct stat *st)
 	return 0;
 }
 
+/* close(2) of a snapshot.json that was written: its tables are made, or what is wrong is said. */
+static int scratch_flush(struct handle *h, struct err *e)
+{
+	struct scratch *s = h->node->scratch;
+	struct buf copy;
+	bool is_due;
+	int rc = 0;
+
+	buf_init(&copy, (size_t)bytes_max(s));
+	pthread_mutex_lock(&s->owner->mu);
+	is_due = s->is_changed && s->level == LEVEL_DB && strcmp(s->name, SNAPSHOT_JSON) == 0;
+	if (is_due) {
+		buf_add_str(&copy, buf_str(&s->data));
+		s->is_changed = false;
+	}
+	pthread_mutex_unlock(&s->owner->mu);
+	if (is_due)
+		rc = copy.rc < 0 ? copy.rc
+				 : snapshot_json_store(h->fs, h->node->parent, buf_str(&copy), &h->who, e);
+	buf_release(&copy);
+	return rc;
+}
+
 const struct file_ops scratch_ops = {
+	.flush = scratch_flush,
 	.open = scratch_open,
 	.read = scratch_read,
 	.write = scratch_write,

@@ -1,6 +1,7 @@
 /*
- * scratch: the temporary files that editors make beside a setting (sed -i, vim, mv). In memory, for
- * their owner only, at most 1 MiB each, gone ten minutes after their last close.
+ * scratch: the temporary files that editors make beside a setting (sed -i, vim, mv), and a database's
+ * snapshot.json on its way in. In memory, for their owner only, at most 1 MiB each (a snapshot.json
+ * more), gone ten minutes after their last close.
  *
  * One mutex for all of them: they are few, small and short-lived.
  */
@@ -11,6 +12,8 @@
 
 #define SCRATCH_BYTES_MAX (1 << 20)
 #define SCRATCH_PER_UID   32
+#define SCRATCH_JSON_BYTES_MAX (64 << 20)
+#define SCRATCH_JSON_PER_UID   4
 #define SCRATCH_TTL_NS    (600 * NS_PER_S)
 
 struct scratch;
@@ -19,8 +22,8 @@ int scratches_create(struct scratches **ret) must_check;
 void scratches_destroy(struct scratches *ss); /* after the nodes */
 void scratches_expire(struct scratches *ss, int64_t mono_ns);
 
-/* May editors make files in this directory? */
-bool scratch_dir(const struct node *dir);
+/* May editors make a file of that name in this directory? */
+bool scratch_dir(const struct node *dir, const char *name);
 
 struct scratch *scratch_get(struct scratch *s);
 void scratch_put(struct scratch *s); /* NULL is fine */
@@ -28,7 +31,7 @@ void scratch_put(struct scratch *s); /* NULL is fine */
 /* By name; one reference, or NULL. */
 struct scratch *scratch_find(struct fs *fs, struct node *dir, const char *name);
 /*
- * A new, empty one; one reference. -EDQUOT: that user has SCRATCH_PER_UID already.
+ * A new, empty one; one reference. -EDQUOT: that user has as many as one may have already.
  */
 int scratch_create(struct fs *fs, struct node *dir, const char *name, mode_t mode,
 		   const struct caller *c, struct scratch **ret, struct err *e) must_check;

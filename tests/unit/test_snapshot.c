@@ -10,6 +10,7 @@
 
 #include "engine/dir.h"
 #include "engine/engine.h"
+#include "engine/fsck.h"
 #include "engine/internal.h"
 #include "engine/scan.h"
 #include "engine/snapshot.h"
@@ -1142,13 +1143,98 @@ START_TEST(permissions_are_those_of_the_table)
 }
 END_TEST
 
+/* ---- fsck ----------------------------------------------------------------------------------------------------------- */
+
+struct findings {
+	uint32_t n;
+	char last[1500];
+};
+
+static void note(void *ctx, const struct fsck_finding *f)
+{
+	struct findings *l = ctx;
+
+	l->n++;
+	snprintf(l->last, sizeof l->last, "%s: %s", f->file, f->what);
+}
+
+static void must_find(struct world *w, bool repair, uint32_t n, const char *file, const char *what)
+{
+	struct findings l = {0};
+	struct fsck_options opt = {.repair = repair, .found = note, .ctx = &l};
+	struct fsck_result r;
+	struct err e = {0};
+	int rc = fsck_run(w->dir, &opt, &r, &e);
+
+	ck_assert_msg(rc >= 0, "fsck: %s", err_text(&e, rc));
+	ck_assert_msg(l.n == n && (!n || (strstr(l.last, file) && strstr(l.last, what))), "%u findings; the last: %s", l.n,
+		      l.last);
+}
+
+static void overwrite(struct world *w, const char *path, off_t at, const char *text)
+{
+	int fd = openat(w->dirfd, path, O_RDWR | O_CREAT, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pwrite(fd, text, strlen(text), at), (ssize_t)strlen(text));
+	close(fd);
+}
+
+START_TEST(fsck_checks_them)
+{
+	static const char snap[] = "db/d/snapshots/s/";
+	struct world w = world_new(0);
+	struct snap_doc doc;
+	char path[600];
+	int fd;
+
+	append(&w, 0, 200, 1000);
+	append(&w, 1, 20, 1000);
+	must_make(&w, "s");
+	must_make(&w, "t");
+	ck_assert_int_ge(db_snapshot_dirfd(w.db, STR_LIT("s"), &fd, NULL), 0);
+	snap_doc_init(&doc);
+	ck_assert_int_ge(snap_doc_load(&doc, io_posix(), fd, ".", NULL), 0);
+	close(fd);
+	snprintf(path, sizeof path, "%sone/magnetic/%.*s", snap, STR_FMT(doc.tables[0].tiles[0].path));
+	snap_doc_release(&doc);
+	world_close(&w);
+	must_find(&w, false, 0, "", "");
+	/* Leftovers go, and only by a repair. */
+	ck_assert_int_ge(mkdirat(w.dirfd, "db/d/snapshots/.1-0.tmp", 0777), 0);
+	overwrite(&w, "db/d/snapshots/.1-0.tmp/x", 0, "x");
+	must_find(&w, false, 1, ".1-0.tmp", "what is left");
+	must_find(&w, true, 1, ".1-0.tmp", "what is left");
+	must_find(&w, true, 0, "", "");
+	overwrite(&w, "db/d/snapshots/s/stray", 0, "x");
+	must_find(&w, true, 1, "snapshots/s/stray", "not named");
+	ck_assert_int_eq(unlinkat(w.dirfd, "db/d/snapshots/s/stray", 0), 0);
+	overwrite(&w, path, 300, "damage");
+	must_find(&w, true, 1, "snapshots/s/one", "");
+	ck_assert_int_eq(unlinkat(w.dirfd, path, 0), 0);
+	must_find(&w, true, 1, "snapshots/s/one", "missing");
+	overwrite(&w, "db/d/snapshots/t/snapshot.json", 10, "\"");
+	must_find(&w, true, 2, "", "");
+	ck_assert_uint_eq(entries(&w), 2);
+	world_open(&w);
+	/* What cannot be read is not shown to anybody but root; and it can be dropped. */
+	struct node_attr a;
+	struct snapshot *s = db_snapshot(w.db, STR_LIT("t"));
+	ck_assert(snapshot_attr(s, w.db, STR_LIT("one"), "", &a) && a.mode == 0);
+	snapshot_put(s);
+	ck_assert_int_eq(db_snapshot_drop(w.db, STR_LIT("t"), NULL), 0);
+	ck_assert_int_eq(db_snapshot_drop(w.db, STR_LIT("s"), NULL), 0);
+	world_end(&w);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
 		holds_what_tables_show, links_what_is_exact, copies_where_links_are_refused, an_empty_database_has_one,
 		names_and_lists, one_moment_of_all_tables, a_table_is_dropped_meanwhile, can_be_stopped,
 		a_failing_disk_leaves_nothing, death_leaves_all_or_nothing, json_makes_the_tables,
-		wrong_json_changes_nothing, json_round_trip, permissions_are_those_of_the_table,
+		wrong_json_changes_nothing, json_round_trip, permissions_are_those_of_the_table, fsck_checks_them,
 	};
 	return unit_main("snapshot", 120, tests, ARRAY_LEN(tests));
 }
