@@ -41,7 +41,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model damage bench bench-scale fuzz demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model damage bench bench-series bench-scale fuzz demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -154,6 +154,10 @@ bench: all $(TOOLS)
 ## bench-scale: a month of 1,000 series through the mount, 43 M rows twice (long; HOURS=72: a tenth)
 bench-scale: all $(B)/tests/tools/gen_scale
 	$(Q)tests/bench/scale.sh
+
+## bench-series: what a million series cost
+bench-series: all $(TOOLS)
+	$(Q)tests/bench/series.sh
 
 ## fuzz: one program per untrusted input, FUZZ_SECONDS=60 each (clang)
 fuzz:

@@ -19,6 +19,12 @@ struct idx {
 int idx_reserve(struct idx *x, uint32_t more) must_check;
 /* After idx_reserve(). id < UINT32_MAX. */
 void idx_put(struct idx *x, uint32_t hash, uint32_t id);
+/* What asks for that hash soon finds it in the cache: indexes of millions of ids are mostly not. */
+static inline void idx_prefetch(const struct idx *x, uint32_t hash)
+{
+	if (x->slots)
+		__builtin_prefetch(&x->slots[hash & x->mask]);
+}
 void idx_clear(struct idx *x); /* keeps the memory */
 void idx_release(struct idx *x);
 size_t idx_bytes(const struct idx *x);

@@ -157,8 +157,7 @@ int entry_reserve(struct series_set *s)
 	return rc < 0 ? rc : idx_reserve(&s->by_key, 1);
 }
 
-uint32_t entry_push(struct series_set *s, uint32_t shape, uint32_t measure, const uint32_t *codes,
-		    uint32_t n, uint32_t hash)
+uint32_t entry_append(struct series_set *s, uint32_t shape, uint32_t measure, const uint32_t *codes, uint32_t n)
 {
 	uint32_t id = segs_count(&s->series);
 	struct entry *en = pool_take(&s->entries, entry_bytes(n));
@@ -168,9 +167,54 @@ uint32_t entry_push(struct series_set *s, uint32_t shape, uint32_t measure, cons
 	if (n)
 		memcpy(en->codes, codes, n * sizeof *codes);
 	*(struct entry **)segs_at(&s->series, id) = en;
-	idx_put(&s->by_key, hash, id);
 	segs_publish(&s->series);
 	return id;
+}
+
+uint32_t entry_push(struct series_set *s, uint32_t shape, uint32_t measure, const uint32_t *codes,
+		    uint32_t n, uint32_t hash)
+{
+	idx_put(&s->by_key, hash, segs_count(&s->series));
+	return entry_append(s, shape, measure, codes, n);
+}
+
+static uint32_t hash_of_entry(const struct series_set *s, uint32_t id)
+{
+	const struct entry *en = series_entry(s, id);
+
+	return entry_hash(s, en->shape, en->measure, en->codes, series_shape(s, en->shape)->n);
+}
+
+static int index_entries(struct series_set *s)
+{
+	uint32_t n = segs_count(&s->series), from = s->by_key.used, hashes[INDEX_AHEAD];
+	int rc = idx_reserve(&s->by_key, n - from);
+
+	for (uint64_t i = from; rc == 0 && i < (uint64_t)n + INDEX_AHEAD; i++) {
+		uint32_t *hash = &hashes[i % INDEX_AHEAD];
+		if (i >= (uint64_t)from + INDEX_AHEAD) {
+			uint32_t id = (uint32_t)(i - INDEX_AHEAD);
+			const struct entry *en = series_entry(s, id);
+			if (entry_find(s, en->shape, en->measure, en->codes, series_shape(s, en->shape)->n, *hash) >= 0)
+				return -EBADMSG;
+			idx_put(&s->by_key, *hash, id);
+		}
+		if (i < n) {
+			*hash = hash_of_entry(s, (uint32_t)i);
+			idx_prefetch(&s->by_key, *hash);
+		}
+	}
+	return rc;
+}
+
+int series_index(struct series_set *s)
+{
+	int rc = index_entries(s);
+
+	for (uint32_t i = 0; rc == 0 && i < segs_count(&s->columns); i++)
+		if (column_slot(s, i)->dict)
+			rc = names_index(column_slot(s, i)->dict);
+	return rc;
 }
 
 /* ---- measure names ------------------------------------------------------------------------------ */
@@ -341,12 +385,14 @@ int64_t series_intern(struct series_set *s, struct str measure, enum measure_typ
 	q.type = type;
 	pthread_rwlock_rdlock(&s->lock);
 	struct found f = look_up(s, &q);
+	uint32_t before = series_count(s);
 	pthread_rwlock_unlock(&s->lock);
 
 	int64_t id = is_bound_otherwise(s, &q, &f) ? -EEXIST : f.id;
 	if (id == -1) {
 		pthread_rwlock_wrlock(&s->lock);
-		f = look_up(s, &q); /* another thread may have made it meanwhile */
+		if (series_count(s) != before) /* nothing else is added without a series */
+			f = look_up(s, &q);
 		id = is_bound_otherwise(s, &q, &f) ? -EEXIST : f.id;
 		if (id == -1) {
 			rc = reserve_all(s, &q, &f);

@@ -108,6 +108,19 @@ void log_commit(struct series_set *s, enum log_kind k, struct series_mark upto)
 	raise_to(&s->logged[k].columns, upto.columns);
 }
 
+void log_commit_all(struct series_set *s, enum log_kind k)
+{
+	raise_to(&s->shapes_logged[k], segs_count(&s->shapes));
+	raise_to(&s->measures.logged[k], segs_count(&s->measures.names));
+	for (uint32_t i = 0; i < segs_count(&s->columns); i++) {
+		struct names *d = column_slot(s, i)->dict;
+		if (d)
+			raise_to(&d->logged[k], segs_count(&d->names));
+	}
+	raise_to(&s->logged[k].series, series_count(s));
+	raise_to(&s->logged[k].columns, series_column_count(s));
+}
+
 int series_encode_unlogged(const struct series_set *s, struct buf *columns, struct buf *series,
 			   struct series_mark *ret_upto)
 {
@@ -227,11 +240,15 @@ static int get_value(struct series_set *s, struct names *d, struct cur *c, uint3
 	if (code < segs_count(&d->names))
 		return str_eq(names_at(d, (uint32_t)code), text) ? 0 : -EBADMSG;
 	uint32_t hash = hash32(s, text.ptr, text.len);
-	if (names_find(d, text, hash) >= 0)
+	if (!s->is_bulk && names_find(d, text, hash) >= 0)
 		return -EBADMSG;
-	if ((rc = names_reserve(d)) < 0 || (rc = pool_reserve(&s->text, text.len)) < 0)
+	if ((rc = s->is_bulk ? segs_reserve(&d->names, 1) : names_reserve(d)) < 0 ||
+	    (rc = pool_reserve(&s->text, text.len)) < 0)
 		return rc;
-	names_add(d, &s->text, text, hash);
+	if (s->is_bulk)
+		names_append(d, &s->text, text, hash);
+	else
+		names_add(d, &s->text, text, hash);
 	return 0;
 }
 
@@ -305,6 +322,25 @@ struct replay_scratch {
 	uint32_t codes[COLUMNS_MAX];
 };
 
+static int add_entry(struct series_set *s, uint32_t shape, uint32_t measure, const uint32_t *codes, uint32_t n)
+{
+	uint32_t hash = s->is_bulk ? 0 : entry_hash(s, shape, measure, codes, n);
+	int rc;
+
+	if (series_count(s) >= SERIES_MAX)
+		return -E2BIG;
+	if (!s->is_bulk && entry_find(s, shape, measure, codes, n, hash) >= 0)
+		return -EBADMSG;
+	if ((rc = s->is_bulk ? segs_reserve(&s->series, 1) : entry_reserve(s)) < 0 ||
+	    (rc = pool_reserve(&s->entries, entry_bytes(n))) < 0)
+		return rc;
+	if (s->is_bulk)
+		entry_append(s, shape, measure, codes, n);
+	else
+		entry_push(s, shape, measure, codes, n, hash);
+	return 0;
+}
+
 static int replay_one(struct series_set *s, uint64_t id, struct cur *c, struct replay_scratch *t)
 {
 	uint32_t shape, measure;
@@ -320,16 +356,14 @@ static int replay_one(struct series_set *s, uint64_t id, struct cur *c, struct r
 		if (rc < 0)
 			return rc;
 	}
-	uint32_t hash = entry_hash(s, shape, measure, t->codes, sh->n);
-	int64_t same = entry_find(s, shape, measure, t->codes, sh->n, hash);
-	if (id < series_count(s))
-		return same == (int64_t)id ? 0 : -EBADMSG;
-	if (same >= 0)
-		return -EBADMSG;
-	if ((rc = entry_reserve(s)) < 0 || (rc = pool_reserve(&s->entries, entry_bytes(sh->n))) < 0)
-		return rc;
-	entry_push(s, shape, measure, t->codes, sh->n, hash);
-	return 0;
+	if (id < series_count(s)) {
+		const struct entry *old = series_entry(s, (uint32_t)id);
+		return old->shape == shape && old->measure == measure &&
+				       (sh->n == 0 || memcmp(old->codes, t->codes, sh->n * sizeof *t->codes) == 0)
+			       ? 0
+			       : -EBADMSG;
+	}
+	return add_entry(s, shape, measure, t->codes, sh->n);
 }
 
 int series_replay_series(struct series_set *s, struct str payload, struct err *e)
@@ -353,8 +387,10 @@ int series_replay_series(struct series_set *s, struct str payload, struct err *e
 		else if (rc < 0)
 			err_set(e, rc, "series %llu: %s", (unsigned long long)id, strerror(-rc));
 	}
-	log_commit(s, LOG_WAL,
-		   (struct series_mark){series_column_count(s), series_count(s)});
+	if (rc == 0)
+		log_commit_all(s, LOG_WAL);
+	else
+		log_commit(s, LOG_WAL, (struct series_mark){series_column_count(s), series_count(s)});
 	pthread_rwlock_unlock(&s->lock);
 	free(t);
 	return rc;

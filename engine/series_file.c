@@ -237,6 +237,24 @@ static int load_blocks(struct series_set *s, struct file *f, struct err *e)
 	return 0;
 }
 
+/*
+ * Indexes are filled at the end, in order of ids: then it is known which places of them come next, and
+ * a million series need not wait two million times for memory.
+ */
+static int load_bulk(struct series_set *s, struct file *f, struct err *e)
+{
+	s->is_bulk = true;
+	int rc = load_blocks(s, f, e);
+	s->is_bulk = false;
+	pthread_rwlock_wrlock(&s->lock);
+	int indexed = series_index(s);
+	pthread_rwlock_unlock(&s->lock);
+	if (rc >= 0 && indexed < 0)
+		rc = err_set(e, indexed, indexed == -EBADMSG ? "%s: defines a series or a value twice" : "%s: out of memory",
+			     f->path);
+	return rc;
+}
+
 int series_file_load(struct series_set *s, const struct io *io, int dirfd, const char *path,
 		     struct err *e)
 {
@@ -255,11 +273,10 @@ int series_file_load(struct series_set *s, const struct io *io, int dirfd, const
 		err_set(e, rc, "%s: %s", path, strerror(-rc));
 	} else {
 		f.size = st.st_size;
-		rc = load_blocks(s, &f, e);
+		rc = load_bulk(s, &f, e);
 	}
 	if (rc == 0)
-		log_commit(s, LOG_FILE,
-			   (struct series_mark){series_column_count(s), series_count(s)});
+		log_commit_all(s, LOG_FILE);
 	pthread_mutex_unlock(&s->file_mu);
 	buf_release(&f.payload);
 	io->close(io, f.fd);

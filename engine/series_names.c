@@ -132,7 +132,7 @@ int names_reserve(struct names *d)
 	return rc < 0 ? rc : idx_reserve(&d->index, 1);
 }
 
-uint32_t names_add(struct names *d, struct pool *text, struct str s, uint32_t hash)
+uint32_t names_append(struct names *d, struct pool *text, struct str s, uint32_t hash)
 {
 	uint32_t code = segs_count(&d->names);
 	struct name *n = segs_at(&d->names, code);
@@ -141,7 +141,28 @@ uint32_t names_add(struct names *d, struct pool *text, struct str s, uint32_t ha
 	if (s.len)
 		memcpy(to, s.ptr, s.len);
 	*n = (struct name){to, (uint32_t)s.len, hash};
-	idx_put(&d->index, hash, code);
 	segs_publish(&d->names);
 	return code;
+}
+
+uint32_t names_add(struct names *d, struct pool *text, struct str s, uint32_t hash)
+{
+	idx_put(&d->index, hash, segs_count(&d->names));
+	return names_append(d, text, s, hash);
+}
+
+int names_index(struct names *d)
+{
+	uint32_t n = segs_count(&d->names), from = d->index.used;
+	int rc = idx_reserve(&d->index, n - from);
+
+	for (uint32_t i = from; rc == 0 && i < n; i++) {
+		const struct name *x = segs_at(&d->names, i);
+		if (n - i > INDEX_AHEAD)
+			idx_prefetch(&d->index, ((const struct name *)segs_at(&d->names, i + INDEX_AHEAD))->hash);
+		if (names_find(d, (struct str){x->ptr, x->len}, x->hash) >= 0)
+			return -EBADMSG;
+		idx_put(&d->index, x->hash, i);
+	}
+	return rc;
 }

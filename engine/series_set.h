@@ -103,6 +103,10 @@ int64_t names_find(const struct names *d, struct str s, uint32_t hash); /* code,
 int names_reserve(struct names *d);
 /* After names_reserve() and room for s.len bytes in the pool: the new code. */
 uint32_t names_add(struct names *d, struct pool *text, struct str s, uint32_t hash);
+/* The same without the index, which then lacks it until names_index(): -EBADMSG where a text is there twice. */
+uint32_t names_append(struct names *d, struct pool *text, struct str s, uint32_t hash);
+int names_index(struct names *d);
+#define INDEX_AHEAD 16 /* so many places of an index are fetched while others are filled in */
 
 static inline struct str names_at(const struct names *d, uint32_t code)
 {
@@ -131,6 +135,7 @@ struct entry {
 
 struct series_set {
 	pthread_rwlock_t lock; /* indexes; adding to anything */
+	bool is_bulk;          /* being loaded: series and values come without index, and nobody asks for any */
 	uint64_t seed;         /* of every hash: nobody outside can prepare collisions */
 
 	struct segs columns; /* struct column_slot */
@@ -213,6 +218,10 @@ uint32_t entry_hash(const struct series_set *s, uint32_t shape, uint32_t measure
 int64_t entry_find(const struct series_set *s, uint32_t shape, uint32_t measure,
 		   const uint32_t *codes, uint32_t n, uint32_t hash);
 int entry_reserve(struct series_set *s);
+/* Without index, as names_append(). */
+uint32_t entry_append(struct series_set *s, uint32_t shape, uint32_t measure, const uint32_t *codes, uint32_t n);
+/* What was added while is_bulk gets its indexes. -EBADMSG: a value or series is there twice. */
+int series_index(struct series_set *s);
 uint32_t entry_push(struct series_set *s, uint32_t shape, uint32_t measure, const uint32_t *codes,
 		    uint32_t n, uint32_t hash);
 
@@ -226,5 +235,6 @@ void log_encode_columns(const struct series_set *s, uint32_t from, uint32_t to, 
 uint32_t log_encode_series(const struct series_set *s, enum log_kind k, uint32_t from, uint32_t to,
 			   size_t bytes_max, struct buf *out);
 void log_commit(struct series_set *s, enum log_kind k, struct series_mark upto);
+void log_commit_all(struct series_set *s, enum log_kind k); /* all there is, while nobody adds to it */
 
 #endif

@@ -59,7 +59,10 @@ static void add_random(struct series_set *s, struct unit_rng *r, uint32_t dims, 
 		for (uint32_t c = 0; c < dims; c++) {
 			if (unit_below(r, 4) == 0)
 				continue;
-			snprintf(text[k], sizeof text[k], "v%llu",
+			/* Texts that begin alike, for longer or shorter, and some that are others' beginnings. */
+			static const char *const heads[] = {"v", "", "datacenter-", "v00000000"};
+			snprintf(text[k], sizeof text[k], "%s%.*s%llu", heads[c % 4],
+				 c % 5 ? 0 : (int)unit_below(r, 12), "xxxxxxxxxxxx",
 				 (unsigned long long)unit_below(r, c % 3 ? 4 : 1000));
 			d[k] = (struct dim_value){c, str_from(text[k])};
 			k++;
@@ -478,6 +481,26 @@ END_TEST
 
 /* ---- the file --------------------------------------------------------------------------------- */
 
+/* Every series of `of` is found in s, under the same number. */
+static void assert_found(struct series_set *s, const struct series_set *of)
+{
+	struct err e;
+
+	for (uint32_t id = 0; id < series_count(of); id++) {
+		struct dim_value d[100];
+		uint32_t n = 0;
+		for (uint32_t c = 0; c < series_column_count(of); c++) {
+			uint32_t code = series_column(of, c)->kind == COLKIND_DIMENSION ? series_dim_code(of, id, c)
+											: DIM_ABSENT;
+			if (code != DIM_ABSENT)
+				d[n++] = (struct dim_value){c, series_dict_value(of, c, code)};
+		}
+		enum measure_type type = series_measure_type(of, series_measure_code(of, id));
+		CHECK(series_intern(s, series_measure(of, id), type, d, n, &e) == id);
+	}
+	CHECK(series_count(s) == series_count(of));
+}
+
 #define FILE_NAME "series"
 
 static struct series_set *load(int dirfd, int want)
@@ -519,6 +542,7 @@ START_TEST(file_round_trip)
 			save(a, io_posix(), dirfd, 0);
 			b = load(dirfd, 0);
 			assert_same(a, b);
+			assert_found(b, a);
 			series_set_destroy(a);
 			a = b;
 		}
@@ -612,6 +636,62 @@ START_TEST(file_damage)
 		series_set_destroy(b);
 		bytes[at] = old;
 	}
+	series_set_destroy(a);
+	unit_dir_remove(dirfd, path);
+}
+END_TEST
+
+static uint32_t salted(const char *salt, const char *p, size_t n)
+{
+	return crc32c(crc32c(0, salt, 8), p, n);
+}
+
+/* _i 0: a value of a dimension, 1: a whole series is defined a second time, in blocks that check. */
+START_TEST(file_defines_twice)
+{
+	char path[64], bytes[4096];
+	int dirfd = unit_dir(path);
+	struct series_set *a;
+	struct err e = {0};
+
+	ck_assert_int_eq(series_set_create(&a), 0);
+	uint32_t d = dim(a, "host");
+	struct dim_value aa = {d, STR_LIT("aa")}, ab = {d, STR_LIT("ab")};
+	ck_assert_int_eq(series_intern(a, STR_LIT("m"), MEASURE_MULTI, &aa, 1, &e), 0);
+	ck_assert_int_eq(series_intern(a, STR_LIT("m"), MEASURE_MULTI, &ab, 1, &e), 1);
+	if (_i)
+		ck_assert_int_eq(series_intern(a, STR_LIT("n"), MEASURE_MULTI, &aa, 1, &e), 2);
+	save(a, io_posix(), dirfd, 0);
+	size_t n = read_file(dirfd, bytes, sizeof bytes);
+	char *block = memmem(bytes, n, "TSRB", 4);
+	block = memmem(block + 4, n - (size_t)(block + 4 - bytes), "TSRB", 4); /* that of the series */
+	char *payload = block + 32;
+	uint32_t len = (uint32_t)(bytes + n - payload);
+	if (_i == 0) {
+		char *at = memmem(payload, len, "ab", 2);
+		ck_assert_ptr_nonnull(at);
+		at[1] = 'a';
+	} else {
+		/* The third is shape 0, measure "n" (defined), host "aa"; its measure becomes "m" again. */
+		char *at = memmem(payload, len, "n", 1);
+		ck_assert_ptr_nonnull(at);
+		at -= 2; /* the reference, and the text's length */
+		ck_assert_int_eq(at[0], 3);
+		memmove(at + 1, at + 4, (size_t)(payload + len - (at + 4)));
+		at[0] = 0;
+		len -= 3;
+		memcpy(block + 4, &len, 4);
+	}
+	uint32_t crc = salted(bytes + 16, payload, len);
+	memcpy(block + 20, &crc, 4);
+	crc = salted(bytes + 16, block, 28);
+	memcpy(block + 28, &crc, 4);
+	write_file(dirfd, bytes, (size_t)(payload - bytes) + len);
+	struct series_set *b;
+	ck_assert_int_eq(series_set_create(&b), 0);
+	ck_assert_int_eq(series_file_load(b, io_posix(), dirfd, FILE_NAME, &e), -EBADMSG);
+	ck_assert_msg(strstr(e.text, "twice") != NULL, "%s", e.text);
+	series_set_destroy(b);
 	series_set_destroy(a);
 	unit_dir_remove(dirfd, path);
 }
@@ -787,6 +867,7 @@ int main(void)
 	tcase_add_test(tc, log_damage);
 	tcase_add_test(tc, file_round_trip);
 	tcase_add_test(tc, file_damage);
+	tcase_add_loop_test(tc, file_defines_twice, 0, 2);
 	tcase_add_test(tc, file_faults);
 	tcase_add_test(tc, threads);
 	suite_add_tcase(s, tc);
