@@ -708,10 +708,56 @@ START_TEST(cancelled_is_undone)
 }
 END_TEST
 
+/* Statements with a few bytes or words changed: an error or not, but never a crash, and the engine goes on. */
+START_TEST(mutants_do_no_harm)
+{
+	static const char *const sqls[] = {
+		"DELETE FROM t AS x WHERE x.host IN ('h1', 'h2') AND v % 2 = 1 OR time < TIMESTAMP '2024-03-01 11:00'",
+		"DELETE FROM d.t WHERE CAST(substr(host, 2) AS bigint) > 1 AND host LIKE 'h_' ESCAPE '!'",
+		"INSERT INTO t (time, host, v) VALUES ('2024-03-01 10:00', 'h1', 7), (TIMESTAMP '2024-03-01', NULL, -1)",
+		"INSERT INTO t SELECT time + 1s AS time, upper(host) AS host, max(v) AS v, TRUE AS b, 1.5 AS d FROM t GROUP BY 1, 2",
+		"INSERT INTO t (v, \"host\", time, measure_name) WITH a AS (SELECT * FROM t LIMIT 5) SELECT v, host, time, 'x' FROM a",
+		"EXPLAIN INSERT INTO t (time, v) SELECT DISTINCT bin(time, 1h), 5 FROM (SELECT * FROM t) WHERE v > 5",
+	};
+	static const char *const words[] = {"NULL", "(", ")", ",", "time", "host", "v", "'x'", "1e999", "FROM", "DELETE", "*", "-",
+					    "nan()", "now()", "measure_value::double", "\"\"", "AS", "9223372036854775807",
+					    "ARRAY[1]", "random()", "1h", "t", "VALUES"};
+	struct unit_rng r = unit_rng();
+	struct many m;
+	int ran = 0;
+
+	many_open(&m);
+	for (int i = 0; i < 1500; i++) {
+		const char *from = sqls[unit_below(&r, ARRAY_LEN(sqls))];
+		char sql[4000];
+		int64_t rows = -1;
+		struct err e = {0};
+		snprintf(sql, sizeof sql, "%s", from);
+		for (uint64_t k = unit_below(&r, 4); k--;) {
+			size_t len = strlen(sql), at = unit_below(&r, len + 1), to = at;
+			char tail[2000];
+			/* A word, or what it is, becomes another one, vanishes, or is followed by one. */
+			while (to < len && unit_below(&r, 6))
+				to++;
+			snprintf(tail, sizeof tail, "%.1900s", sql + (unit_below(&r, 3) ? to : at));
+			snprintf(sql + at, sizeof sql - at, " %s %s",
+				 unit_below(&r, 4) ? words[unit_below(&r, ARRAY_LEN(words))] : "", tail);
+		}
+		int rc = many_change(&m, sql, 16 << 20, NULL, &rows, &e);
+		unit_assert(&r, rc >= 0 || (e.text[0] && rc != -EIO && rc != -EBADMSG), "%s: %d %s", sql, rc, e.text);
+		unit_assert(&r, rc < 0 || rows >= 0, "%s: no rows told", sql);
+		ran += rc >= 0;
+	}
+	ck_assert_int_gt(ran, 50);
+	(void)many_count(&m, "t");
+	many_close(&m);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {twin_in_memory_and_runs, twin_in_tiles, large_insert_goes_through_a_file,
-				ranges_are_few_or_many, cancelled_is_undone};
+				ranges_are_few_or_many, cancelled_is_undone, mutants_do_no_harm};
 
 	return unit_main("dml", 300, tests, ARRAY_LEN(tests));
 }
