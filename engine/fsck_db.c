@@ -220,6 +220,13 @@ static int remove_below(void *ctx, const char *path, const struct stat *st)
 	return d->f->io->unlinkat(d->f->io, d->dirfd, path, S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0);
 }
 
+static int holds_file(void *ctx, const char *path, const struct stat *st)
+{
+	(void)path;
+	*(bool *)ctx |= !S_ISDIR(st->st_mode);
+	return 0;
+}
+
 /* Directly below tables/: fsck_walk() also comes by with all that is deeper. */
 static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 {
@@ -235,7 +242,11 @@ static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 		if (t->meta.id == id)
 			return 0;
 	struct fsck_where w = {d, NULL, path, -1};
-	if (id > d->table_id_max || d->is_old) {
+	/* A table's directories are made before its transaction: empty ones say that it did not come to that. */
+	bool has_files = false, is_unknown = id > d->table_id_max || d->is_old;
+	if (is_unknown && (rc = fsck_walk(d->dirfd, path, holds_file, &has_files)) < 0)
+		return rc;
+	if (has_files) {
 		fsck_found(d->f, w, FSCK_ERROR, false, 0, "restore the catalogue from a backup; nothing of this is touched",
 			   "belongs to a table that the catalogue does not know: the catalogue is older than the files");
 		return 0;
@@ -245,7 +256,9 @@ static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 		if (rc >= 0)
 			rc = d->f->io->unlinkat(d->f->io, d->dirfd, path, AT_REMOVEDIR);
 	}
-	fsck_found(d->f, w, FSCK_WARNING, true, rc, "remove it", "is what is left of a table that was dropped");
+	fsck_found(d->f, w, FSCK_WARNING, true, rc, "remove it",
+		   is_unknown ? "is what is left of a table that was not made after all"
+			      : "is what is left of a table that was dropped");
 	return 0;
 }
 

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define ROUNDS_PER_DIR 40
-#define POINT_WAIT_US  250000 /* a named point may never be passed in a round: then the clock kills */
+#define EXPIRY_WAIT_US 5500000 /* it takes that long for a whole file to expire */
+#define POINT_WAIT_US   250000 /* a named point may never be passed in a round: then the clock kills */
 
 /* Every FAULT() there is, from the sources. */
 static const char *const points[] = {
@@ -78,6 +79,17 @@ static void open_table(struct world *w, int i)
 	}
 }
 
+static void check_status(struct db *db)
+{
+	struct db_status st;
+
+	db_status(db, &st);
+	if (!st.failed && !st.read_only)
+		return;
+	fprintf(stderr, "crash: database '%s' is not usable: %s\n", db_name(db), st.reason);
+	_exit(3);
+}
+
 void open_world(struct world *w, bool background)
 {
 	struct err e = {0};
@@ -90,12 +102,11 @@ void open_world(struct world *w, bool background)
 	w->db = engine_db(w->en, STR_LIT("d"));
 	if (!w->db && (rc = engine_db_create(w->en, STR_LIT("d"), &w->db, &e)) < 0)
 		die("create database", &e, rc);
-	struct db_status st;
-	db_status(w->db, &st);
-	if (st.failed || st.read_only) {
-		fprintf(stderr, "crash: database is not usable: %s\n", st.reason);
-		_exit(3);
-	}
+	struct db *copy = engine_db(w->en, STR_LIT("copy"));
+	check_status(w->db);
+	if (copy)
+		check_status(copy);
+	db_put(copy);
 	for (int i = 0; i < CRASH_TABLES; i++)
 		open_table(w, i);
 }
@@ -185,6 +196,7 @@ static bool round_trip(uint64_t kill_no, uint64_t seed)
 	/* Some places are passed once a round, others all the time. */
 	uint64_t nth = 1 + (rnd(2) ? 0 : rnd(rnd(2) ? 4 : 40)), delay_us = 2000 + rnd(100000);
 	bool at_start = rnd(4) == 0, is_ours = false;
+	uint64_t wait_us = !point ? delay_us : nth == 1 && strcmp(point, "expire.swap") == 0 ? EXPIRY_WAIT_US : POINT_WAIT_US;
 	int status;
 
 	atomic_store(&sh->is_open, false);
@@ -193,7 +205,7 @@ static bool round_trip(uint64_t kill_no, uint64_t seed)
 	if (pid == 0)
 		victim(point, nth, at_start);
 	for (uint64_t waited = 0; waitpid(pid, &status, WNOHANG) != pid; waited += 1000) {
-		if (atomic_load(&sh->is_open) && waited > (point ? POINT_WAIT_US : delay_us)) {
+		if (atomic_load(&sh->is_open) && waited > wait_us) {
 			is_ours = true;
 			kill(pid, SIGKILL);
 		}

@@ -3,6 +3,7 @@
  */
 #include "tests/crash/crash.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +191,13 @@ static void *restore_tiles(void *arg)
 	return NULL;
 }
 
-/* Rows of the present millisecond and a few before it, which are those of nobody else. */
+/*
+ * Rows of the present millisecond and a few before it, which are those of nobody else. In bursts: whole
+ * files expire in between, before merging brings old and new rows together.
+ */
+#define BURST_EVERY_MS 5000
+#define BURST_MS       500
+
 static void *write_expiring(void *arg)
 {
 	struct world *w = arg;
@@ -202,7 +209,7 @@ static void *write_expiring(void *arg)
 	for (; at < EXPIRING_MOST; at++) {
 		int64_t now = (clock_now_ns() - expire_base_ns) / NS_PER_MS;
 		struct expiring *x = &sh->expiring[at];
-		while (now < next) {
+		while (now < next || now % BURST_EVERY_MS > BURST_MS) {
 			usleep(500);
 			now = (clock_now_ns() - expire_base_ns) / NS_PER_MS;
 		}
@@ -269,6 +276,38 @@ static void *name_series(void *arg)
 	return NULL;
 }
 
+/* The tables that a snapshot names, in a database of their own, and away with them. */
+static void apply_snapshot(struct world *w, const char *name)
+{
+	static char text[1 << 20];
+	struct table **tables;
+	struct err e = {0};
+	uint32_t n = 0;
+	int dirfd, rc = db_snapshot_dirfd(w->db, str_from(name), &dirfd, &e);
+	struct db *db = engine_db(w->en, STR_LIT("copy"));
+
+	int fd = rc < 0 ? -1 : openat(dirfd, "snapshot.json", O_RDONLY);
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text);
+	if (len <= 0)
+		die("snapshot.json", &e, rc);
+	close(fd);
+	close(dirfd);
+	if (!db)
+		rc = engine_db_create(w->en, STR_LIT("copy"), &db, &e);
+	if (rc >= 0)
+		rc = db_snapshot_apply(db, (struct str){text, (size_t)len}, NULL, NULL, &e);
+	if (rc >= 0)
+		rc = db_tables(db, &tables, &n);
+	for (uint32_t i = 0; i < n && rc >= 0; i++) {
+		rc = db_table_drop(db, str_from(table_name(tables[i])), true, &e);
+		table_put(tables[i]);
+	}
+	if (rc < 0)
+		die("apply a snapshot", &e, rc);
+	free(tables);
+	db_put(db);
+}
+
 static void *make_snapshots(void *arg)
 {
 	struct world *w = arg;
@@ -284,6 +323,8 @@ static void *make_snapshots(void *arg)
 		if (rc < 0)
 			die("snapshot", &e, rc);
 		atomic_store(&sh->made.acked, k);
+		if (k % 4 == 0)
+			apply_snapshot(w, name);
 		for (int64_t old = atomic_load(&sh->dropped.acked) + 1; old < k - 1; old++) {
 			begin(&sh->dropped, old);
 			snprintf(name, sizeof name, "s%lld", (long long)old);

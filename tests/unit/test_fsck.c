@@ -262,6 +262,23 @@ START_TEST(orphans_go)
 }
 END_TEST
 
+/* Killed while a table was made or dropped; but files of a table that nobody knows are somebody's rows. */
+START_TEST(halves_of_tables)
+{
+	struct world w;
+	struct found f;
+
+	build(&w);
+	shell("mkdir -p %s/db/alpha/tables/4711/runs", w.path);
+	check_and_repair(&w, "tables/4711", "not made after all", 1);
+	shell("mkdir -p %s/db/alpha/tables/4711/runs; touch %s/db/alpha/tables/4711/runs/x.run", w.path, w.path);
+	struct fsck_result r = check(&w, true, &f);
+	ck_assert_msg(r.problems == 1 && !r.repaired && strstr(f.text, "does not know"), "%s", f.text);
+	ck_assert_uint_eq(count_all_missing(&w), 0);
+	tear_down(&w);
+}
+END_TEST
+
 /* _i: run or tile; damaged or missing; the log emptied; where missing, with an orphan beside it that must not be swept. */
 START_TEST(lost_file)
 {
@@ -477,6 +494,7 @@ int main(void)
 	tcase_add_test(tc, clean_is_clean);
 	tcase_add_test(tc, busy_and_foreign_are_refused);
 	tcase_add_test(tc, orphans_go);
+	tcase_add_test(tc, halves_of_tables);
 	tcase_add_loop_test(tc, lost_file, 0, 8);
 	tcase_add_test(tc, torn_log);
 	tcase_add_loop_test(tc, hole_in_log, 0, 4);
