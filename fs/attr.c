@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/incoming.h"
 #include "fs/scratch.h"
 
 /* ---- callers ---------------------------------------------------------------------------------- */
@@ -263,6 +264,10 @@ void node_owner(struct fs *fs, struct node *n, struct node_attr *ret)
 		scratch_owner(n->scratch, ret);
 		return;
 	}
+	if (n->kind == NODE_INCOMING) {
+		incoming_owner(n->incoming, ret);
+		return;
+	}
 	if (n->kind == NODE_STATEMENT) {
 		*ret = (struct node_attr){0444, n->who.uid, n->who.gid};
 		return;
@@ -307,9 +312,9 @@ int node_access(struct fs *fs, struct node *n, struct caller *c, int mask)
 	if (c->uid == 0) /* as the kernel has it: root may all but run what nobody may */
 		return mask & X_OK && !node_is_dir(n) ? -EACCES : 0;
 	node_owner(fs, n, &a);
-	if (mask && !allows(&a, c, mask))
-		return -EACCES;
-	if (n->kind == NODE_SCRATCH && a.uid != c->uid)
+	if (mask && !allows(&a, c, mask) && !(n->kind == NODE_INCOMING && a.uid == c->uid))
+		return -EACCES; /* a copy has the mode of a tile, which is for reading; copying again is fine */
+	if ((n->kind == NODE_SCRATCH || n->kind == NODE_INCOMING) && a.uid != c->uid)
 		return -EACCES; /* whatever mode an editor gave its temporary file */
 	for (struct node *up = n->parent; up; up = up->parent) {
 		node_owner(fs, up, &a);
@@ -317,6 +322,24 @@ int node_access(struct fs *fs, struct node *n, struct caller *c, int mask)
 			return -EACCES;
 	}
 	return 0;
+}
+
+/*
+ * `cp -p`, `rsync -a` and `tar -x` give what they made the owner and mode of the original. What they made
+ * here is a tile to be, or its directory, and these follow from magnetic/.
+ */
+static bool is_copying(struct fs *fs, struct node *n)
+{
+	if (n->kind == NODE_TILE)
+		return atomic_load(&n->writers) > 0;
+	return n->kind == NODE_DIR && (n->level == LEVEL_DATE || n->level == LEVEL_PART) && incoming_made_dir(fs, n);
+}
+
+static bool changes_nothing(const struct node_attr *a, const struct stat *st, int to_set)
+{
+	return (!(to_set & FUSE_SET_ATTR_MODE) || (st->st_mode & 0777) == a->mode) &&
+	       (!(to_set & FUSE_SET_ATTR_UID) || st->st_uid == a->uid) &&
+	       (!(to_set & FUSE_SET_ATTR_GID) || st->st_gid == a->gid);
 }
 
 int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct stat *st, int to_set,
@@ -330,6 +353,8 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 		return rc;
 	if (n->snapshot)
 		return err_set(e, -EROFS, "a snapshot has the permissions of its tables");
+	if (is_copying(fs, n))
+		return node_access(fs, n->kind == NODE_TILE ? n->parent : n, c, W_OK | X_OK);
 	node_owner(fs, n, &a);
 	if (c->uid != 0 && c->uid != a.uid)
 		return err_set(e, -EPERM, "only the owner may change owner and mode");
@@ -342,6 +367,11 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 		scratch_chattr(n->scratch, st, to_set);
 		return 0;
 	}
+	if (n->kind == NODE_INCOMING) {
+		incoming_chattr(n->incoming, st,
+				to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID));
+		return 0;
+	}
 	/*
 	 * `cp -p x ingest` ends in chmod, chown and utimes through the handle it wrote by. It means
 	 * to copy a file, not to close a table to its sensors; chmod(1) has no handle open here.
@@ -349,7 +379,7 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 	if (n->kind == NODE_FILE && atomic_load(&n->writers) > 0)
 		return 0;
 	if (!attr_path(n, path))
-		return err_set(e, -EPERM, "owner and mode follow from those of magnetic/");
+		return changes_nothing(&a, st, to_set) ? 0 : err_set(e, -EPERM, "owner and mode follow from those of magnetic/");
 	(void)engine_attr(fs->engine, n->db, path, &stored);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		stored.mode = st->st_mode & 0777;

@@ -31,6 +31,7 @@ struct result;
 struct slots;
 struct results;
 struct scratches;
+struct incomings;
 struct locks;
 struct snapshot_jobs;
 
@@ -56,6 +57,7 @@ struct fs {
 	struct results *results;
 	struct slots *slots;
 	struct scratches *scratches;
+	struct incomings *incomings;
 	struct locks *locks;
 	struct snapshot_jobs *snapshot_jobs;
 	uid_t uid; /* the daemon's: owner of what has no owner of its own */
@@ -140,7 +142,7 @@ struct file_ops {
 	int64_t (*write)(struct handle *h, const char *p, size_t n, int64_t off, struct err *e);
 	/* In its place, where it may take long: who writes may be interrupted. */
 	int64_t (*write_for)(struct handle *h, fuse_req_t req, const char *p, size_t n, int64_t off, struct err *e);
-	int (*flush)(struct handle *h, struct err *e); /* every close(2) */
+	int (*flush)(struct handle *h, fuse_req_t req, struct err *e); /* every close(2); does not reply */
 	int (*fsync)(struct handle *h, struct err *e);
 	void (*release)(struct handle *h); /* the last close */
 	/* open(O_TRUNC) and truncate(2); h NULL where the kernel named none */

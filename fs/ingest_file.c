@@ -64,7 +64,7 @@ static int64_t ingest_file_write(struct handle *h, const char *p, size_t n, int6
 	return took;
 }
 
-static int ingest_file_flush(struct handle *h, struct err *e)
+static int ingest_file_flush(struct handle *h, fuse_req_t req, struct err *e)
 {
 	struct ingest_handle *ih = h->priv;
 	int rc = 0;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "fs/files.h"
+#include "fs/incoming.h"
 #include "fs/results.h"
 #include "fs/scratch.h"
 #include "fs/snapshots.h"
@@ -87,6 +88,7 @@ static struct node *node_alloc(struct node *parent, const struct node_spec *s)
 	n->table = s->table ? table_get(s->table) : NULL;
 	n->scratch = s->scratch ? scratch_get(s->scratch) : NULL;
 	n->snapshot = s->snapshot ? snapshot_get(s->snapshot) : NULL;
+	n->incoming = s->incoming ? incoming_get(s->incoming) : NULL;
 	n->id = s->id;
 	n->ino = inode_number(parent, s);
 	n->refs = 1;
@@ -101,6 +103,7 @@ static void node_free(struct fs *fs, struct node *n)
 		result_put(n->result);
 	if (n->scratch)
 		scratch_put(n->scratch);
+	incoming_put(n->incoming);
 	caller_release(&n->who);
 	snapshot_put(n->snapshot);
 	table_put(n->table);

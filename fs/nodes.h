@@ -5,7 +5,7 @@
  * until FORGET brought its lookup count back to zero, and then never names it again.
  *
  * Two kinds of identity:
- *   interned  directories, tiles and scratch files: the same thing has the same nodeid while known
+ *   interned  directories, tiles, scratch and incoming files: the same thing has the same nodeid while known
  *   fresh     control files: every LOOKUP gets a nodeid of its own (one constant st_ino). The kernel
  *             serialises writers of one inode; eight sensors appending to one `ingest` would take
  *             turns, and none of them needs to. And a result or a rendered text can then belong to
@@ -41,6 +41,7 @@ enum node_kind {
 	NODE_STATEMENT, /* below q/; name is the file name as it came */
 	NODE_SCRATCH,
 	NODE_SNAPSHOT_FILE, /* name is its path below the snapshot */
+	NODE_INCOMING,  /* a file that is being copied into magnetic/ */
 };
 
 struct node {
@@ -57,6 +58,7 @@ struct node {
 	int64_t mtime_ns;
 	struct scratch *scratch; /* referenced, or NULL */
 	struct snapshot *snapshot; /* referenced, or NULL: it and all in it */
+	struct incoming *incoming; /* referenced, or NULL */
 
 	/* Guarded by the table of nodes. */
 	int refs;         /* holders in here, and one for the kernel while lookups > 0 */
@@ -98,6 +100,7 @@ struct node_spec {
 	uint64_t id;         /* part of the identity */
 	struct scratch *scratch;
 	struct snapshot *snapshot;
+	struct incoming *incoming;
 };
 
 /* A node of its own; one reference, the caller's. NULL: out of memory. */

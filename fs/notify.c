@@ -1,6 +1,6 @@
 /*
- * notify: the ticker, a thread that once a second lets old things go: slots, scratch files, shared
- * results, statements without a reader; and tells the kernel of tiles that merges and retention
+ * notify: the ticker, a thread that once a second lets old things go: slots, scratch files, copies that
+ * were not finished, shared results, statements without a reader; and tells the kernel of tiles that merges and retention
  * took away, so that their cached pages and names do not outlive them.
  *
  * Telling the kernel may wait for requests that hold the directory, and those are answered by other
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "fs/incoming.h"
 #include "fs/nodes.h"
 #include "fs/results.h"
 #include "fs/scratch.h"
@@ -85,6 +86,7 @@ static void *ticker_main(void *arg)
 		results_tick(fs->results, now);
 		slots_tick(fs->slots, now);
 		scratches_expire(fs->scratches, now);
+		incomings_expire(fs->incomings, now);
 		check_tiles(fs);
 	}
 	return NULL;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/incoming.h"
 #include "fs/results.h"
 #include "fs/scratch.h"
 #include "fs/slots.h"
@@ -90,6 +91,8 @@ const struct file_ops *node_ops(const struct node *n)
 		return &scratch_ops;
 	case NODE_SNAPSHOT_FILE:
 		return &snapshot_file_ops;
+	case NODE_INCOMING:
+		return &incoming_ops;
 	}
 	return NULL;
 }
@@ -220,7 +223,9 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		rc = node_chattr(fs, n, &c, attr, to_set, &e);
 	if (rc >= 0 && to_set & FUSE_SET_ATTR_SIZE)
 		rc = set_size(fs, n, &c, attr->st_size, fi, &e);
-	/* Times are accepted and forgotten: touch(1) and cp -p mean no harm. */
+	/* Times are accepted and forgotten: touch(1) and cp -p mean no harm. A copy under way has them. */
+	if (rc >= 0 && n->kind == NODE_INCOMING)
+		incoming_chattr(n->incoming, attr, to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW));
 	caller_release(&c);
 	if (rc < 0)
 		reply_refused(req, "setattr", n, NULL, rc, &e);
@@ -340,6 +345,8 @@ int fs_init(struct fs *fs, struct engine *en, const struct fs_options *opt, stru
 	if (rc >= 0)
 		rc = scratches_create(&fs->scratches);
 	if (rc >= 0)
+		rc = incomings_create(&fs->incomings);
+	if (rc >= 0)
 		rc = locks_create(&fs->locks);
 	if (rc >= 0)
 		rc = snapshot_jobs_create(&fs->snapshot_jobs);
@@ -356,6 +363,7 @@ void fs_release(struct fs *fs)
 	slots_destroy(fs->slots);
 	nodes_destroy(fs);
 	scratches_destroy(fs->scratches);
+	incomings_destroy(fs->incomings);
 	results_destroy(fs->results);
 	locks_destroy(fs->locks);
 	snapshot_jobs_destroy(fs->snapshot_jobs);

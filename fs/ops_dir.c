@@ -1,6 +1,6 @@
 /*
  * ops_dir: names. What a directory holds: the rows of its level, and what comes by itself
- * (databases, tables, tiles, statements, scratch files), one small function each below.
+ * (databases, tables, tiles, statements, scratch and incoming files), one small function each below.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/incoming.h"
 #include "fs/ops.h"
 #include "fs/q_dir.h"
 #include "fs/scratch.h"
@@ -105,8 +106,10 @@ static int find(struct fs *fs, struct node *dir, const char *name, fuse_req_t re
 	}
 	case LEVEL_MAGNETIC:
 	case LEVEL_DATE:
-	case LEVEL_PART:
-		return tiles_lookup(fs, dir, name, ret);
+	case LEVEL_PART: {
+		int rc = tiles_lookup(fs, dir, name, ret);
+		return rc == -ENOENT ? incoming_lookup(fs, dir, name, ret) : rc;
+	}
 	case LEVEL_Q:
 		return q_lookup(fs, dir, name, req, ret);
 	case LEVEL_RETENTION:
@@ -181,6 +184,11 @@ static int make_dir(struct fs *fs, struct node *dir, const char *name, const str
 
 	if (files_find(dir->level, name))
 		return -EEXIST;
+	if (incoming_dir(dir)) {
+		rc = tiles_lookup(fs, dir, name, &n);
+		node_put(fs, n);
+		return rc == -ENOENT ? incoming_mkdir(fs, dir, name, ret, e) : rc < 0 ? rc : -EEXIST;
+	}
 	if (dir->level == LEVEL_ROOT) {
 		struct db *db;
 		rc = engine_db_create(fs->engine, str_from(name), &db, e);
@@ -246,8 +254,12 @@ static int remove_dir(struct fs *fs, struct node *dir, const char *name, struct 
 	case LEVEL_DB:
 		return db_table_drop(dir->db, str_from(name), true, e);
 	case LEVEL_MAGNETIC:
-	case LEVEL_DATE:
-		return tiles_rmdir(fs, dir, name);
+	case LEVEL_DATE: {
+		int rc = tiles_rmdir(fs, dir, name);
+		if (rc >= 0)
+			rc = incoming_rmdir(fs, dir, name);
+		return rc == -ENOENT ? 0 : rc; /* its last tile went a moment ago */
+	}
 	default:
 		return -EPERM;
 	}
@@ -257,8 +269,10 @@ static int remove_file(struct fs *fs, struct node *dir, const char *name, struct
 {
 	if (files_find(dir->level, name))
 		return err_set(e, -EPERM, "a fixed part of the mount; DROP TABLE drops a table");
-	if (dir->level == LEVEL_PART)
-		return tiles_unlink(fs, dir, name, e);
+	if (incoming_dir(dir)) {
+		int rc = dir->level == LEVEL_PART ? tiles_unlink(fs, dir, name, e) : -ENOENT;
+		return rc == -ENOENT ? incoming_unlink(fs, dir, name) : rc;
+	}
 	if (scratch_dir(dir, name))
 		return scratch_unlink(fs, dir, name);
 	return -EPERM;
@@ -382,6 +396,8 @@ static int do_rename(struct fs *fs, struct node *from_dir, const char *from, str
 		return -EINVAL;
 	if (from_row && to_row)
 		return -EPERM;
+	if (incoming_dir(from_dir) || incoming_dir(to_dir))
+		return incoming_rename(fs, from_dir, from, to_dir, to, flags, c, e);
 	if (from_row)
 		return rename_away(fs, from_dir, from_row, to_dir, to, c, e);
 	if (!scratch_dir(from_dir, from) || !scratch_dir(to_dir, to) || from_dir->db != to_dir->db ||
@@ -486,6 +502,17 @@ static int list_add_node(void *ctx, const char *name, struct node *n)
 	return list_add(ctx, name, node_is_dir(n) ? S_IFDIR : S_IFREG, n->ino, n);
 }
 
+/* The same, unless there is one of that name: what has tiles by now was made by hand before. */
+static int list_add_new(void *ctx, const char *name, struct node *n)
+{
+	const struct listing *l = ctx;
+
+	for (uint32_t i = 0; i < l->n; i++)
+		if (strcmp(l->v[i].name, name) == 0)
+			return 0;
+	return list_add_node(ctx, name, n);
+}
+
 static int list_add_name(void *ctx, const char *name)
 {
 	return list_add(ctx, name, S_IFREG, hash_bytes(name, strlen(name), 0) | 1, NULL);
@@ -571,8 +598,10 @@ static int list_children(struct fs *fs, struct node *dir, struct listing *l)
 		return list_tables(fs, dir, l);
 	case LEVEL_MAGNETIC:
 	case LEVEL_DATE:
-	case LEVEL_PART:
-		return tiles_list(fs, dir, list_add_node, l);
+	case LEVEL_PART: {
+		int rc = tiles_list(fs, dir, list_add_node, l);
+		return rc < 0 ? rc : incoming_list(fs, dir, list_add_new, l);
+	}
 	case LEVEL_RETENTION:
 	case LEVEL_SETTINGS:
 		return scratch_list(fs, dir, list_add_name, l);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/incoming.h"
 #include "fs/ops.h"
 #include "fs/scratch.h"
 
@@ -91,7 +92,19 @@ static bool takes_writes(const struct node *n, const struct file_ops *ops, bool 
 {
 	if (ops == &text_ops)
 		return n->row->store != NULL;
-	return ops->write || ops->write_for || (ops->truncate && truncating && ops != &tile_ops);
+	if (ops == &tile_ops)
+		return truncating; /* a copy over it, which is a restore */
+	return ops->write || ops->write_for || (ops->truncate && truncating);
+}
+
+/* A tile is written by whoever may write where it lies: it is not changed by that, but restored. */
+static int open_access(struct fs *fs, struct node *n, struct caller *c, int mask)
+{
+	int rc = node_access(fs, n, c, n->kind == NODE_TILE ? mask & ~W_OK : mask);
+
+	if (rc >= 0 && n->kind == NODE_TILE && mask & W_OK)
+		rc = node_access(fs, n->parent, c, W_OK | X_OK);
+	return rc;
 }
 
 static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_file_info *fi,
@@ -113,7 +126,7 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 	h->sync_each = fi->flags & (O_SYNC | O_DSYNC);
 	h->truncated = truncating;
 	mask = (h->readable ? R_OK : 0) | (h->writable || truncating ? W_OK : 0);
-	rc = check_access ? node_access(fs, n, &h->who, mask) : node_check(n);
+	rc = check_access ? open_access(fs, n, &h->who, mask) : node_check(n);
 	if (rc >= 0 && h->writable && !takes_writes(n, ops, truncating))
 		rc = err_set(e, -EPERM, "this file is not for writing");
 	if (rc >= 0 && truncating && ops->truncate)
@@ -147,12 +160,29 @@ void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		handle_close(h); /* interrupted: the kernel will not release it */
 }
 
+static int make_file(struct fs *fs, struct node *dir, const char *name, mode_t mode, const struct caller *c,
+		     struct node **ret, struct err *e)
+{
+	struct scratch *s;
+	int rc;
+
+	if (incoming_dir(dir))
+		return incoming_create(fs, dir, name, mode, c, ret, e);
+	if (!scratch_dir(dir, name))
+		return err_set(e, -EPERM, "files cannot be made here; see README for those there are");
+	rc = scratch_create(fs, dir, name, mode, c, &s, e);
+	if (rc < 0)
+		return rc;
+	*ret = scratch_node(fs, dir, s);
+	scratch_put(s);
+	return *ret ? 0 : -ENOMEM;
+}
+
 void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct node *dir = nodes_from_ino(fs, parent), *n = NULL;
 	struct fuse_entry_param entry;
-	struct scratch *s = NULL;
 	struct handle *h = NULL;
 	struct err e = {0};
 	struct caller c;
@@ -162,16 +192,11 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	rc = node_access(fs, dir, &c, W_OK | X_OK);
 	if (rc >= 0 && files_find(dir->level, name))
 		rc = -EEXIST;
-	if (rc >= 0 && !scratch_dir(dir, name))
-		rc = err_set(&e, -EPERM, "files cannot be made here; see README for those there are");
 	if (rc >= 0)
-		rc = scratch_create(fs, dir, name, mode, &c, &s, &e);
+		rc = make_file(fs, dir, name, mode, &c, &n, &e);
 	caller_release(&c);
-	if (rc >= 0) {
-		n = scratch_node(fs, dir, s);
-		rc = n ? open_node(fs, req, n, fi, false, &h, &e) : -ENOMEM;
-		scratch_put(s);
-	}
+	if (rc >= 0)
+		rc = open_node(fs, req, n, fi, false, &h, &e);
 	if (rc >= 0)
 		rc = entry_fill(fs, n, &entry);
 	if (rc < 0) {
@@ -230,7 +255,7 @@ void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	locks_drop_posix(h->fs, h->node, fi->lock_owner);
 	if (h->ops->flush && node_check(h->node) == 0)
-		rc = h->ops->flush(h, &e);
+		rc = h->ops->flush(h, req, &e);
 	if (rc < 0)
 		reply_refused(req, "close", h->node, NULL, rc, &e);
 	else

@@ -400,7 +400,7 @@ static int scratch_attr(struct fs *fs, struct node *n, struct stat *st)
 }
 
 /* close(2) of a snapshot.json that was written: its tables are made, or what is wrong is said. */
-static int scratch_flush(struct handle *h, struct err *e)
+static int scratch_flush(struct handle *h, fuse_req_t req, struct err *e)
 {
 	struct scratch *s = h->node->scratch;
 	struct buf copy;

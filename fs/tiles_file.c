@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/incoming.h"
 
 /* "ts_date=2014-02-14/": what the paths of a directory's tiles begin with. */
 static size_t dir_prefix(const struct node *dir, char *to, size_t cap)
@@ -53,7 +54,7 @@ static struct node *tile_node(struct fs *fs, struct node *dir, const struct tile
 	return n;
 }
 
-static struct node *dir_node(struct fs *fs, struct node *dir, const char *path)
+struct node *tiles_dir_node(struct fs *fs, struct node *dir, const char *path)
 {
 	struct node_spec spec = {
 		.kind = NODE_DIR,
@@ -91,7 +92,7 @@ int tiles_lookup(struct fs *fs, struct node *dir, const char *name, struct node 
 		}
 	} else if (i < n && strncmp(v[i].path, key, strlen(key)) == 0) {
 		key[strlen(key) - 1] = '\0';
-		child = dir_node(fs, dir, key);
+		child = tiles_dir_node(fs, dir, key);
 		rc = child ? 0 : -ENOMEM;
 	}
 	free(v);
@@ -126,7 +127,7 @@ int tiles_list(struct fs *fs, struct node *dir,
 				continue; /* sorted by path: the same directory again */
 			memcpy(last, path, sizeof last);
 		}
-		child = dir->level == LEVEL_PART ? tile_node(fs, dir, &v[i]) : dir_node(fs, dir, path);
+		child = dir->level == LEVEL_PART ? tile_node(fs, dir, &v[i]) : tiles_dir_node(fs, dir, path);
 		if (!child) {
 			rc = -ENOMEM;
 			break;
@@ -175,9 +176,12 @@ bool tile_is_published(const struct tile_entry *v, uint32_t n, const struct node
 
 static int tile_file_open(struct handle *h, struct err *e)
 {
-	int *fd = malloc(sizeof *fd);
+	int *fd;
 	int rc;
 
+	if (h->writable)
+		return incoming_over_tile(h, e);
+	fd = malloc(sizeof *fd);
 	if (!fd)
 		return -ENOMEM;
 	rc = table_tile_fd(h->node->table, h->node->name, fd, e);
@@ -208,9 +212,12 @@ static void tile_file_release(struct handle *h)
 	free(h->priv);
 }
 
+/* Nobody truncates a tile; whoever opens one to write it anew writes a new one. */
 static int tile_file_truncate(struct fs *fs, struct node *n, struct handle *h, int64_t size, struct err *e)
 {
-	return -EPERM;
+	if (h && h->ops == &incoming_ops)
+		return incoming_ops.truncate(fs, n, h, size, e);
+	return h && h->writable && h->truncated && !h->priv ? 0 : -EPERM;
 }
 
 static int tile_file_attr(struct fs *fs, struct node *n, struct stat *st)

@@ -14,8 +14,11 @@ int tiles_lookup(struct fs *fs, struct node *dir, const char *name, struct node 
 int tiles_list(struct fs *fs, struct node *dir,
 	       int (*add)(void *ctx, const char *name, struct node *n), void *ctx) must_check;
 
+/* The node of a date or part, whether it has tiles or not; path: below magnetic/. One reference, or NULL. */
+struct node *tiles_dir_node(struct fs *fs, struct node *dir, const char *path);
+
 int tiles_unlink(struct fs *fs, struct node *dir, const char *name, struct err *e) must_check;
-/* Directories that have no tiles are gone by themselves. -ENOTEMPTY, or 0. */
+/* Directories that have no tiles are gone by themselves. -ENOTEMPTY, or 0: there is none of that name. */
 int tiles_rmdir(struct fs *fs, struct node *dir, const char *name) must_check;
 
 /* Does the engine still publish this one? */
