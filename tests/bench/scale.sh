@@ -89,8 +89,8 @@ bench() { # ORDER
 	line "rows" "$rows"
 	line "rows/s" "$(awk -v r="$rows" -v t=$((loaded - begin)) 'BEGIN { printf "%d", r / t * 1e9 }')"
 	line "loaded in" "$(seconds $((loaded - begin))) s"
-	# Half an hour's rows may have come of age meanwhile, and wait for more.
-	until [ "$(value "$t/stats" pending_rows)" -le $((series * 1800 / step)) ]; do
+	# A hundredth, or what comes of age in half an hour, may wait for more of its kind.
+	until [ "$(value "$t/stats" pending_rows)" -le $((rows / 100 > series * 1800 / step ? rows / 100 : series * 1800 / step)) ]; do
 		[ $(($(now) - loaded)) -lt 1800000000000 ] || { cat "$t/stats" >&2; exit 1; }
 		sleep 0.5
 	done
@@ -106,16 +106,18 @@ bench() { # ORDER
 	[ "$(ask 'SELECT count(*) FROM d.meter')" = "$rows" ] || { echo "rows are missing" >&2; exit 1; }
 	# A day in the middle, and all of it, of one series; then of all.
 	last=$((end - hours * 1800))
+	local device
+	device=$(printf 'd%04d' $((series / 2)))
 	local day="time >= from_unixtime($((last - 43200))) AND time < from_unixtime($((last + 43200)))"
-	query "one series, a day" "SELECT count(*), avg(power) FROM d.meter WHERE device = 'd0500' AND $day"
-	query "one series, all days" "SELECT count(*), avg(power) FROM d.meter WHERE device = 'd0500'"
+	query "one series, a day" "SELECT count(*), avg(power) FROM d.meter WHERE device = '$device' AND $day"
+	query "one series, all days" "SELECT count(*), avg(power) FROM d.meter WHERE device = '$device'"
 	query "all series, a day" "SELECT count(*), avg(power) FROM d.meter WHERE $day"
 	query "all series, all days" "SELECT count(*), avg(power) FROM d.meter"
 	mount_down
 	begin=$(now)
 	mount_up "$dir/$1"
 	line "mounted again in" "$(seconds $(($(now) - begin))) s"
-	query "one series, a day, first" "SELECT count(*), avg(power) FROM d.meter WHERE device = 'd0500' AND $day"
+	query "one series, a day, first" "SELECT count(*), avg(power) FROM d.meter WHERE device = '$device' AND $day"
 	mount_down
 	rm -rf "${dir:?}/$1"
 }
