@@ -120,7 +120,7 @@ struct stored {
 struct resolving {
 	struct table *table;
 	struct table_batch *tb;
-	struct series_order *order;
+	struct series_order *order; /* NULL where nothing is looked up: by series id will do */
 	struct row_ref *rows; /* in file order, then time, then arrival */
 	uint8_t *keep;        /* by row of the batch */
 	uint32_t *fields, field_n; /* columns of the scan */
@@ -287,14 +287,15 @@ static int resolve(struct resolving *r, struct err *e)
 	if (rc >= 0 && (!r->rows || !r->keep))
 		rc = -ENOMEM;
 	if (rc >= 0)
-		rc = table_order(r->table, &r->order);
-	if (rc >= 0)
 		rc = open_scan(r, e);
+	/* Finding the order costs as much as there are series: rows that are all new do without. */
+	if (rc >= 0 && r->scan)
+		rc = table_order(r->table, &r->order);
 	if (rc < 0)
 		return rc;
 	memset(r->keep, 1, b->n);
 	for (uint32_t i = 0; i < b->n; i++)
-		r->rows[i] = (struct row_ref){r->order->rank[b->series[i]], i, b->time_ns[i]};
+		r->rows[i] = (struct row_ref){r->order ? r->order->rank[b->series[i]] : b->series[i], i, b->time_ns[i]};
 	qsort(r->rows, b->n, sizeof *r->rows, by_place);
 	for (uint32_t i = 0, k; i < b->n && rc >= 0; i = k) {
 		for (k = i + 1; k < b->n && r->rows[k].rank == r->rows[i].rank && r->rows[k].t == r->rows[i].t; k++)
