@@ -183,7 +183,8 @@ static int check_orphan(void *ctx, const char *path, const struct stat *st)
 	 * Where files are missing, or the catalogue is older than the log, an orphan may be all there is:
 	 * a mount would sweep it away once the missing ones are forgotten, so it is moved out of its reach.
 	 */
-	bool keep = t->incomplete || o->d->is_old;
+	bool is_copy = strstr(path, "/" DIR_INCOMING "/") != NULL;
+	bool keep = !is_copy && (t->incomplete || o->d->is_old);
 	if (fsck_repairs(f) && keep) {
 		snprintf(aside, sizeof aside, "%s/" DIR_DAMAGED, t->dir);
 		rc = fsck_set_aside(f, o->d->dirfd, path, aside);
@@ -192,13 +193,14 @@ static int check_orphan(void *ctx, const char *path, const struct stat *st)
 	}
 	fsck_found(f, (struct fsck_where){o->d, t, path, -1}, FSCK_WARNING, true, rc,
 		   keep ? "move it to " DIR_DAMAGED "/ of the table, as other files are missing" : "remove it, as mounting would",
-		   "is named by no transaction: a crash left it behind, and its rows are elsewhere");
+		   is_copy ? "was to be restored: a crash left it behind when it was just begun"
+			   : "is named by no transaction: a crash left it behind, and its rows are elsewhere");
 	return 0;
 }
 
 int fsck_files(struct fsck_db *d, struct fsck_table *t, struct err *e)
 {
-	static const char *const dirs[] = {DIR_RUNS, DIR_TILES};
+	static const char *const dirs[] = {DIR_RUNS, DIR_TILES, DIR_INCOMING};
 	struct orphans o = {d, t};
 	char path[128];
 	int rc = 0;

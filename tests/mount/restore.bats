@@ -9,7 +9,13 @@ setup() {
 }
 
 teardown() {
-	tide_teardown
+	local rc=0
+	if mountpoint -q "$DIR/disk" 2>/dev/null; then
+		[ -z "$TIDE_PID" ] || tide_kill9
+		umount "$DIR/disk"
+	fi
+	tide_teardown || rc=1
+	return "$rc"
 }
 
 # Two days of rows in tiles, a copy of them in $DIR/backup, and what SQL says of them in $DIR/rows.
@@ -328,6 +334,7 @@ PY
 	wait "$writer"
 	expect 3400 "$(sql 'SELECT count(*) FROM d.t')"
 	expect 400 "$(sql "SELECT count(*) FROM d.t WHERE measure_name = 'w'")"
+	echo 5h >"$MNT/d/t/retention/memory" # few late rows would wait
 	wait_for 20 settled t
 	expect 3400 "$(sql 'SELECT count(*) FROM d.t')"
 }
@@ -348,6 +355,35 @@ PY
 	tide_mount
 	expect 0 "$(sql 'SELECT count(*) FROM d.t')"
 	expect "" "$(find "$DATA" -path '*incoming/*')"
+}
+
+@test "a full disk: ENOSPC, nothing stays, and with room again it works" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	make_backup
+	tide_umount
+	mkdir "$DIR/disk"
+	mount -t tmpfs -o size=24m tmpfs "$DIR/disk" || skip "no tmpfs here"
+	cp -r "$DATA" "$DIR/disk/data"
+	DATA=$DIR/disk/data
+	tide_mount
+	remove_all
+	head -c 100m /dev/zero >"$DIR/disk/filler" 2>/dev/null || true
+	run cp "$(one_tile)" "$MNT/d/t/magnetic/x.parquet"
+	[ "$status" -ne 0 ]
+	[[ $output == *"No space left"* ]]
+	expect 0 "$(sql 'SELECT count(*) FROM d.t')"
+	# Room for the bytes of it, but not for the rows.
+	truncate -s -20000 "$DIR/disk/filler"
+	run cp "$(one_tile)" "$MNT/d/t/magnetic/x.parquet"
+	[ "$status" -ne 0 ]
+	[[ $output == *"No space left"* ]]
+	expect 0 "$(sql 'SELECT count(*) FROM d.t')"
+	expect "" "$(find "$DATA" -path '*incoming/*')"
+	rm "$DIR/disk/filler"
+	cp -r "$DIR/backup/." "$MNT/d/t/magnetic"
+	all_rows t | diff "$DIR/rows" -
+	tide_umount
+	umount "$DIR/disk"
 }
 
 @test "who may not write to the table may not restore into it" {
