@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "engine/id_range.h"
+
 struct old_list {
 	struct old_list *next;
 	struct block_col *cols;
@@ -408,8 +410,10 @@ void block_index_destroy(struct block_index *ix)
 
 const struct block_group *block_index_find(const struct block_index *ix, uint32_t series_id)
 {
-	uint32_t lo = 0, hi = ix->group_count;
+	uint32_t n = ix->group_count, lo = 0, hi = 0;
 
+	if (n)
+		id_range(n, ix->groups[0].series_id, ix->groups[n - 1].series_id, series_id, &lo, &hi);
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (ix->groups[mid].series_id < series_id)
@@ -417,7 +421,7 @@ const struct block_group *block_index_find(const struct block_index *ix, uint32_
 		else
 			hi = mid;
 	}
-	return lo < ix->group_count && ix->groups[lo].series_id == series_id ? &ix->groups[lo] : NULL;
+	return lo < n && ix->groups[lo].series_id == series_id ? &ix->groups[lo] : NULL;
 }
 
 /* Stable LSD radix sort of row numbers by series id, 11 bits a pass; passes that all share are skipped. */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <zstd.h>
 
+#include "engine/id_range.h"
+
 #define TAIL_BYTES ((uint64_t)64 << 10)
 
 /* ---- open ------------------------------------------------------------------------------------ */
@@ -317,8 +319,10 @@ const struct tile_series *tile_series(const struct tile *t)
 
 int64_t tile_find_series(const struct tile *t, uint32_t series_id)
 {
-	uint32_t lo = 0, hi = t->ix.info.series_count;
+	uint32_t n = t->ix.info.series_count, lo = 0, hi = 0;
 
+	if (n)
+		id_range(n, t->by_id[0].id, t->by_id[n - 1].id, series_id, &lo, &hi);
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		if (t->by_id[mid].id < series_id)
@@ -326,9 +330,7 @@ int64_t tile_find_series(const struct tile *t, uint32_t series_id)
 		else
 			hi = mid;
 	}
-	return lo < t->ix.info.series_count && t->by_id[lo].id == series_id
-		       ? (int64_t)t->by_id[lo].i
-		       : -1;
+	return lo < n && t->by_id[lo].id == series_id ? (int64_t)t->by_id[lo].i : -1;
 }
 
 int64_t tile_find_field(const struct tile *t, uint32_t col_id)

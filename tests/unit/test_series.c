@@ -1,6 +1,7 @@
 /* series: ids, dictionaries, order, log records and the series file, against a naive twin. */
 #include <pthread.h>
 
+#include "engine/id_range.h"
 #include "engine/series.h"
 #include "tests/unit/unit.h"
 
@@ -344,6 +345,30 @@ START_TEST(file_order)
 		ck_assert_int_eq(sign(series_cmp(s, 0, n - 1)), sign(before));
 		free(ids);
 		series_set_destroy(s);
+	}
+}
+END_TEST
+
+/* The range always holds the place of an id that is there. */
+START_TEST(id_ranges)
+{
+	struct unit_rng r = unit_rng();
+
+	for (int round = 0; round < 3000; round++) {
+		uint32_t ids[40], n = (uint32_t)unit_below(&r, 40) + 1, gap = (uint32_t)unit_below(&r, 4) + 1;
+		ids[0] = round % 3 ? (uint32_t)unit_rand_log(&r) / 2 : 0;
+		for (uint32_t i = 1; i < n; i++)
+			ids[i] = ids[i - 1] + 1 + (uint32_t)unit_below(&r, gap);
+		for (uint32_t i = 0, lo, hi; i < n; i++) {
+			id_range(n, ids[0], ids[n - 1], ids[i], &lo, &hi);
+			unit_assert(&r, lo <= i && i < hi && hi <= n, "%u of %u: [%u, %u)", i, n, lo, hi);
+			unit_assert(&r, gap > 1 || hi - lo == 1, "%u of %u: [%u, %u)", i, n, lo, hi);
+		}
+		uint32_t lo, hi;
+		id_range(n, ids[0], ids[n - 1], ids[n - 1] + 1, &lo, &hi);
+		unit_assert(&r, lo == hi, "behind the last");
+		id_range(n, ids[0], ids[n - 1], ids[0] - 1, &lo, &hi);
+		unit_assert(&r, lo == hi || ids[0] == 0, "before the first");
 	}
 }
 END_TEST
@@ -863,6 +888,7 @@ int main(void)
 	tcase_add_test(tc, a_measure_name_has_one_type);
 	tcase_add_test(tc, columns_all_or_none);
 	tcase_add_test(tc, file_order);
+	tcase_add_test(tc, id_ranges);
 	tcase_add_test(tc, log_round_trip);
 	tcase_add_test(tc, log_damage);
 	tcase_add_test(tc, file_round_trip);
