@@ -372,12 +372,16 @@ bool snapshot_table(struct snapshot *s, uint32_t i, struct str *ret);
 bool snapshot_attr(struct snapshot *s, struct db *db, struct str table, const char *below, struct node_attr *ret);
 /*
  * Make the tables that a snapshot.json names, with their columns and settings, in this database.
- * Tables that exist keep their rows and get what they lack; may_change (NULL: every one) is asked about
- * each of those. -EINVAL with the place where text or contents do not fit, -EACCES: then nothing was
- * changed. After another error some tables may have been made, and the call can be repeated.
+ * Tables that exist keep their rows and get what they lack. -EINVAL with the place where text or
+ * contents do not fit, -EACCES: then nothing was changed. After another error some tables may have
+ * been made, and the call can be repeated.
  */
-int db_snapshot_apply(struct db *db, struct str json, bool (*may_change)(void *ctx, struct table *t), void *ctx,
-		      struct err *e) must_check;
+struct snapshot_hooks {
+	bool (*may_change)(void *ctx, struct table *t); /* asked of each table that exists; NULL: all */
+	void (*made)(void *ctx, struct table *t);       /* told of each that did not; or NULL */
+	void *ctx;
+};
+int db_snapshot_apply(struct db *db, struct str json, const struct snapshot_hooks *hooks, struct err *e) must_check;
 
 /* For statfs: a descriptor on the data directory, lent. */
 int engine_dirfd(const struct engine *en);

@@ -12,8 +12,7 @@
 
 struct applying {
 	struct db *db;
-	bool (*may_change)(void *ctx, struct table *t);
-	void *ctx;
+	const struct snapshot_hooks *hooks;
 	struct err *e;
 };
 
@@ -82,7 +81,7 @@ static int check_table(struct applying *a, const struct snap_table *st)
 	if (rc < 0)
 		return err_set(a->e, -EINVAL, FILE_SNAPSHOT ": %s", err_text(&why, rc));
 	struct table *t = db_table(a->db, st->name);
-	if (t && a->may_change && !a->may_change(a->ctx, t))
+	if (t && a->hooks->may_change && !a->hooks->may_change(a->hooks->ctx, t))
 		rc = err_set(a->e, -EACCES, FILE_SNAPSHOT ": table '%s' is there already, and is not yours to change",
 			     table_name(t));
 	if (rc >= 0)
@@ -131,9 +130,10 @@ static int make_table(struct applying *a, const struct snap_table *st)
 {
 	struct table *t = db_table(a->db, st->name);
 	char now[SETTING_TEXT_MAX];
+	bool is_new = !t;
 	int rc = 0;
 
-	if (!t) {
+	if (is_new) {
 		rc = db_table_create(a->db, st->name, &t, a->e);
 		if (rc == -EEXIST && (t = db_table(a->db, st->name)))
 			rc = 0; /* somebody was faster: mkdir(2), a line */
@@ -149,15 +149,17 @@ static int make_table(struct applying *a, const struct snap_table *st)
 		if (!str_is(str_trim(st->settings[i]), now))
 			rc = table_set(t, (enum setting)i, st->settings[i], a->e);
 	}
+	if (rc >= 0 && is_new && a->hooks->made)
+		a->hooks->made(a->hooks->ctx, t);
 	FAULT("snapshot.applied_table");
 	table_put(t);
 	return rc;
 }
 
-int db_snapshot_apply(struct db *db, struct str json, bool (*may_change)(void *ctx, struct table *t), void *ctx,
-		      struct err *e)
+int db_snapshot_apply(struct db *db, struct str json, const struct snapshot_hooks *hooks, struct err *e)
 {
-	struct applying a = {db, may_change, ctx, e};
+	static const struct snapshot_hooks none;
+	struct applying a = {db, hooks ? hooks : &none, e};
 	struct snap_doc doc;
 	int rc = db_check_alive(db, e);
 

@@ -34,6 +34,7 @@ struct scratches;
 struct incomings;
 struct locks;
 struct snapshot_jobs;
+struct makers;
 
 struct fs_options {
 	const char *data_dir;   /* absolute */
@@ -60,6 +61,7 @@ struct fs {
 	struct incomings *incomings;
 	struct locks *locks;
 	struct snapshot_jobs *snapshot_jobs;
+	struct makers *makers;
 	uid_t uid; /* the daemon's: owner of what has no owner of its own */
 	gid_t gid;
 	int64_t start_ns;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "fs/incoming.h"
+#include "fs/makers.h"
 #include "fs/nodes.h"
 #include "fs/results.h"
 #include "fs/scratch.h"
@@ -87,6 +88,7 @@ static void *ticker_main(void *arg)
 		slots_tick(fs->slots, now);
 		scratches_expire(fs->scratches, now);
 		incomings_expire(fs->incomings, now);
+		makers_tick(fs->makers, now);
 		check_tiles(fs);
 	}
 	return NULL;

@@ -13,6 +13,7 @@
 
 #include "fs/files.h"
 #include "fs/incoming.h"
+#include "fs/makers.h"
 #include "fs/results.h"
 #include "fs/scratch.h"
 #include "fs/slots.h"
@@ -350,6 +351,8 @@ int fs_init(struct fs *fs, struct engine *en, const struct fs_options *opt, stru
 		rc = locks_create(&fs->locks);
 	if (rc >= 0)
 		rc = snapshot_jobs_create(&fs->snapshot_jobs);
+	if (rc >= 0)
+		rc = makers_create(&fs->makers);
 	return rc < 0 ? err_set(e, rc, "out of memory") : 0;
 }
 
@@ -367,6 +370,7 @@ void fs_release(struct fs *fs)
 	results_destroy(fs->results);
 	locks_destroy(fs->locks);
 	snapshot_jobs_destroy(fs->snapshot_jobs);
+	makers_destroy(fs->makers);
 	pthread_mutex_destroy(&fs->handles_mu);
 	pthread_mutex_destroy(&fs->refused_mu);
 	pthread_mutex_destroy(&fs->ticker_mu);

@@ -10,6 +10,7 @@
 
 #include "fs/files.h"
 #include "fs/incoming.h"
+#include "fs/makers.h"
 #include "fs/ops.h"
 #include "fs/q_dir.h"
 #include "fs/scratch.h"
@@ -155,6 +156,8 @@ void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	caller_release(&c);
 	if (rc >= 0 && !node_is_dir(dir))
 		rc = -ENOTDIR;
+	if (rc >= 0 && makers_hide(fs->makers, fuse_req_ctx(req)->pid, dir, name))
+		rc = -ENOENT;
 	if (rc >= 0)
 		rc = find(fs, dir, name, req, &n);
 	if (rc < 0)
@@ -176,12 +179,38 @@ static int own(struct fs *fs, struct node *n, const struct caller *c, mode_t mod
 	return engine_attr_set(fs->engine, n->db, n->table ? table_name(n->table) : "", &want, e);
 }
 
+/* What its maker has not seen yet (makers.h). */
+static int make_again(struct fs *fs, struct node *dir, const char *name, const struct caller *c, mode_t mode,
+		      struct node **ret, struct err *e)
+{
+	const struct vfile *row = files_find(dir->level, name);
+	struct table *t = row ? NULL : db_table(dir->db, str_from(name));
+	struct node *n;
+	int rc = 0;
+
+	if (!row && !t)
+		return -ESTALE; /* dropped this moment */
+	n = row ? row_node(fs, dir, row) : table_node(fs, dir, t);
+	if (n && t) {
+		makers_add_magnetic(fs->makers, c->pid, t);
+		rc = own(fs, n, c, mode, e);
+	}
+	table_put(t);
+	if (rc < 0)
+		node_put(fs, n);
+	else if (n)
+		*ret = n;
+	return n ? rc : -ENOMEM;
+}
+
 static int make_dir(struct fs *fs, struct node *dir, const char *name, const struct caller *c,
 		    mode_t mode, struct node **ret, struct err *e)
 {
 	struct node *n = NULL;
 	int rc;
 
+	if (makers_take(fs->makers, c->pid, dir, name))
+		return make_again(fs, dir, name, c, mode, ret, e);
 	if (files_find(dir->level, name))
 		return -EEXIST;
 	if (incoming_dir(dir)) {
@@ -202,6 +231,7 @@ static int make_dir(struct fs *fs, struct node *dir, const char *name, const str
 		if (rc < 0)
 			return rc;
 		n = table_node(fs, dir, t);
+		makers_add_magnetic(fs->makers, c->pid, t);
 		table_put(t);
 	} else {
 		return err_set(e, -EPERM, "directories cannot be made here");

@@ -419,6 +419,8 @@ static int scratch_flush(struct handle *h, fuse_req_t req, struct err *e)
 		rc = copy.rc < 0 ? copy.rc
 				 : snapshot_json_store(h->fs, h->node->parent, buf_str(&copy), &h->who, e);
 	buf_release(&copy);
+	if (rc < 0) /* or it would look copied to rsync(1), which goes by size and time */
+		(void)!scratch_unlink(h->fs, h->node->parent, SNAPSHOT_JSON);
 	return rc;
 }
 

@@ -915,7 +915,7 @@ START_TEST(json_makes_the_tables)
 	read_json(&w, "s", &json);
 	ck_assert_int_ge(engine_db_create(w.en, STR_LIT("new"), &db, &e), 0);
 	for (int twice = 0; twice < 2; twice++) {
-		int rc = db_snapshot_apply(db, buf_str(&json), NULL, NULL, &e);
+		int rc = db_snapshot_apply(db, buf_str(&json), NULL, &e);
 		ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
 		t = db_table(db, STR_LIT("one"));
 		ck_assert_uint_eq(series_column_count(table_series(t)), FIELDS + 1);
@@ -1004,12 +1004,12 @@ START_TEST(wrong_json_changes_nothing)
 	ck_assert_int_ge(engine_db_create(w.en, STR_LIT("new"), &db, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		err_clear(&e);
-		rc = db_snapshot_apply(db, str_from(bad[i].text), NULL, NULL, &e);
+		rc = db_snapshot_apply(db, str_from(bad[i].text), NULL, &e);
 		ck_assert_msg(rc == -EINVAL && strstr(e.text, bad[i].says), "%s: %d %s", bad[i].text, rc, e.text);
 		ck_assert(!has_tables(db));
 	}
 	for (size_t n = 0; n + 2 < json.len; n++) {
-		rc = db_snapshot_apply(db, (struct str){json.data, n}, NULL, NULL, &e);
+		rc = db_snapshot_apply(db, (struct str){json.data, n}, NULL, &e);
 		ck_assert_msg(rc == -EINVAL, "cut at %zu: %d", n, rc);
 	}
 	for (int i = 0; i < 3000; i++) {
@@ -1027,13 +1027,13 @@ START_TEST(wrong_json_changes_nothing)
 	/* What is there already and does not fit. */
 	rc = db_snapshot_apply(w.db, STR_LIT(HEAD "{\"name\":\"new\"},{\"name\":\"one\",\"columns\":[{\"name\":\"i\","
 						  "\"type\":\"varchar\",\"kind\":\"dimension\"}]}]}"),
-			       NULL, NULL, &e);
+			       NULL, &e);
 	ck_assert_int_eq(rc, -EINVAL);
 	ck_assert_ptr_nonnull(strstr(e.text, "'one'"));
 	ck_assert_ptr_null(db_table(w.db, STR_LIT("new")));
-	ck_assert_int_eq(db_snapshot_apply(w.db, buf_str(&json), never, NULL, &e), -EACCES);
+	ck_assert_int_eq(db_snapshot_apply(w.db, buf_str(&json), &(struct snapshot_hooks){.may_change = never}, &e), -EACCES);
 	/* Members that a later version may add. */
-	rc = db_snapshot_apply(db, STR_LIT(HEAD "{\"name\":\"a\",\"later\":{\"x\":[1,2]}}],\"more\":null}"), NULL, NULL, &e);
+	rc = db_snapshot_apply(db, STR_LIT(HEAD "{\"name\":\"a\",\"later\":{\"x\":[1,2]}}],\"more\":null}"), NULL, &e);
 	ck_assert_msg(rc == 0, "%s", err_text(&e, rc));
 	ck_assert(has_tables(db));
 	db_put(db);
