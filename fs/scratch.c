@@ -153,13 +153,37 @@ struct scratch *scratch_find(struct fs *fs, struct node *dir, const char *name)
 	return s;
 }
 
+/*
+ * May the owner of s have one more? What has come in as a snapshot.json is only kept to be read back: it
+ * gives way, the oldest first. *ret_dead: what to free after mu.
+ */
+static bool make_room_locked(struct scratches *ss, const struct scratch *s, struct scratch **ret_dead)
+{
+	struct scratch *oldest = NULL;
+	int count = 0;
+
+	for (struct scratch *o = ss->list; o; o = o->next) {
+		if (o->uid != s->uid || !o->table != !s->table)
+			continue;
+		count++;
+		if (!o->opens && !o->is_changed && (!oldest || o->idle_since_ns < oldest->idle_since_ns))
+			oldest = o;
+	}
+	if (s->table)
+		return count < SCRATCH_PER_UID;
+	if (count >= SCRATCH_JSON_PER_UID && oldest)
+		*ret_dead = unlink_locked(ss, oldest);
+	return count < SCRATCH_JSON_PER_UID || oldest;
+}
+
 int scratch_create(struct fs *fs, struct node *dir, const char *name, mode_t mode,
 		   const struct caller *c, struct scratch **ret, struct err *e)
 {
 	struct scratches *ss = fs->scratches;
 	struct scratch *s = calloc(1, sizeof *s);
+	struct scratch *dead = NULL;
 	char *copy = strdup(name);
-	int count = 0, rc = 0;
+	int rc = 0;
 
 	if (!s || !copy) {
 		free(s);
@@ -180,11 +204,9 @@ int scratch_create(struct fs *fs, struct node *dir, const char *name, mode_t mod
 	buf_init(&s->data, (size_t)bytes_max(s));
 
 	pthread_mutex_lock(&ss->mu);
-	for (struct scratch *o = ss->list; o; o = o->next)
-		count += o->uid == c->uid && !o->table == !s->table;
 	if (find_locked(ss, dir, name))
 		rc = -EEXIST;
-	else if (count >= (s->table ? SCRATCH_PER_UID : SCRATCH_JSON_PER_UID))
+	else if (!make_room_locked(ss, s, &dead))
 		rc = err_set(e, -EDQUOT, "a user may have %d temporary files here",
 			     s->table ? SCRATCH_PER_UID : SCRATCH_JSON_PER_UID);
 	if (rc == 0) {
@@ -194,6 +216,7 @@ int scratch_create(struct fs *fs, struct node *dir, const char *name, mode_t mod
 		ss->list = s;
 	}
 	pthread_mutex_unlock(&ss->mu);
+	scratch_free(dead);
 	if (rc < 0) {
 		scratch_free(s);
 		return rc;
@@ -231,6 +254,7 @@ void scratch_rename(struct fs *fs, struct scratch *s, struct node *dir, const ch
 	free(s->name);
 	s->name = copy;
 	s->level = dir->level;
+	s->is_changed = false; /* as a snapshot.json it was stored by this */
 	pthread_mutex_unlock(&ss->mu);
 	scratch_free(dead);
 }

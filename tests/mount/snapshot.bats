@@ -186,7 +186,13 @@ b,x=y n=0i 1000000000' >"$MNT/iot/ingest"
 	wait "$maker" "$writer" || true
 	for i in 1 2 3 4; do
 		cp -r "$S/s$i" "$MNT/r$i"
-		expect "$(sql "SELECT count(*), sum(n), max(n) FROM r$i.a")" "$(sql "SELECT count(*), sum(n), max(n) FROM r$i.b")"
+		local a b
+		a=$(sql "SELECT count(*) FROM r$i.a")
+		b=$(sql "SELECT count(*) FROM r$i.b")
+		expect "$a,$a" "$(sql "SELECT count(*), max(n) FROM r$i.a")"
+		expect "$b,$b" "$(sql "SELECT count(*), max(n) FROM r$i.b")"
+		# A write(2) of cat may end between the two lines of a pair, and nowhere else.
+		[ "$a" -eq "$b" ] || [ "$a" -eq $((b + 1)) ]
 	done
 	[ "$(sql 'SELECT count(*) FROM r4.a')" -gt "$(sql 'SELECT count(*) FROM r1.a')" ]
 }
