@@ -40,6 +40,8 @@ static int64_t some_time(const struct twin *tw, enum habit h, int64_t base)
 {
 	int64_t grid = chance(30) ? 1 : NS_PER_S;
 
+	if (chance(40)) /* where rows become due for tiles, and around it */
+		return w.now - tw->memory_ns + (int64_t)rnd(4) - 2;
 	switch (h) {
 	case FRESH:
 		return (w.now / NS_PER_S - (int64_t)rnd(90)) * NS_PER_S;

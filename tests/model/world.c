@@ -571,7 +571,7 @@ void op_disk_dies(void)
 
 void op_column(void)
 {
-	add_col(some_table(), (uint32_t)rnd(COLS_MAX));
+	add_col(some_table(), (uint32_t)rnd(chance(8) ? COLS_MAX : COLS_MAX - 1));
 }
 
 void op_drop_table(void)
