@@ -51,7 +51,7 @@ static const struct vfile static_rows[] = {
 	DIR(LEVEL_TABLE, "retention", 0755, LEVEL_RETENTION, "how long rows stay in which store"),
 	DIR(LEVEL_TABLE, "settings", 0755, LEVEL_SETTINGS, "one value a file"),
 	DIR(LEVEL_TABLE, "magnetic", 0755, LEVEL_MAGNETIC,
-	    "tiles, as `ts_date=YYYY-MM-DD/ts_part=NN/*.parquet`; `rm` of one deletes its rows"),
+	    "tiles, as `ts_date=YYYY-MM-DD/ts_part=NN/*.parquet`; `rm` of one deletes its rows, `cp` of one into it brings them back"),
 };
 
 /* Names of files that later versions add: taken now, so that no table stands in their way. */
@@ -189,6 +189,7 @@ int files_print_readme(struct buf *out)
 		 "  echo 'SELECT * FROM iot.weather' > query; cat query      ask, with longer statements\n"
 		 "  echo 30d > iot/weather/retention/magnetic                keep rows for 30 days\n"
 		 "  rm iot/weather/magnetic/ts_date=2024-01-01/*/*.parquet   delete a day\n"
+		 "  cp -r backup/. iot/weather/magnetic                      restore tiles from a copy\n"
 		 "\n"
 		 "When a write to `ingest` fails with `Invalid argument`, `rejected` says why; when a query does,\n"
 		 "reading it gives the reason; when a setting does, `status` has it.\n");
@@ -210,7 +211,23 @@ int files_print_docs(struct buf *out)
 	buf_adds(out,
 		 "\n## `/DATABASE/TABLE/magnetic/`\n\n"
 		 "`ts_date=YYYY-MM-DD/ts_part=NN/<t0>_<t1>_<generation>.parquet`: one immutable Parquet file a\n"
-		 "tile, read-only. `rm` deletes the rows that are in it. Directories come and go with their tiles.\n"
+		 "tile. `rm` deletes the rows that are in it. Directories come and go with their tiles.\n"
+		 "\n"
+		 "A tile that is copied in is restored, be it of this table, of another one, or of another mount: its\n"
+		 "columns are found by name, its series by their dimensions, and its rows are written as of now, so they\n"
+		 "replace what is there at the same series and time. Rows older than the retention are left out. Where\n"
+		 "below `magnetic/` it is put does not matter; `ts_date=` and `ts_part=` directories can be made for it. It\n"
+		 "comes back as a tile of another name, within seconds where its rows are older than `retention/memory`.\n"
+		 "\n"
+		 "- It counts when it is closed under a name that ends in `.parquet`, or is renamed to one, and is taken\n"
+		 "  whole or not at all. When close(2) or rename(2) succeeded, the rows are visible and survive power loss.\n"
+		 "- What is no whole tile, damaged, or does not fit the table is refused there with EINVAL; the reason is\n"
+		 "  in `rejected`, and in `status`. Nothing of it stays.\n"
+		 "- Other names are temporary: they are their owner's alone and go ten minutes after their last close.\n"
+		 "- For ten seconds a restored file can be looked up and read under the name that it was copied to, for\n"
+		 "  tools that set its times; it is not listed, and removing it removes the name alone.\n"
+		 "- A tile that is there may be copied over (`cp`, `>`): that is a restore too, and the tile stays until it\n"
+		 "  is merged with what came. It cannot be changed in place.\n"
 		 "\n## `/DATABASE/snapshots/`\n\n"
 		 "`mkdir NAME` copies the whole database as of that moment, all tables at once; writers go on meanwhile. It\n"
 		 "returns when the copy is complete and safe on disk; a signal ends it, and then nothing of it is there.\n"
