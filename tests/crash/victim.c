@@ -295,7 +295,7 @@ static void apply_snapshot(struct world *w, const char *name)
 	if (!db)
 		rc = engine_db_create(w->en, STR_LIT("copy"), &db, &e);
 	if (rc >= 0)
-		rc = db_snapshot_apply(db, (struct str){text, (size_t)len}, NULL, NULL, &e);
+		rc = db_snapshot_apply(db, (struct str){text, (size_t)len}, NULL, &e);
 	if (rc >= 0)
 		rc = db_tables(db, &tables, &n);
 	for (uint32_t i = 0; i < n && rc >= 0; i++) {

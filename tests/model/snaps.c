@@ -117,7 +117,7 @@ static void check_snapshot(void)
 	buf_init(&json, (size_t)64 << 20);
 	read_json(dirfd, &json);
 	must(engine_db_create(w.en, STR_LIT("s"), &db, &e), &e, "engine_db_create");
-	must(db_snapshot_apply(db, buf_str(&json), NULL, NULL, &e), &e, "db_snapshot_apply");
+	must(db_snapshot_apply(db, buf_str(&json), NULL, &e), &e, "db_snapshot_apply");
 	for (uint32_t i = 0; i < TABLES; i++)
 		bring_back(&mt, db, &snap.twins[i], dirfd);
 	close(dirfd);
