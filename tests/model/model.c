@@ -19,6 +19,7 @@ static const struct {
 	{"append", 4300, op_append},
 	{"append versions", 600, op_append_versions},
 	{"ingest", 300, op_ingest},
+	{"ingest json", 200, op_ingest_json},
 	{"look", 3000, op_look},
 	{"look at all", 20, op_look_all},
 	{"sql", 150, op_sql},

@@ -10,6 +10,7 @@
  * reached again by its replay.
  *
  *	twin.c    the map and the rules          rows.c    rows in: batches, versions, line protocol
+ *						 json.c    the same as JSON lines
  *	world.c   engine, disk that dies, clock  look.c    scans compared with the twin
  *	erase.c   deletes                        tiles.c   what tiles hold; rm and cp of them
  *	sql.c     statements, and the same          snaps.c   snapshots
@@ -191,6 +192,7 @@ void op_drop_table(void);
 
 /* Random rows for a table, all inside its window. */
 uint32_t make_writes(struct m_table *mt, struct m_write *v, uint32_t most, bool versions);
+int64_t near_version(int64_t version); /* a random one around it */
 /* db_append() and what must come of it. */
 struct append {
 	struct m_table *mt;
@@ -202,6 +204,7 @@ void append_writes(struct append *a, uint32_t count);
 void op_append(void);
 void op_append_versions(void);
 void op_ingest(void);
+void op_ingest_json(void); /* json.c */
 
 /* ---- look.c ------------------------------------------------------------------------------------- */
 

@@ -68,6 +68,12 @@ static void random_values(const struct twin *tw, struct m_write *wr)
 	}
 }
 
+int64_t near_version(int64_t version)
+{
+	int64_t v = version + (int64_t)rnd(4) - 1;
+	return MAX(v, 1);
+}
+
 /* Versions around the one that is stored; sometimes its very values. */
 static void random_version(const struct twin *tw, struct m_write *wr)
 {
@@ -78,7 +84,7 @@ static void random_version(const struct twin *tw, struct m_write *wr)
 		return;
 	const struct m_row *r = &tw->rows[i];
 	if (!chance(4))
-		wr->version = MAX(r->version + (int64_t)rnd(4) - 1, 1);
+		wr->version = near_version(r->version);
 	if (chance(3)) {
 		wr->valid = r->valid;
 		memcpy(wr->value, r->value, sizeof wr->value);
@@ -120,7 +126,7 @@ uint32_t make_writes(struct m_table *mt, struct m_write *v, uint32_t most, bool 
 			v[n] = wr;
 			v[n].valid = 0;
 			random_values(tw, &v[n]);
-			v[n].version = versions ? MAX(wr.version + (int64_t)rnd(3) - 1, 1) : 0;
+			v[n].version = versions ? near_version(wr.version) : 0;
 			n++;
 		}
 	}

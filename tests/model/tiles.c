@@ -359,7 +359,7 @@ static void write_restored(struct m_table *mt, const struct saved *s)
 	for (uint32_t i = 0; i < ARRAY_LEN(writes); i++) {
 		struct m_write *wr = &writes[a.n];
 		*wr = s->v[rnd(s->row_n)];
-		wr->version = MAX(wr->version + (int64_t)rnd(3) - 1, 1);
+		wr->version = near_version(wr->version);
 		wr->valid |= 1;
 		wr->value[0] += (int64_t)rnd(2);
 		a.n += wr->time >= twin_lo(&mt->twin, w.now) && wr->time < twin_hi(&mt->twin, w.now);
