@@ -14,18 +14,22 @@ struct world w;
 
 static uint64_t dice;
 
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+/* Mixed, too: seeds that lie a step apart would be the same dice, a throw later. */
 void rnd_seed(uint64_t seed)
 {
-	dice = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	dice = mix(seed * UINT64_C(0xd1342543de82ef95) + 1);
 }
 
 uint64_t rnd(uint64_t n)
 {
-	uint64_t z = (dice += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ (z >> 31)) % n;
+	return mix(dice += UINT64_C(0x9e3779b97f4a7c15)) % n;
 }
 
 bool chance(uint64_t n)
