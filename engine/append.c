@@ -15,20 +15,16 @@
 
 #define FEW 16
 
-static bool memory_is_full(const struct engine *en)
-{
-	return atomic_load(&en->memtable_bytes) > en->memtable_limit;
-}
-
 /* Without a background thread (tests) the writer does its work. */
 static int make_memory(struct db *db, struct err *e)
 {
 	struct err mine = {0};
 	int rc = db_maintain(db, &mine);
+	bool is_full = memory_is_full(db);
 
 	/* The rest is another database's, or moving on failed: neither is this writer's trouble. */
 	pthread_mutex_lock(&db->wake_mu);
-	rc = rc < 0 && memory_is_full(db->en) ? db->seal_failure_rc : 0;
+	rc = rc < 0 && is_full ? db->seal_failure_rc : 0;
 	if (rc < 0)
 		err_set(e, rc, "memory is full and sealing fails: %s", db->seal_failure);
 	pthread_mutex_unlock(&db->wake_mu);
@@ -42,17 +38,21 @@ static int make_memory(struct db *db, struct err *e)
  */
 static int wait_for_memory(struct db *db, struct err *e)
 {
-	struct engine *en = db->en;
 	int rc = 0;
 
-	if (!memory_is_full(en))
+	if (!memory_is_full(db))
 		return 0;
 	pthread_mutex_lock(&db->wake_mu);
 	bool has_thread = db->has_thread;
 	/* The round under way may have passed our rows by: the one after it counts. */
 	uint64_t enough = db->rounds + 2;
-	while (has_thread && rc >= 0 && memory_is_full(en)) {
+	while (has_thread && rc >= 0) {
 		struct timespec ts;
+		pthread_mutex_unlock(&db->wake_mu); /* the engine's lock comes before it */
+		bool is_full = memory_is_full(db);
+		pthread_mutex_lock(&db->wake_mu);
+		if (!is_full)
+			break;
 		if (db->is_stopping) {
 			rc = err_set(e, -ESTALE, "database '%s' is being closed", db->name);
 			break;
@@ -65,8 +65,11 @@ static int wait_for_memory(struct db *db, struct err *e)
 		}
 		db->is_woken = true;
 		pthread_cond_signal(&db->wake);
+		/* Another database's memory that comes free is not announced here. */
 		clock_gettime(CLOCK_MONOTONIC, &ts);
-		ts.tv_sec++;
+		ts.tv_nsec += 100 * NS_PER_MS;
+		ts.tv_sec += ts.tv_nsec / NS_PER_S;
+		ts.tv_nsec %= NS_PER_S;
 		pthread_cond_timedwait(&db->round_done, &db->wake_mu, &ts);
 	}
 	pthread_mutex_unlock(&db->wake_mu);
@@ -135,7 +138,7 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 		rec_n = add_record(recs, rec_n, t, WAL_SERIES, &t->def_series);
 		rec_n = add_record(recs, rec_n, t, WAL_ROWS, &t->rows_buf);
 	}
-	atomic_fetch_add(&db->en->memtable_bytes, grown);
+	memory_add(db, grown);
 	if (rc >= 0 && rec_n)
 		rc = wal_append(db->wal, recs, (int)rec_n, e);
 	if (rc < 0)

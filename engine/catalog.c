@@ -113,8 +113,11 @@ int catalog_fail(struct catalog *c, int sqlite_rc, const char *what, struct err 
 	 */
 	if (rc == -EIO && (os == ENOSPC || os == EDQUOT))
 		rc = -ENOSPC;
-	return err_set(e, rc, "catalogue '%s': %s: %s", c->path, what,
-		       c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(sqlite_rc));
+	/* "unable to open database file" and "disk I/O error" leave out what the system said. */
+	bool says = os && ((sqlite_rc & 0xFF) == SQLITE_CANTOPEN || (sqlite_rc & 0xFF) == SQLITE_IOERR);
+	return err_set(e, rc, "catalogue '%s': %s: %s%s%s", c->path, what,
+		       c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(sqlite_rc), says ? ": " : "",
+		       says ? strerror(os) : "");
 }
 
 /* ---- statements --------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ static void db_free(struct db *db)
 	rejected_release(&db->rejected);
 	if (db->dirfd >= 0)
 		close(db->dirfd);
+	pthread_mutex_destroy(&db->create_mu);
 	pthread_mutex_destroy(&db->mu);
 	pthread_mutex_destroy(&db->trim_mu);
 	pthread_mutex_destroy(&db->wake_mu);
@@ -63,6 +64,11 @@ int64_t db_created_ns(const struct db *db)
 	return db->created_ns;
 }
 
+const char *db_failure(const struct db *db)
+{
+	return db->is_failed ? db->reason : NULL;
+}
+
 bool db_dropped(const struct db *db)
 {
 	return atomic_load(&db->is_dropped);
@@ -88,6 +94,7 @@ struct opening {
 	uint64_t lsn_max;      /* highest that the catalogue knows of */
 	uint32_t table_id_max; /* ever given out */
 	bool has_begun;        /* the first record was seen */
+	bool cannot_seal; /* the disk is full */
 };
 
 static int open_table(void *ctx, const struct catalog_table *meta)
@@ -177,6 +184,26 @@ static int make_room(struct opening *o, struct err *e)
 	return rc;
 }
 
+/*
+ * On a full disk nothing can be sealed, and what is stored can be read all the same: these rows were in
+ * memory before. Only where that was much more than now may be, opening fails.
+ */
+static int keep_room(struct opening *o, struct table *t, struct err *e)
+{
+	struct engine *en = o->db->en;
+	size_t all = atomic_load(&en->memtable_bytes);
+	int rc = 0;
+
+	if (!o->cannot_seal && t->mem.bytes > en->memtable_limit / 4)
+		rc = table_seal(t, e);
+	else if (!o->cannot_seal && all > en->memtable_limit)
+		rc = make_room(o, e);
+	else if (o->cannot_seal && all > 2 * en->memtable_limit)
+		return table_seal(t, e);
+	o->cannot_seal |= rc == -ENOSPC;
+	return rc == -ENOSPC ? 0 : rc;
+}
+
 static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 {
 	struct opening *o = ctx;
@@ -197,12 +224,10 @@ static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 		return 0; /* dropped since; ids are never reused */
 	size_t before = t->mem.bytes;
 	rc = table_replay(t, rec, e);
-	size_t all = atomic_fetch_add(&en->memtable_bytes, t->mem.bytes - before) + (t->mem.bytes - before);
+	memory_add(db, t->mem.bytes - before);
 	if (rc < 0 || en->opt.read_only)
 		return rc;
-	if (t->mem.bytes > en->memtable_limit / 4)
-		return table_seal(t, e);
-	return all > en->memtable_limit ? make_room(o, e) : 0;
+	return keep_room(o, t, e);
 }
 
 /* A file that no transaction names: left by a crash between writing and committing. */
@@ -366,7 +391,7 @@ static void release_tables(struct db *db)
 	pthread_mutex_unlock(&db->mu);
 	while (t) {
 		struct table *next = t->next;
-		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
+		memory_sub(db, table_memtable_bytes(t));
 		table_close(t);
 		t = next;
 	}
@@ -384,6 +409,7 @@ struct db *db_create(struct engine *en, const char *name)
 	db->dirfd = -1;
 	snprintf(db->name, sizeof db->name, "%s", name);
 	rejected_init(&db->rejected, db, "rejected");
+	pthread_mutex_init(&db->create_mu, NULL);
 	pthread_mutex_init(&db->mu, NULL);
 	pthread_mutex_init(&db->trim_mu, NULL);
 	pthread_mutex_init(&db->wake_mu, NULL);
@@ -398,19 +424,81 @@ struct db *db_create(struct engine *en, const char *name)
 	return db;
 }
 
-int db_load(struct db *db, struct err *e)
+/* ---- which databases there are ---------------------------------------------------------------------------- */
+
+/*
+ * The root's catalogue knows which databases have been here. An empty directory in the place of one is a
+ * disk that is not mounted: a new database must not begin there, to take the rows that belong on the disk.
+ */
+static void known_key(char to[NAME_LEN_MAX + 4], const char *name)
+{
+	snprintf(to, NAME_LEN_MAX + 4, "db/%s", name);
+}
+
+static int check_known(struct db *db, struct err *e)
+{
+	char key[NAME_LEN_MAX + 4];
+	int64_t known = 0;
+	int rc;
+
+	if (faccessat(db->dirfd, "catalog.sqlite", F_OK, 0) == 0 || errno != ENOENT)
+		return 0;
+	known_key(key, db->name);
+	rc = catalog_get_int(db->en->root.cat, key, 0, &known, e);
+	if (rc >= 0 && known)
+		rc = err_set(e, -ENOENT,
+			     "its directory 'db/%s' holds no catalogue; is it on a disk that is not mounted? (To begin anew, "
+			     "remove the directory and make the database again)",
+			     db->name);
+	return rc;
+}
+
+static int make_known(struct db *db, struct err *e)
+{
+	char key[NAME_LEN_MAX + 4];
+	int64_t known;
+
+	known_key(key, db->name);
+	int rc = catalog_get_int(db->en->root.cat, key, 0, &known, e);
+	return rc < 0 || known == db->created_ns ? rc : catalog_set_int(db->en->root.cat, key, db->created_ns, e);
+}
+
+void db_forget(struct engine *en, const char *name)
+{
+	char key[NAME_LEN_MAX + 4];
+
+	known_key(key, name);
+	(void)!catalog_set_int(en->root.cat, key, 0, NULL); /* then an empty directory of that name is refused */
+}
+
+static int open_dir(struct db *db, struct err *e)
+{
+	const struct io *io = db->en->io;
+	char path[NAME_LEN_MAX + 4], target[512];
+
+	known_key(path, db->name); /* which is its path, too */
+	int rc = io->openat(io, db->en->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (rc >= 0) {
+		db->dirfd = rc;
+		return 0;
+	}
+	ssize_t n = readlinkat(db->en->dirfd, path, target, sizeof target - 1);
+	target[MAX(n, 0)] = '\0';
+	return err_set(e, rc, "cannot open the directory '%s'%s%s%s: %s", path, n > 0 ? ", a link to '" : "", target,
+		       n > 0 ? "'" : "", strerror(-rc));
+}
+
+int db_load(struct db *db, bool is_new, struct err *e)
 {
 	struct engine *en = db->en;
-	char path[512];
+	int rc = open_dir(db, e);
 
-	snprintf(path, sizeof path, "db/%s", db->name);
-	int rc = en->io->openat(en->io, en->dirfd, path, O_RDONLY | O_DIRECTORY, 0);
-	if (rc < 0) {
-		err_set(e, rc, "cannot open the directory 'db/%s': %s", db->name, strerror(-rc));
-	} else {
-		db->dirfd = rc;
+	if (rc >= 0 && !is_new)
+		rc = check_known(db, e);
+	if (rc >= 0)
 		rc = open_parts(db, e);
-	}
+	if (rc >= 0 && !en->opt.read_only)
+		rc = make_known(db, e);
 	if (rc >= 0 && !en->opt.no_background && !en->opt.read_only) {
 		pthread_mutex_lock(&db->wake_mu);
 		rc = -pthread_create(&db->thread, NULL, db_maintain_thread, db);
@@ -485,7 +573,10 @@ int db_tables(struct db *db, struct table ***ret, uint32_t *ret_n)
 	return 0;
 }
 
-/* In the catalogue and on disk, or (say, when the disk is full) neither. Caller holds db.mu. */
+/*
+ * In the catalogue and on disk, or (say, when the disk is full) neither. Caller holds create_mu, and not
+ * db.mu: whoever looks at the list must not wait for a disk.
+ */
 static int create_table(struct db *db, const char *name, struct table **ret, struct err *e)
 {
 	struct catalog_table meta = {0};
@@ -524,17 +615,19 @@ int db_table_create(struct db *db, struct str name, struct table **ret, struct e
 		return rc;
 	memcpy(z, name.ptr, name.len);
 	z[name.len] = '\0';
-	pthread_mutex_lock(&db->mu);
+	pthread_mutex_lock(&db->create_mu);
 	rc = db_check_alive(db, e); /* again: nothing is made in what is being dropped */
 	if (rc >= 0)
 		rc = create_table(db, z, &t, e);
 	if (rc >= 0) {
+		pthread_mutex_lock(&db->mu);
 		t->next = db->tables;
 		db->tables = t;
 		if (ret)
 			*ret = table_get(t);
+		pthread_mutex_unlock(&db->mu);
 	}
-	pthread_mutex_unlock(&db->mu);
+	pthread_mutex_unlock(&db->create_mu);
 	return rc;
 }
 
@@ -570,7 +663,7 @@ int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err
 		if (*at)
 			*at = t->next;
 		pthread_mutex_unlock(&db->mu);
-		atomic_fetch_sub(&db->en->memtable_bytes, table_memtable_bytes(t));
+		memory_sub(db, table_memtable_bytes(t));
 		attrs_drop(db, table_name(t));
 		table_note_change(t);
 		dir_remove(db->dirfd, t->dir);

@@ -168,7 +168,7 @@ static void *opener(void *arg)
 		if (db) {
 			struct err why = {0};
 			pthread_mutex_unlock(&o->mu);
-			(void)!db_load(db, &why); /* failed ones are listed, too: status says why */
+			(void)!db_load(db, false, &why); /* failed ones are listed, too: status says why */
 			pthread_mutex_lock(&o->mu);
 			add_db(o->en, db);
 		} else {
@@ -353,6 +353,11 @@ void engine_close(struct engine *en)
 	free(en);
 }
 
+int db_dirfd(const struct db *db)
+{
+	return db->dirfd;
+}
+
 int engine_dirfd(const struct engine *en)
 {
 	return en->dirfd;
@@ -426,7 +431,7 @@ int engine_db_create(struct engine *en, struct str name, struct db **ret, struct
 		rc = io_sync_parent(en->io, en->dirfd, path);
 		if (rc >= 0) {
 			db = db_create(en, path + 3);
-			rc = db ? db_load(db, e) : err_set(e, -ENOMEM, "out of memory");
+			rc = db ? db_load(db, true, e) : err_set(e, -ENOMEM, "out of memory");
 		}
 		if (rc < 0) {
 			if (db)
@@ -473,6 +478,9 @@ int engine_db_drop(struct engine *en, struct str name, struct err *e)
 		rc = err_set(e, -ENOENT, "there is no database '%.*s'", STR_FMT(name));
 	} else if (db->is_failed) {
 		rc = err_set(e, -EIO, "database '%s' is not available: %s", db->name, db->reason);
+	} else if (pthread_mutex_trylock(&db->create_mu) != 0) {
+		/* Not waited for: it may be its disk that hangs, and the others need en->mu. */
+		rc = err_set(e, -EBUSY, "a table is being made in database '%s'", db->name);
 	} else {
 		pthread_mutex_lock(&db->mu);
 		pthread_mutex_lock(&db->snap_mu);
@@ -485,6 +493,7 @@ int engine_db_drop(struct engine *en, struct str name, struct err *e)
 			atomic_store(&db->is_dropped, true);
 		pthread_mutex_unlock(&db->snap_mu);
 		pthread_mutex_unlock(&db->mu);
+		pthread_mutex_unlock(&db->create_mu);
 	}
 	if (rc >= 0) {
 		*at = db->next;
@@ -493,6 +502,7 @@ int engine_db_drop(struct engine *en, struct str name, struct err *e)
 	pthread_mutex_unlock(&en->mu);
 	if (rc < 0)
 		return rc;
+	db_forget(en, db->name);
 	attrs_drop(&en->root, db->name);
 	db_remove_dir(en, gone);
 	db_close(db);

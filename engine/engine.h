@@ -82,10 +82,14 @@ void db_put(struct db *db);
 const char *db_name(const struct db *db);
 int64_t db_created_ns(const struct db *db);
 bool db_dropped(const struct db *db);
+const char *db_failure(const struct db *db); /* why it could not be opened, lent; NULL: it was */
+/* For statfs: a descriptor on its directory, which may be on a disk of its own; lent. <0: it has none. */
+int db_dirfd(const struct db *db);
 
 struct db_status {
 	bool failed;    /* could not be opened: nothing works but status */
 	bool read_only; /* reads go on, writes are refused */
+	bool stalled;   /* its disk does not answer; the figures are of some time ago */
 	char reason[512];
 	uint32_t tables;
 	uint64_t wal_bytes;

@@ -5,6 +5,7 @@
  *
  *	engine.mu       the list of databases
  *	db.trim_mu      one trim of the log at a time
+ *	db.create_mu    one table is made at a time
  *	db.mu           the list of tables, state flags
  *	table.maint_mu  one seal, migration or merge of a table at a time
  *	table.append_mu one append at a time: log, then memtable, in the same order
@@ -221,6 +222,7 @@ struct db {
 	struct rejected_log rejected; /* lines that name no table */
 
 	pthread_mutex_t trim_mu; /* what is trimmed and what the catalogue knows of it go together */
+	pthread_mutex_t create_mu;
 	pthread_mutex_t mu;
 	struct table *tables;
 	bool is_failed; /* constant after open, as reason */
@@ -240,6 +242,10 @@ struct db {
 	int64_t failing_since_ns;   /* 0: the last round was good */
 	char seal_failure[512];     /* of sealing in the last round: no memory comes free */
 	int seal_failure_rc;
+
+	_Atomic size_t memtable_bytes;       /* of its tables */
+	_Atomic bool cannot_seal;            /* as of the last round */
+	_Atomic int64_t round_since_mono_ns; /* the round of maintenance under way; 0: none */
 
 	struct wallclock clock; /* guarded by wake_mu */
 
@@ -281,10 +287,18 @@ int engine_lock(struct engine *en, struct err *e) must_check;
 
 int name_check(struct str name, struct err *e); /* as engine_check_name(), but for reserved names */
 
+/* memory.c */
+void memory_add(struct db *db, size_t bytes); /* rows came into memory, or left it */
+void memory_sub(struct db *db, size_t bytes);
+/* What is used of which limit, as far as it concerns this database. Takes en->mu where much is used. */
+void memory_view(struct db *db, size_t *ret_used, size_t *ret_limit);
+bool memory_is_full(struct db *db);
+
 /* db.c */
 struct db *db_create(struct engine *en, const char *name); /* not opened yet; NULL without memory */
 /* Open all of it, once. One that failed is marked so, with the reason, and is closed like any other. */
-int db_load(struct db *db, struct err *e);
+int db_load(struct db *db, bool is_new, struct err *e); /* is_new: its directory was made just now */
+void db_forget(struct engine *en, const char *name);    /* it was dropped */
 void db_close(struct db *db);      /* stops the thread, closes tables, log and catalogue */
 void db_wake(struct db *db);       /* have the background thread look now */
 void db_remove_dir(struct engine *en, const char *name);

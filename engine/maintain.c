@@ -181,16 +181,15 @@ static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 /* pin_limit: tables that keep the log from being trimmed up to there are sealed; 0 when it is short. */
 static bool seal_is_due(struct table *t, uint64_t pin_limit)
 {
-	struct engine *en = t->db->en;
-	size_t bytes = table_memtable_bytes(t);
-	size_t all = atomic_load(&en->memtable_bytes);
+	size_t bytes = table_memtable_bytes(t), used, limit;
 
 	if (pin_limit && table_log_pin(t) <= pin_limit)
 		return true; /* also for the sake of definitions alone */
 	if (!bytes)
 		return false;
-	return bytes >= MIN(SEAL_TABLE_BYTES, en->memtable_limit / 4) || table_memtable_blocks(t) > SEAL_BLOCKS ||
-	       (all > en->memtable_limit / 2 && bytes >= all / 16) || all > en->memtable_limit;
+	memory_view(t->db, &used, &limit);
+	return bytes >= MIN(SEAL_TABLE_BYTES, limit / 4) || table_memtable_blocks(t) > SEAL_BLOCKS ||
+	       (used > limit / 2 && bytes >= used / 16) || used > limit;
 }
 
 static int seal_step(struct table *t, struct err *e)
@@ -198,6 +197,10 @@ static int seal_step(struct table *t, struct err *e)
 	int rc = table_seal(t, e);
 
 	note_outcome(&t->seal_patience, rc, SEAL_PATIENCE_NS);
+	/* Writers that wait for memory need not wait for what else there is to do in this round. */
+	pthread_mutex_lock(&t->db->wake_mu);
+	pthread_cond_broadcast(&t->db->round_done);
+	pthread_mutex_unlock(&t->db->wake_mu);
 	return rc;
 }
 
@@ -378,6 +381,7 @@ int db_maintain(struct db *db, struct err *e)
 		first = first < 0 ? first : err_set(e, db->seal_failure_rc, "%s", db->seal_failure);
 	} else {
 		db->seal_failure_rc = seal;
+		atomic_store(&db->cannot_seal, seal < 0);
 		snprintf(db->seal_failure, sizeof db->seal_failure, "%s", why);
 	}
 	pthread_mutex_unlock(&db->wake_mu);
@@ -404,7 +408,9 @@ void *db_maintain_thread(void *arg)
 		pthread_mutex_unlock(&db->wake_mu);
 
 		struct err e = {0};
+		atomic_store(&db->round_since_mono_ns, clock_mono_ns());
 		int rc = db_maintain(db, &e);
+		atomic_store(&db->round_since_mono_ns, 0);
 
 		pthread_mutex_lock(&db->wake_mu);
 		db->rounds++;

@@ -45,6 +45,8 @@ static int open_file(struct rejected_log *r)
 
 	if (r->fd >= 0)
 		return 0;
+	if (r->db->dirfd < 0)
+		return -ENOENT; /* of a database that could not be opened */
 	int flags = r->db->en->opt.read_only ? O_RDONLY : O_RDWR | O_CREAT;
 	int fd = io->openat(io, r->db->dirfd, r->path, flags, 0600);
 	if (fd < 0)
@@ -128,6 +130,8 @@ int64_t rejected_read(struct rejected_log *r, void *to, size_t n, int64_t off, s
 				    : r->db->en->io->pread(r->db->en->io, r->fd, to,
 							   MIN(n, (size_t)(r->size - off)), off);
 	pthread_mutex_unlock(&r->mu);
+	if (rc == -ENOENT)
+		return 0; /* opened for reading only, and there is none yet */
 	return rc < 0 ? failed(r, "read", (int)rc, e) : rc;
 }
 

@@ -67,7 +67,7 @@ static int take_blocks(struct table *t, bool mark, struct taken *tk, struct err 
 	}
 	pthread_mutex_unlock(&t->mu);
 	pthread_mutex_unlock(&t->append_mu);
-	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
+	memory_sub(t->db, freed);
 	return rc;
 }
 
@@ -161,7 +161,7 @@ static void publish(struct table *t, struct file_set *next, uint64_t lsn, const 
 		last_times_forget(t); /* of the rows that came with it nobody told it */
 	pthread_mutex_unlock(&t->append_mu);
 	file_set_put(old);
-	atomic_fetch_sub(&t->db->en->memtable_bytes, freed);
+	memory_sub(t->db, freed);
 }
 
 static int add_file(struct rewrite *r, struct tile *tile, struct file **files, uint32_t *n, struct err *e)

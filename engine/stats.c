@@ -169,12 +169,15 @@ void db_status(struct db *db, struct db_status *ret)
 		s.last_lsn = ws.next_lsn - 1;
 		s.durable_lsn = ws.durable_lsn;
 		s.read_only = ws.read_only;
+		s.stalled = ws.stalled;
 		s.recovered_rows = db->recovered_rows;
 		s.recovered_bytes = ws.replayed_bytes;
 		s.recovery_cut_bytes = ws.cut_bytes;
 		s.recovery_ns = db->recovery_ns;
 		if (ws.read_only)
 			snprintf(s.reason, sizeof s.reason, "%s", ws.reason);
+		else if (ws.stalled)
+			snprintf(s.reason, sizeof s.reason, "a write to the log does not come back: its disk hangs, or is very slow");
 		pthread_mutex_lock(&db->wake_mu);
 		s.failing_since_ns = db->failing_since_ns;
 		if (!s.reason[0] && db->last_failure_rc)

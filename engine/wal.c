@@ -26,7 +26,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
+
+#define STATUS_WAIT_NS (200 * NS_PER_MS) /* an append takes less, unless the disk hangs */
 
 struct wal {
 	const struct io *io; /* constant after open, as the next four */
@@ -56,6 +59,9 @@ struct wal {
 	uint64_t replayed_bytes, cut_bytes;
 	pthread_t thread;
 	bool has_thread;
+
+	pthread_mutex_t shown_mu; /* after mu */
+	struct wal_status shown;  /* guarded by shown_mu: as of the last look */
 };
 
 static struct wal_segment *active(struct wal *w)
@@ -734,6 +740,7 @@ static void init_locks(struct wal *w)
 	pthread_condattr_t attr;
 
 	pthread_mutex_init(&w->mu, NULL);
+	pthread_mutex_init(&w->shown_mu, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -800,6 +807,7 @@ void wal_close(struct wal *w)
 	pthread_cond_destroy(&w->changed);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->mu);
+	pthread_mutex_destroy(&w->shown_mu);
 	free(w);
 }
 
@@ -811,9 +819,9 @@ uint64_t wal_last_lsn(const struct wal *w)
 	return atomic_load_explicit(&w->next_lsn, memory_order_acquire) - 1;
 }
 
-void wal_status(struct wal *w, struct wal_status *ret)
+/* mu is held. */
+static void look(struct wal *w, struct wal_status *ret)
 {
-	pthread_mutex_lock(&w->mu);
 	*ret = (struct wal_status){
 		.next_lsn = last_lsn(w) + 1,
 		.durable_lsn = w->durable_lsn,
@@ -828,5 +836,30 @@ void wal_status(struct wal *w, struct wal_status *ret)
 	if (ret->read_only)
 		snprintf(ret->reason, sizeof ret->reason, "%s",
 			 w->reason[0] ? w->reason : "a batch written in part cannot be cut off");
-	pthread_mutex_unlock(&w->mu);
+}
+
+/*
+ * Appends write while they hold mu, so on a disk that hangs it is held for good. Who asks for the status
+ * wants to know just that, and not to hang as well.
+ */
+void wal_status(struct wal *w, struct wal_status *ret)
+{
+	int64_t until = clock_mono_ns() + STATUS_WAIT_NS;
+	int rc = pthread_mutex_trylock(&w->mu);
+
+	while (rc != 0 && clock_mono_ns() < until) {
+		nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS / 2}, NULL);
+		rc = pthread_mutex_trylock(&w->mu);
+	}
+	if (rc == 0) {
+		look(w, ret);
+		pthread_mutex_unlock(&w->mu);
+	}
+	pthread_mutex_lock(&w->shown_mu);
+	if (rc == 0)
+		w->shown = *ret;
+	else
+		*ret = w->shown;
+	pthread_mutex_unlock(&w->shown_mu);
+	ret->stalled = rc != 0;
 }

@@ -57,6 +57,7 @@ struct wal_status {
 	uint64_t bytes;       /* in all segments */
 	uint32_t segments;
 	bool read_only;   /* corruption in the middle, or a failed fsync not yet made good */
+	bool stalled;     /* the disk did not answer in time: all this is as it was when it did */
 	char reason[256]; /* why read_only */
 	uint64_t replayed_bytes;
 	uint64_t cut_bytes; /* of a torn tail, cut off at open */
@@ -105,6 +106,6 @@ int wal_trim(struct wal *w, uint64_t lsn, struct err *e) must_check;
 uint64_t wal_boot_of_machine(void); /* 0 where the kernel does not say */
 
 uint64_t wal_last_lsn(const struct wal *w);
-void wal_status(struct wal *w, struct wal_status *ret);
+void wal_status(struct wal *w, struct wal_status *ret); /* never waits for the disk */
 
 #endif

@@ -105,7 +105,7 @@ static int64_t default_mtime(struct fs *fs, const struct node *n)
 		return snapshot_created_ns(n->snapshot);
 	if (n->table)
 		return table_created_ns(n->table);
-	if (n->db)
+	if (n->db && db_created_ns(n->db)) /* not known of one that could not be opened */
 		return db_created_ns(n->db);
 	return fs->start_ns;
 }
@@ -247,9 +247,16 @@ static void on_access(fuse_req_t req, fuse_ino_t ino, int mask)
 static void on_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fuse_req_userdata(req);
+	struct node *n = nodes_from_ino(fs, ino);
+	int fd = n && n->db ? db_dirfd(n->db) : engine_dirfd(fs->engine);
 	struct statvfs st;
 
-	if (fstatvfs(engine_dirfd(fs->engine), &st) < 0) {
+	/* A database may have a disk of its own, and one that failed may have none any more. */
+	if (fd < 0) {
+		reply_err(req, -EIO);
+		return;
+	}
+	if (fstatvfs(fd, &st) < 0) {
 		reply_err(req, -errno);
 		return;
 	}

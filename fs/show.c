@@ -358,7 +358,7 @@ static void add_refusal(struct fs *fs, struct buf *out)
 
 static const char *health(const struct db_status *s)
 {
-	return s->failed ? "failed" : s->read_only ? "read-only" : "ok";
+	return s->failed ? "failed" : s->read_only ? "read-only" : s->stalled ? "stalled" : "ok";
 }
 
 /* Resident, of the whole process. */
@@ -444,6 +444,10 @@ int db_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e
 		buf_addf(out, "reason: %s\n", s.reason);
 	if (s.failing_since_ns)
 		add_time(out, "failing_since", s.failing_since_ns);
+	if (s.failed) { /* nothing is known of the rest, and 0 would be a wrong number */
+		add_refusal(fs, out);
+		return 0;
+	}
 	if (s.clock_note[0])
 		buf_addf(out, "clock: %s\n", s.clock_note);
 	add_time(out, "created", db_created_ns(n->db));

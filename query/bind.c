@@ -102,21 +102,18 @@ static int no_table(struct bind *b, struct db *db, const struct ident *name)
 int bind_db(struct bind *b, const struct ident *name, struct db **ret)
 {
 	struct db *db = engine_db(b->env->engine, name->text);
-	struct db_status *s;
+	int rc = 0;
 
 	if (!db)
 		return no_db(b, name);
-	s = arena_new(b->arena, struct db_status);
-	if (s)
-		db_status(db, s);
-	if (!s || s->failed) {
+	if (db_failure(db))
+		rc = err_set(b->e, -EIO, "line %u:%u: database '%.*s' could not be opened: %s", name->pos.line,
+			     name->pos.col, STR_FMT(name->text), db_failure(db));
+	if (rc < 0)
 		db_put(db);
-		return !s ? bind_nomem(b)
-			  : err_set(b->e, -EIO, "line %u:%u: database '%.*s' could not be opened: %s",
-				    name->pos.line, name->pos.col, STR_FMT(name->text), s->reason);
-	}
-	*ret = db;
-	return 0;
+	else
+		*ret = db;
+	return rc;
 }
 
 /* The binder's own reference, until bound_release(). */
