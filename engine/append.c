@@ -13,7 +13,8 @@
 
 #include "engine/internal.h"
 
-#define FEW 16
+#define FEW         16
+#define SCRATCH_MAX ((size_t)64 << 10) /* of what encoding leaves in a table */
 
 /* Without a background thread (tests) the writer does its work. */
 static int make_memory(struct db *db, struct err *e)
@@ -167,6 +168,16 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 	return 0;
 }
 
+/* A large batch leaves large buffers behind, and most tables get no other for a long time. */
+static void shrink(struct table *t)
+{
+	struct buf *bufs[] = {&t->def_cols, &t->def_series, &t->rows_buf};
+
+	for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
+		if (bufs[i]->cap > SCRATCH_MAX)
+			buf_release(bufs[i]);
+}
+
 static bool wants_sync(struct table *t)
 {
 	pthread_mutex_lock(&t->mu);
@@ -224,6 +235,8 @@ int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err
 	for (uint32_t i = 0; i < k; i++)
 		pthread_mutex_lock(&sorted[i]->table->append_mu);
 	rc = append_locked(db, sorted, k, marks, recs, &lsn, e);
+	for (uint32_t i = 0; i < k; i++)
+		shrink(sorted[i]->table);
 	for (uint32_t i = k; i-- > 0;)
 		pthread_mutex_unlock(&sorted[i]->table->append_mu);
 	for (uint32_t i = 0; i < k && rc >= 0; i++)

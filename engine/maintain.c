@@ -178,18 +178,55 @@ static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 	       (now - atomic_load(&t->last_append_mono_ns) >= IDLE_NS && due * 10 >= stored_rows(t));
 }
 
-/* pin_limit: tables that keep the log from being trimmed up to there are sealed; 0 when it is short. */
-static bool seal_is_due(struct table *t, uint64_t pin_limit)
-{
-	size_t bytes = table_memtable_bytes(t), used, limit;
+/* What a round of maintenance seals. */
+struct limits {
+	uint64_t pin; /* tables that keep the log from being trimmed up to there; 0: it is short */
+	size_t big;   /* tables of this size */
+};
 
-	if (pin_limit && table_log_pin(t) <= pin_limit)
+static bool seal_is_due(struct table *t, const struct limits *l)
+{
+	size_t bytes;
+
+	if (l->pin && table_log_pin(t) <= l->pin)
 		return true; /* also for the sake of definitions alone */
-	if (!bytes)
-		return false;
-	memory_view(t->db, &used, &limit);
-	return bytes >= MIN(SEAL_TABLE_BYTES, limit / 4) || table_memtable_blocks(t) > SEAL_BLOCKS ||
-	       (used > limit / 2 && bytes >= used / 16) || used > limit;
+	bytes = table_memtable_bytes(t);
+	return bytes && (bytes >= l->big || table_memtable_blocks(t) > SEAL_BLOCKS);
+}
+
+static int by_size(const void *x, const void *y)
+{
+	size_t a = *(const size_t *)x, b = *(const size_t *)y;
+	return (a < b) - (a > b);
+}
+
+/*
+ * From which size on a table is worth a file of its own. When memory is short: the largest few, down
+ * to half of what is allowed. Thousands of small ones would make as many files and give back little.
+ */
+static size_t big_size(struct db *db, struct table **tables, uint32_t n)
+{
+	size_t left, limit, big;
+
+	memory_view(db, &left, &limit);
+	big = MIN(SEAL_TABLE_BYTES, limit / 4);
+	if (left <= limit / 2)
+		return big;
+	if (left <= limit)
+		return MIN(big, left / 16);
+	size_t *sizes = malloc((n + 1) * sizeof *sizes);
+	if (!sizes)
+		return 1; /* all of them */
+	/* One whose sealing fails gives nothing back just now: the others have to. */
+	for (uint32_t i = 0; i < n; i++)
+		sizes[i] = may_try(&tables[i]->seal_patience) ? table_memtable_bytes(tables[i]) : 0;
+	qsort(sizes, n, sizeof *sizes, by_size);
+	for (uint32_t i = 0; i < n && sizes[i] && left > limit / 2; i++) {
+		big = MIN(big, sizes[i]);
+		left -= MIN(left, sizes[i]);
+	}
+	free(sizes);
+	return big;
 }
 
 static int seal_step(struct table *t, struct err *e)
@@ -270,23 +307,21 @@ static int compact_step(struct table *t, struct err *e)
 	return rc;
 }
 
-/* Each step has its turn, also where the one before failed. *ret_seal: what sealing came to. */
-static int step(struct table *t, uint64_t pin_limit, int *ret_seal, struct err *e)
+/* -EAGAIN: due, and a failure ago too short a time. */
+static int seal_if_due(struct table *t, const struct limits *l, struct err *e)
+{
+	if (table_dropped(t) || !seal_is_due(t, l))
+		return 0;
+	return may_try(&t->seal_patience) ? seal_step(t, e) : -EAGAIN;
+}
+
+/* All else. Each step has its turn, also where the one before failed; but nothing moves past a failed seal. */
+static int step(struct table *t, int sealed, struct err *e)
 {
 	int first = table_expire(t, e), rc;
 
-	*ret_seal = 0;
-	if (seal_is_due(t, pin_limit)) {
-		if (!may_try(&t->seal_patience)) {
-			*ret_seal = -EAGAIN;
-			return first;
-		}
-		rc = seal_step(t, first < 0 ? NULL : e);
-		if (rc < 0) {
-			*ret_seal = rc;
-			return first < 0 ? first : rc;
-		}
-	}
+	if (sealed < 0)
+		return first;
 	rc = migrate_step(t, first < 0 ? NULL : e);
 	first = first < 0 ? first : rc;
 	rc = compact_step(t, first < 0 ? NULL : e);
@@ -305,7 +340,8 @@ static void note_failure(struct table *t, int rc, const struct err *e)
 		f->last_ns = now;
 		f->count++;
 		snprintf(f->text, sizeof f->text, "%s", err_text(e, rc));
-	} else if (!atomic_load(&t->seal_patience.failures) && !atomic_load(&t->migrate_patience.failures)) {
+	} else if (!atomic_load(&t->seal_patience.failures) && !atomic_load(&t->migrate_patience.failures) &&
+		   !atomic_load(&t->compact_patience.failures)) {
 		f->since_ns = 0;
 	}
 	pthread_mutex_unlock(&t->mu);
@@ -348,41 +384,69 @@ static uint64_t pin_limit(struct db *db, struct table **tables, uint32_t n)
 	return oldest < ws.next_lsn ? oldest + (ws.next_lsn - oldest) / 4 : 0;
 }
 
+/* What sealing came to in a round, of all tables. */
+struct sealing {
+	int rc; /* the first failure, rather than -EAGAIN */
+	char why[512];
+};
+
+static int seal_table(struct table *t, const struct limits *l, struct sealing *s)
+{
+	struct err mine = {0};
+	int rc = seal_if_due(t, l, &mine);
+
+	if (rc < 0 && rc != -EAGAIN)
+		note_failure(t, rc, &mine);
+	if (rc < 0 && (!s->rc || s->rc == -EAGAIN)) {
+		s->rc = rc;
+		snprintf(s->why, sizeof s->why, "table '%s': %s", table_name(t), err_text(&mine, rc));
+	}
+	return rc;
+}
+
+/*
+ * Sealing comes first, for all tables, because writers may be waiting for the memory; what takes long
+ * comes behind it, and is broken off when memory is short again (table_migrate()).
+ */
 int db_maintain(struct db *db, struct err *e)
 {
 	struct table **tables;
+	struct sealing seal = {0};
 	uint32_t n;
-	int rc, first = 0, seal = 0;
-	char why[512] = "";
+	int rc, first = 0;
 
 	db_note_clock(db);
 	rc = db_tables(db, &tables, &n);
 	if (rc < 0)
 		return err_set(e, rc, "out of memory");
-	uint64_t limit = pin_limit(db, tables, n);
+	int *sealed = calloc(n + 1, sizeof *sealed);
+	if (!sealed)
+		first = err_set(e, -ENOMEM, "out of memory");
+	struct limits l = {pin_limit(db, tables, n), big_size(db, tables, n)};
+	for (uint32_t i = 0; i < n && sealed; i++)
+		sealed[i] = seal_table(tables[i], &l, &seal);
 	for (uint32_t i = 0; i < n; i++) {
 		struct err mine = {0};
-		int sealed = 0;
-		rc = table_dropped(tables[i]) ? 0 : step(tables[i], limit, &sealed, &mine);
-		note_failure(tables[i], rc, &mine);
+		rc = !sealed || table_dropped(tables[i]) ? 0 : step(tables[i], sealed[i], &mine);
 		/* One table's trouble must not keep the others from their turn. */
 		if (rc < 0 && !first)
 			first = err_set(e, rc, "table '%s': %s", table_name(tables[i]), err_text(&mine, rc));
-		if (sealed < 0 && (!seal || seal == -EAGAIN)) {
-			seal = sealed;
-			snprintf(why, sizeof why, "table '%s': %s", table_name(tables[i]), err_text(&mine, sealed));
-		}
+		if (rc < 0 || (sealed && sealed[i] >= 0))
+			note_failure(tables[i], rc, &mine);
 		table_put(tables[i]);
 	}
+	free(sealed);
 	free(tables);
+	if (seal.rc < 0 && seal.rc != -EAGAIN && !first)
+		first = err_set(e, seal.rc, "%s", seal.why);
 	pthread_mutex_lock(&db->wake_mu);
-	if (seal == -EAGAIN) {
+	if (seal.rc == -EAGAIN) {
 		/* Waiting for the next try: the reason is still that of the last one, as is the whole round's. */
 		first = first < 0 ? first : err_set(e, db->seal_failure_rc, "%s", db->seal_failure);
 	} else {
-		db->seal_failure_rc = seal;
-		atomic_store(&db->cannot_seal, seal < 0);
-		snprintf(db->seal_failure, sizeof db->seal_failure, "%s", why);
+		db->seal_failure_rc = seal.rc;
+		atomic_store(&db->cannot_seal, seal.rc < 0);
+		snprintf(db->seal_failure, sizeof db->seal_failure, "%s", seal.why);
 	}
 	pthread_mutex_unlock(&db->wake_mu);
 	return first;

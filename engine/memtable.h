@@ -1,7 +1,7 @@
 /*
  * memtable: the rows of one table that are in the log but in no file yet.
  *
- * Rows lie in blocks of column arrays in order of arrival. Blocks come in growing sizes (256 to
+ * Rows lie in blocks of column arrays in order of arrival. Blocks come in growing sizes (16 to
  * 65,536 rows), so that a table with three rows costs little and nothing ever moves: a column's
  * arrays are allocated at the block's capacity when its first value arrives, rows are published by
  * raising the row count, and readers see a prefix without a lock. A full block is frozen; its index
@@ -18,7 +18,7 @@
 
 #include "engine/batch.h"
 
-#define BLOCK_ROWS_MIN 256
+#define BLOCK_ROWS_MIN 16 /* there may be ten thousand tables with a row each */
 #define BLOCK_ROWS_MAX 65536
 #define BLOCK_BYTES_MAX ((size_t)16 << 20) /* of column arrays: a wide table's blocks have fewer rows */
 

@@ -476,6 +476,12 @@ int table_migrate(struct table *t, bool force, bool *ret_worked, struct err *e)
 		*ret_worked = true;
 		file_set_put(set);
 		set = table_pin_files(t);
+		/* Writers wait for memory: the other dates come with the round behind the next seals. */
+		const struct engine *en = t->db->en;
+		if (atomic_load(&en->memtable_bytes) > en->memtable_limit && !en->opt.no_background) {
+			atomic_store(&t->force_migrate, force);
+			break;
+		}
 	}
 	file_set_put(set);
 	pthread_mutex_unlock(&t->maint_mu);
