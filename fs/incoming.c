@@ -360,6 +360,16 @@ static bool matches(const char *name, const char *pattern)
 	return !*name;
 }
 
+/* "ts_date=2023-02-29" is none. */
+static bool is_date_name(const char *name)
+{
+	int year, month, day;
+
+	return matches(name, "ts_date=####-##-##") &&
+	       sscanf(name, "ts_date=%4d-%2d-%2d", &year, &month, &day) == 3 && month >= 1 && month <= 12 && day >= 1 &&
+	       day <= civil_days_in_month(year, month);
+}
+
 int incoming_mkdir(struct fs *fs, struct node *dir, const char *name, struct node **ret, struct err *e)
 {
 	struct incomings *is = fs->incomings;
@@ -371,7 +381,7 @@ int incoming_mkdir(struct fs *fs, struct node *dir, const char *name, struct nod
 
 	if (rc < 0)
 		return rc;
-	if (is_date ? !matches(name, "ts_date=####-##-##")
+	if (is_date ? !is_date_name(name)
 		    : dir->level != LEVEL_DATE || !matches(name, "ts_part=##"))
 		return err_set(e, -EPERM,
 			       "only ts_date=YYYY-MM-DD can be made below magnetic/, and ts_part=NN below that; tiles are "
@@ -464,6 +474,32 @@ int incoming_unlink(struct fs *fs, struct node *dir, const char *name)
 	else
 		let_go(in);
 	return rc;
+}
+
+void incoming_forget_restored(struct fs *fs, const struct node *dir, const char *name)
+{
+	struct incomings *is = fs->incomings;
+	char path[INCOMING_PATH_MAX];
+	struct incoming *in;
+
+	if (path_below(dir, name, path) < 0)
+		return;
+	size_t n = strcspn(path, "/"); /* of the date */
+	do {
+		pthread_mutex_lock(&is->mu);
+		for (in = is->list; in; in = in->next)
+			if (in->table == dir->table && in->is_restored &&
+			    (!strchr(in->path, '/') || (strncmp(in->path, path, n) == 0 && in->path[n] == '/')))
+				break;
+		if (in)
+			unlink_locked(is, in);
+		bool is_open = in && in->opens;
+		pthread_mutex_unlock(&is->mu);
+		if (is_open)
+			incoming_put(in);
+		else
+			let_go(in);
+	} while (in);
 }
 
 bool incoming_made_dir(struct fs *fs, const struct node *dir)

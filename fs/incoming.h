@@ -55,6 +55,12 @@ int incoming_unlink(struct fs *fs, struct node *dir, const char *name) must_chec
 int incoming_rename(struct fs *fs, struct node *from_dir, const char *from, struct node *to_dir, const char *to,
 		    unsigned flags, const struct caller *c, struct err *e) must_check;
 
+/*
+ * Rows of that date were removed, with a tile or its directory: what was restored there may be gone again. Who
+ * copies it in once more must not be told that it is there (rsync passes such files over, cp says EEXIST).
+ */
+void incoming_forget_restored(struct fs *fs, const struct node *dir, const char *name);
+
 /* Was this directory made by mkdir(2), a moment ago? */
 bool incoming_made_dir(struct fs *fs, const struct node *dir);
 

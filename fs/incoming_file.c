@@ -86,6 +86,7 @@ static void note_refusal(struct fs *fs, struct incoming *in, struct node *dir, c
 		.when_ns = clock_now_ns(),
 		.file = file,
 		.uid = uid,
+		.record = -1,
 		.reason = err_text(e, rc),
 		.text = STR_LIT(""),
 	};

@@ -288,6 +288,8 @@ static int remove_dir(struct fs *fs, struct node *dir, const char *name, struct 
 		int rc = tiles_rmdir(fs, dir, name);
 		if (rc >= 0)
 			rc = incoming_rmdir(fs, dir, name);
+		if (rc >= 0 || rc == -ENOENT)
+			incoming_forget_restored(fs, dir, name);
 		return rc == -ENOENT ? 0 : rc; /* its last tile went a moment ago */
 	}
 	default:
@@ -301,6 +303,8 @@ static int remove_file(struct fs *fs, struct node *dir, const char *name, struct
 		return err_set(e, -EPERM, "a fixed part of the mount; DROP TABLE drops a table");
 	if (incoming_dir(dir)) {
 		int rc = dir->level == LEVEL_PART ? tiles_unlink(fs, dir, name, e) : -ENOENT;
+		if (rc >= 0)
+			incoming_forget_restored(fs, dir, name);
 		return rc == -ENOENT ? incoming_unlink(fs, dir, name) : rc;
 	}
 	if (scratch_dir(dir, name))

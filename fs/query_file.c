@@ -35,11 +35,11 @@ static const char hint[] =
 	"\n"
 	"  echo 'SELECT 1' > query; cat query        from the same session\n"
 	"  exec 3<>query; echo 'SELECT 1' >&3; cat <&3   with one handle, from anywhere\n"
-	"  cat 'q/SELECT 1.csv'                       the name is the query\n";
+	"  cat 'q/SELECT 1.csv'                       the name is the query";
 
 static const char no_session[] =
 	"Your session cannot be seen from here (another pid namespace), so what another process wrote\n"
-	"cannot be found. Write and read through one handle (exec 3<>query), or use q/.\n";
+	"cannot be found. Write and read through one handle (exec 3<>query), or use q/.";
 
 static int query_file_open(struct handle *h, struct err *e)
 {
@@ -144,7 +144,7 @@ static int begin(struct handle *h, struct query_handle *qh, int64_t off)
 					     : result_of(h, &qh->own, &qh->result);
 	} else if (qh->slot) {
 		s = slot_lock(qh->slot);
-		rc = stmt_is_empty(s) ? result_of_text(h->fs, str_from(hint), &qh->result)
+		rc = stmt_is_empty(s) ? result_of_text(h->fs, s->has_run ? STR_LIT("") : str_from(hint), &qh->result)
 				      : result_of(h, s, &qh->result);
 		slot_unlock(qh->slot);
 	} else {

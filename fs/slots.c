@@ -22,7 +22,7 @@ void stmt_release(struct stmt *s)
 void stmt_restart(struct stmt *s)
 {
 	buf_clear(&s->text);
-	s->complete = s->taken = false;
+	s->complete = s->taken = s->has_run = false;
 	s->rc = 0;
 	s->serial++;
 }
@@ -37,7 +37,7 @@ static int stmt_fail(struct stmt *s, int rc, struct err *e)
 	const char *why = err_text(e, rc);
 
 	buf_clear(&s->text);
-	s->complete = s->taken = false;
+	s->complete = s->taken = s->has_run = false;
 	s->rc = rc;
 	snprintf(s->sentence, sizeof s->sentence, "%s", why);
 	s->serial++;
@@ -75,11 +75,36 @@ static bool blank(const char *p, size_t n)
 	return str_trim((struct str){p, n}).len == 0;
 }
 
+/*
+ * A message's place counts from where its statement's part of the text begins: behind `done` bytes of others,
+ * which the person who wrote them all counts as well.
+ */
+static void place_behind(const char *text, size_t done, int rc, struct err *e)
+{
+	unsigned line, col, lines = 0, cols = 0;
+	char sentence[sizeof e->text];
+	int n = 0;
+
+	if (!done || !e->code || sscanf(e->text, "line %u:%u: %n", &line, &col, &n) != 2 || !n)
+		return;
+	for (size_t i = 0; i < done; i++) {
+		if (text[i] == '\n') {
+			lines++;
+			cols = 0;
+		} else if (((unsigned char)text[i] & 0xc0) != 0x80) {
+			cols++; /* characters, as the lexer counts */
+		}
+	}
+	snprintf(sentence, sizeof sentence, "%s", e->text + n);
+	(void)err_set(e, rc, "line %u:%u: %s", line + lines, line == 1 ? col + cols : col, sentence);
+}
+
 int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct writer *w, struct db *db,
 		   const char *p, size_t n, struct err *e)
 {
 	size_t before, done = 0; /* bytes of the text: before this write; of statements that ran */
 	int64_t rows = -1;       /* that the last of these deleted or inserted */
+	bool has_run = false;    /* the last of these changed something */
 	int rc = 0;
 
 	if (s->complete || s->taken || s->rc < 0) {
@@ -109,6 +134,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 			rc = statement_run(fs, who, w, db, (struct str){rest.ptr, end}, &rows, e);
 			if (rc < 0)
 				break;
+			has_run = true;
 			done += end;
 		} else if (empty) {
 			done += end;
@@ -120,6 +146,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		} else {
 			done += end; /* nobody read it, and another statement follows: the last one counts */
 			rows = -1;
+			has_run = false;
 		}
 	}
 	if (rc == -EINTR) {
@@ -129,6 +156,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		return done > before ? (int64_t)(done - before) : rc;
 	}
 	if (rc < 0) {
+		place_behind(s->text.data, done, rc, e);
 		stmt_fail(s, rc, e);
 		/* What ran has run: a writer that writes the rest again must not run it twice. */
 		return done > before ? (int64_t)(done - before) : rc;
@@ -138,6 +166,8 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		buf_clear(&s->text);
 		query_rows_statement(rows, &s->text); /* what a reader gets, in whichever format */
 		s->complete = true;
+	} else if (has_run && blank(s->text.data, s->text.len)) {
+		s->complete = s->has_run = true;
 	}
 	return (int64_t)n;
 }

@@ -18,6 +18,7 @@
 struct stmt {
 	struct buf text;
 	bool complete;   /* ended by ';' and found good: the next text begins anew */
+	bool has_run;    /* all of it has, and it gives no rows (CREATE, DROP) */
 	bool taken;      /* a reader has begun: likewise */
 	int rc;          /* <0: what was written last was wrong ... */
 	char sentence[1024]; /* ... in this way */

@@ -103,7 +103,10 @@ int result_of_text(struct fs *fs, struct str text, struct result **ret)
 	if (text.len)
 		memcpy(copy, text.ptr, text.len);
 	copy[text.len] = '\0';
-	result_fail(r, 0, copy); /* a failure of nothing: text, then end of file */
+	if (text.len)
+		result_fail(r, 0, copy); /* a failure of nothing: text, then end of file */
+	else
+		r->done = true;
 	free(copy);
 	*ret = r;
 	return 0;

@@ -28,7 +28,7 @@ static int find_db(const struct run *c, struct db **ret, struct str *ret_table)
 	*ret_table = n->v[n->n - 1].text;
 	*ret = engine_db(c->env->engine, name);
 	if (!*ret)
-		return run_located(c, err_set(c->e, -EINVAL, "database '%.*s' does not exist", STR_FMT(name)));
+		return run_located(c, err_set(c->e, -ENOENT, "database '%.*s' does not exist", STR_FMT(name)));
 	return 0;
 }
 
@@ -53,7 +53,7 @@ int run_drop_database(struct run *c)
 	if (!db && c->stmt->if_exists)
 		return 0;
 	if (!db)
-		return run_located(c, err_set(c->e, -EINVAL, "database '%.*s' does not exist", STR_FMT(name)));
+		return run_located(c, err_set(c->e, -ENOENT, "database '%.*s' does not exist", STR_FMT(name)));
 	bool ok = is_allowed(c, db, NULL);
 	db_put(db);
 	if (!ok)
@@ -93,7 +93,7 @@ int run_drop_table(struct run *c)
 	struct table *t = db_table(db, name);
 	if (!t) {
 		rc = c->stmt->if_exists ? 0
-					: run_located(c, err_set(c->e, -EINVAL, "table '%s.%.*s' does not exist",
+					: run_located(c, err_set(c->e, -ENOENT, "table '%s.%.*s' does not exist",
 							     db_name(db), STR_FMT(name)));
 	} else if (!is_allowed(c, db, t)) {
 		rc = denied(c, "drop this table");

@@ -269,3 +269,36 @@ PY
 	[[ $output == *"line 1:17: "*"refuses writes"* ]]
 	[ "$(n_rows)" -ge 3 ]
 }
+
+@test "CREATE and DROP have no rows, and reading says no more than that" {
+	echo 'CREATE TABLE iot.made;' >"$Q"
+	expect "" "$(cat "$Q")"
+	echo 'DROP TABLE iot.made;' >"$Q.json"
+	expect "" "$(cat "$Q.json")"
+	exec 9<>"$Q"
+	echo 'CREATE TABLE iot.made;' >&9
+	expect "" "$(cat <&9)"
+	exec 9>&-
+	echo 'SELECT 1 AS x' >"$Q"
+	expect $'x\n1' "$(cat "$Q")"
+}
+
+@test "DROP and CREATE name what is missing, as ENOENT" {
+	run bash -c "echo 'DROP TABLE iot.nope;' >'$Q'"
+	[[ $output == *"No such file or directory"* ]]
+	run bash -c "echo 'DROP DATABASE nope;' >'$Q'"
+	[[ $output == *"No such file or directory"* ]]
+	run bash -c "echo 'CREATE TABLE nope.t;' >'$Q'"
+	[[ $output == *"No such file or directory"* ]]
+	run cat "$Q"
+	expect "line 1:14: database 'nope' does not exist" "${lines[0]}"
+}
+
+@test "the place of a mistake counts in all that was written" {
+	run bash -c "printf 'SELECT 1;\nSELECT 2; SELECT 3 AS é, tmp;\n' >'$Q'"
+	run cat "$Q"
+	[[ $output == "line 2:26: "* ]]
+	run bash -c "printf 'SELECT 1; SELECT 2;\nSELECT\n tmp;\n' >'$Q'"
+	run cat "$Q"
+	[[ $output == "line 3:2: "* ]]
+}

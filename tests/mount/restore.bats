@@ -406,3 +406,38 @@ PY
 	[[ $output == *"Permission denied"* ]]
 	check_restored
 }
+
+@test "what was removed at once can be copied in again at once" {
+	make_backup
+	remove_all
+	cp -r "$DIR/backup/." "$MNT/d/t/magnetic"
+	remove_all
+	# cp makes the directories, so it expects no files there; rsync passes over what it finds.
+	cp -rp "$DIR/backup/." "$MNT/d/t/magnetic"
+	all_rows t | diff "$DIR/rows" -
+	remove_all
+	if command -v rsync >/dev/null; then
+		rsync -a "$DIR/backup/" "$MNT/d/t/magnetic"
+		all_rows t | diff "$DIR/rows" -
+		rm "$MNT"/d/t/magnetic/*/*/*.parquet
+		rsync -a "$DIR/backup/" "$MNT/d/t/magnetic"
+		all_rows t | diff "$DIR/rows" -
+	fi
+}
+
+@test "directories of dates that there are not cannot be made" {
+	local name
+	for name in ts_date=2023-02-29 ts_date=2023-13-01 ts_date=2023-00-10 ts_date=2023-01-00 ts_date=23-1-1; do
+		run mkdir "$MNT/d/t/magnetic/$name"
+		[ "$status" -ne 0 ]
+	done
+	mkdir "$MNT/d/t/magnetic/ts_date=2024-02-29"
+	rmdir "$MNT/d/t/magnetic/ts_date=2024-02-29"
+}
+
+@test "a refused file is in rejected, and is no record of a request" {
+	run cp /etc/passwd "$MNT/d/t/magnetic/x.parquet"
+	[ "$status" -ne 0 ]
+	grep -q '"reason":"x.parquet: no Parquet file' "$MNT/d/t/rejected"
+	! grep -q record_index "$MNT/d/t/rejected"
+}
