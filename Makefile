@@ -145,7 +145,9 @@ $(B)/tests/crash/crash: $(CRASH_OBJ) $(B)/libtidefs.a
 
 ## damage: every cut and every changed byte of logs, tiles and control files; check tries a sample
 damage: tests-build
-	$(Q)for t in wal_cuts damaged_log tile_flips damaged_files; do TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
+	$(Q)for t in wal_cuts damaged_log tile_flips damaged_files; do \
+		TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
+	$(Q)TIDEFS=$(B)/tidefs LOAD_S=15 bats tests/mount/disks.bats tests/mount/full_disk.bats
 
 ## bench: load and query figures, printed as ratios in one run
 bench: all $(TOOLS)

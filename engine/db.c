@@ -508,8 +508,18 @@ int db_load(struct db *db, bool is_new, struct err *e)
 			err_set(e, rc, "cannot start a thread: %s", strerror(-rc));
 	}
 	if (rc < 0) {
-		/* Listed with its reason, and harms no other. What was loaded of it would answer wrongly. */
+		/*
+		 * Listed with its reason, and harms no other. What was loaded of it would answer wrongly, and
+		 * nothing of it stays open: its disk may be unmounted and repaired while the others go on.
+		 */
 		release_tables(db);
+		wal_close(db->wal);
+		catalog_close(db->cat);
+		if (db->dirfd >= 0)
+			close(db->dirfd);
+		db->wal = NULL;
+		db->cat = NULL;
+		db->dirfd = -1;
 		db->is_failed = true;
 		snprintf(db->reason, sizeof db->reason, "%s", err_text(e, rc));
 	}

@@ -243,7 +243,7 @@ START_TEST(every_byte)
 
 	victim_init(&v, _i);
 	bool small = v.size <= SMALL;
-	int64_t budget = small ? 4000 : 1500, step = is_full() ? 1 : MAX(v.size / budget, 1);
+	int64_t budget = small ? 2000 : 600, step = is_full() ? 1 : MAX(v.size / budget, 1);
 	for (int64_t at = 0; at < v.size; at += is_full() ? 1 : 1 + below((uint32_t)(2 * step)), changed++) {
 		uint32_t page = small || n % 64 == 0 ? UINT32_MAX : page_of_byte(&v, (uint64_t)at);
 		for (int bit = 0; bit < (is_full() && small ? 9 : 1); bit++, n++) {
