@@ -3,7 +3,8 @@
  *
  * The bytes come into a file without a name. Committing it:
  *
- *	1. the whole file is verified, before anything else is believed
+ *	1. the whole file is verified, before anything else is believed, and what it says is held against
+ *	   the rules and against this table
  *	2. its columns and series become this table's, by their names; what is new is defined, and saved in
  *	   the series file, so that the log need not carry it
  *	3. its rows are written as a run, page by page, in the order in which they are: that is this table's,
@@ -22,35 +23,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine/internal.h"
+#include "engine/restore_impl.h"
 
-#define DIMENSIONS_BYTES_MAX ((size_t)1 << 20) /* of one series: what a line could bring */
-#define SERIES_AT_ONCE       65536             /* new ones are saved before more are made */
+#define SERIES_AT_ONCE 65536 /* new ones are saved before more are made */
 
 struct restore {
 	struct table *table; /* referenced */
 	int fd;
 };
 
-/* One commit. */
-struct intake {
-	struct table *t;
-	struct tile *tile;
-	const struct tile_info *info;
-	const char *name;
-	int64_t lo_ns;      /* rows before it are left out */
-	uint32_t *columns;  /* ours, by dimension and then by field of the tile */
-	uint32_t *series;   /* ours, by series of the tile; SERIES_NONE: no row of it is taken */
-	uint32_t *fields;   /* ours that the run has */
-	uint32_t field_n;
-	uint32_t *place;    /* in fields, by field of the tile */
-	uint32_t *singles;  /* fields of the tile that are measure_value::<type> */
-	uint32_t single_n;
-	struct arena arena; /* as long as this */
-	struct arena page;  /* of one page */
-};
-
-/* ---- the file ---------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------------------- */
 
 int table_restore_begin(struct table *t, struct restore **ret, int *ret_fd, struct err *e)
 {
@@ -99,45 +81,7 @@ void table_restore_close(struct restore *r)
 	free(r);
 }
 
-/* ---- what it says about its rows ------------------------------------------------------------------------- */
-
-static int no_memory(const struct intake *in, struct err *e)
-{
-	return err_set(e, -ENOMEM, "out of memory for restoring '%s'", in->name);
-}
-
-static int check_times(struct intake *in, struct err *e)
-{
-	struct table_window w;
-	char at[TIMESTAMP_TEXT_LEN], edge[TIMESTAMP_TEXT_LEN];
-
-	table_window(in->t, &w);
-	/* late_data is about what sensors send: who restores old rows knows that they are old. */
-	pthread_mutex_lock(&in->t->mu);
-	int64_t expired = settings_expiry_edge(&in->t->settings, clock_now_ns());
-	in->lo_ns = MAX(MAX(expired, in->t->meta.expired_before_ns), 0);
-	pthread_mutex_unlock(&in->t->mu);
-	if (!in->info->rows)
-		return err_set(e, -EINVAL, "%s: has no rows", in->name);
-	timestamp_format(at, in->info->t_max);
-	if (in->info->t_max < in->lo_ns) {
-		timestamp_format(edge, in->lo_ns);
-		return err_set(e, -EINVAL,
-			       "%s: all rows are older than the table keeps: the last is of %.*s, and what is before "
-			       "%.*s is expired; see retention/",
-			       in->name, TIMESTAMP_TEXT_LEN, at, TIMESTAMP_TEXT_LEN, edge);
-	}
-	if (in->info->t_max >= w.hi_ns) {
-		timestamp_format(edge, w.hi_ns);
-		return err_set(e, -EINVAL,
-			       "%s: has a row of %.*s, which is too far in the future; settings/future_limit allows "
-			       "rows before %.*s",
-			       in->name, TIMESTAMP_TEXT_LEN, at, TIMESTAMP_TEXT_LEN, edge);
-	}
-	return 0;
-}
-
-/* ---- columns ------------------------------------------------------------------------------------------------ */
+/* ---- columns --------------------------------------------------------------------------------------------- */
 
 /* All or none of them. */
 static int map_columns(struct intake *in, struct err *e)
@@ -148,17 +92,14 @@ static int map_columns(struct intake *in, struct err *e)
 	uint64_t *seen = arena_zarray(&in->arena, uint64_t, COLUMNS_MAX / 64 + 1);
 
 	in->columns = arena_array(&in->arena, uint32_t, n + 1);
-	in->singles = arena_array(&in->arena, uint32_t, info->field_count + 1);
-	if (!specs || !seen || !in->columns || !in->singles)
-		return no_memory(in, e);
+	if (!specs || !seen || !in->columns)
+		return restore_no_memory(in, e);
 	for (uint32_t i = 0; i < info->dim_count; i++)
 		specs[k++] = (struct column_spec){info->dims[i], COLKIND_DIMENSION, COL_VARCHAR};
 	for (uint32_t i = 0; i < info->field_count; i++) {
 		const struct tile_field *f = &info->fields[i];
-		bool is_single = str_starts(f->name, "measure_value::");
-		if (is_single)
-			in->singles[in->single_n++] = i;
-		specs[k++] = (struct column_spec){f->name, is_single ? COLKIND_MEASURE_VALUE : COLKIND_MEASURE, f->type};
+		enum colkind kind = is_single_name(f->name) ? COLKIND_MEASURE_VALUE : COLKIND_MEASURE;
+		specs[k++] = (struct column_spec){f->name, kind, f->type};
 	}
 	int rc = series_add_columns(in->t->series, specs, n, in->columns, &bad, e);
 	if (rc < 0 && rc != -ENOMEM) /* another type or kind; a name that is not allowed; too many */
@@ -172,7 +113,7 @@ static int map_columns(struct intake *in, struct err *e)
 	return rc;
 }
 
-/* ---- series --------------------------------------------------------------------------------------------------- */
+/* ---- series ---------------------------------------------------------------------------------------------- */
 
 /*
  * Into the series file. The log need not have them then: a tile may bring more of them than fit into one
@@ -193,63 +134,17 @@ static int save_definitions(struct intake *in, struct err *e)
 	return 0;
 }
 
-/* What a page says about series: its dimensions, measure_name, and by `singles` where there is a value. */
-struct identities {
-	struct col *dims; /* measure_name last */
-	struct col *singles;
-	struct dim_value *request; /* room for one */
-};
-
-/*
- * What the measure name is bound to is not written in tiles; it shows: a record of one measure has its
- * value in measure_value::<type>, and one of many has none there.
- */
-static enum measure_type type_of(const struct intake *in, const struct col *singles, uint32_t row)
-{
-	for (uint32_t i = 0; i < in->single_n; i++)
-		if (!singles[i].valid || singles[i].valid[row])
-			return (enum measure_type)in->info->fields[in->singles[i]].type;
-	return MEASURE_MULTI;
-}
-
 /* The series of row `row` of the page. */
 static int64_t intern(struct intake *in, uint32_t series, const struct identities *ids, uint32_t row, struct err *e)
 {
-	const struct col *cols = ids->dims;
-	struct dim_value *dims = ids->request;
-	uint32_t dim_n = in->info->dim_count, n = 0;
-	struct str measure = cols[dim_n].str[row];
-	size_t bytes = 0;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < dim_n; i++) {
-		struct str v = cols[i].str[row];
-		if (cols[i].valid && !cols[i].valid[row])
-			continue;
-		bytes += v.len;
-		if (!v.len || !utf8_valid(v) || bytes > DIMENSIONS_BYTES_MAX)
-			return err_set(e, -EINVAL, "%s: series %u: the value of dimension '%.*s' is %s", in->name, series,
-				       STR_FMT(in->info->dims[i]), !v.len ? "empty" : bytes > DIMENSIONS_BYTES_MAX ? "too long"
-											       : "not valid UTF-8 text");
-		dims[n++] = (struct dim_value){in->columns[i], v};
-	}
-	if (measure.len) {
-		int rc = series_check_measure_name(measure, e);
-		if (rc < 0)
-			return err_prefix(e, rc, "%s: series %u", in->name, series);
-	}
-	int64_t id = series_intern(in->t->series, measure, type_of(in, ids->singles, row), dims, n, e);
+	for (uint32_t i = 0; i < in->info->dim_count; i++)
+		if (!ids->dims[i].valid || ids->dims[i].valid[row])
+			ids->values[n++] = (struct dim_value){in->columns[i], ids->dims[i].str[row]};
+	struct str measure = ids->dims[in->info->dim_count].str[row];
+	int64_t id = series_intern(in->t->series, measure, in->types[series], ids->values, n, e);
 	return id == -EEXIST || id == -E2BIG ? err_prefix(e, -EINVAL, "%s: does not fit this table", in->name) : id;
-}
-
-static int read_identities(struct intake *in, uint32_t page, struct identities *ids, struct err *e)
-{
-	int rc = 0;
-
-	for (uint32_t i = 0; i <= in->info->dim_count && rc >= 0; i++)
-		rc = tile_read_dim(in->tile, i, page, &in->page, &ids->dims[i], e);
-	for (uint32_t i = 0; i < in->single_n && rc >= 0; i++)
-		rc = tile_read_field(in->tile, in->singles[i], page, &in->page, &ids->singles[i], e);
-	return rc;
 }
 
 /*
@@ -260,17 +155,13 @@ static int map_series(struct intake *in, struct err *e)
 {
 	const struct tile_info *info = in->info;
 	const struct tile_series *ts = tile_series(in->tile);
-	struct identities ids = {
-		.dims = arena_zarray(&in->arena, struct col, info->dim_count + 1),
-		.singles = arena_zarray(&in->arena, struct col, in->single_n + 1),
-		.request = arena_array(&in->arena, struct dim_value, info->dim_count + 1),
-	};
 	uint32_t before = SERIES_NONE, s = 0, saved = series_count(in->t->series);
-	int rc = 0;
+	struct identities ids;
+	int rc = identities_init(in, &ids);
 
 	in->series = arena_array(&in->arena, uint32_t, info->series_count + 1);
-	if (!ids.dims || !ids.singles || !ids.request || !in->series)
-		return no_memory(in, e);
+	if (rc < 0 || !in->series)
+		return restore_no_memory(in, e);
 	for (uint32_t p = 0; p < info->page_count; p++) {
 		uint64_t page_row = tile_page_row(in->tile, p), end = tile_page_row(in->tile, p + 1);
 		bool has_read = false;
@@ -279,7 +170,7 @@ static int map_series(struct intake *in, struct err *e)
 			in->series[s] = SERIES_NONE;
 			if (ts[s].t_max < in->lo_ns)
 				continue;
-			rc = has_read ? 0 : read_identities(in, p, &ids, e);
+			rc = has_read ? 0 : identities_read(in, p, &ids, e);
 			if (rc < 0)
 				return rc;
 			has_read = true;
@@ -301,7 +192,7 @@ static int map_series(struct intake *in, struct err *e)
 	return save_definitions(in, e);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------ */
 
 struct page {
 	int64_t *time, *version;
@@ -331,70 +222,21 @@ static int page_init(struct intake *in, struct page *pg)
 		}
 		in->place[f] = lo;
 	}
+	/* A restored row is a whole row, and in a run that is said by a version. */
+	for (uint32_t i = 0; i < TILE_PAGE_ROWS_MAX; i++)
+		pg->version[i] = in->info->codec != TILE_CODEC_NONE;
 	return 0;
-}
-
-/* What other ways into the database do not let pass. */
-static int check_texts(const struct intake *in, uint32_t page, uint32_t field, const struct col *c, uint32_t n,
-		       struct err *e)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if ((!c->valid || c->valid[i]) && !utf8_valid(c->str[i]))
-			return err_set(e, -EINVAL, "%s: row %llu: the text of column '%.*s' is not valid UTF-8", in->name,
-				       (unsigned long long)(tile_page_row(in->tile, page) + i),
-				       STR_FMT(in->info->fields[field].name));
-	return 0;
-}
-
-/* A restored row is a whole row: its version says so. A run's may be 0, a patch, and stays one. */
-static int read_versions(struct intake *in, uint32_t page, uint32_t n, int64_t *to, struct err *e)
-{
-	bool is_run = in->info->codec == TILE_CODEC_NONE;
-	int rc = 0;
-
-	if (in->info->has_version)
-		rc = tile_read_version(in->tile, page, to, e);
-	for (uint32_t i = 0; i < n && rc >= 0; i++) {
-		if (!in->info->has_version)
-			to[i] = is_run ? 0 : 1;
-		else if (to[i] < !is_run)
-			rc = err_set(e, -EINVAL, "%s: row %llu has the impossible version %lld", in->name,
-				     (unsigned long long)(tile_page_row(in->tile, page) + i), (long long)to[i]);
-	}
-	return rc;
 }
 
 static int read_page(struct intake *in, uint32_t page, struct page *pg, struct err *e)
 {
-	uint32_t n = (uint32_t)(tile_page_row(in->tile, page + 1) - tile_page_row(in->tile, page));
-
 	arena_reset(&in->page);
 	int rc = tile_read_time(in->tile, page, pg->time, e);
-	if (rc >= 0)
-		rc = read_versions(in, page, n, pg->version, e);
-	for (uint32_t f = 0; f < in->info->field_count && rc >= 0; f++) {
+	if (rc >= 0 && in->info->has_version)
+		rc = tile_read_version(in->tile, page, pg->version, e);
+	for (uint32_t f = 0; f < in->info->field_count && rc >= 0; f++)
 		rc = tile_read_field(in->tile, f, page, &in->page, &pg->cols[f], e);
-		if (rc >= 0 && pg->cols[f].type == COL_VARCHAR)
-			rc = check_texts(in, page, f, &pg->cols[f], n, e);
-	}
 	return rc;
-}
-
-/* All rows of a series are of the type that its first row showed. */
-static int check_type(const struct intake *in, const struct page *pg, uint32_t series, uint32_t from, uint32_t end,
-		      struct err *e)
-{
-	enum measure_type type = series_measure_type(in->t->series, series_measure_code(in->t->series, series));
-
-	for (uint32_t i = 0; i < in->single_n; i++) {
-		const struct col *c = &pg->cols[in->singles[i]];
-		bool is_its = (enum measure_type)c->type == type;
-		for (uint32_t row = from; row < end; row++)
-			if ((!c->valid || c->valid[row]) != is_its)
-				return err_set(e, -EINVAL, "%s: measure '%.*s' has records of %s and others", in->name,
-					       STR_FMT(series_measure(in->t->series, series)), measure_type_name(type));
-	}
-	return 0;
 }
 
 /* Rows [from, end) of the page, of one series; times ascend, so what has expired comes first. */
@@ -403,9 +245,8 @@ static int write_stretch(struct intake *in, struct rewrite *r, struct page *pg, 
 {
 	while (from < end && pg->time[from] < in->lo_ns)
 		from++;
-	int rc = from < end && in->single_n ? check_type(in, pg, series, from, end, e) : 0;
-	if (rc < 0 || from == end)
-		return rc;
+	if (from == end)
+		return 0;
 	for (uint32_t f = 0; f < in->info->field_count; f++) {
 		struct col *to = &pg->slice[in->place[f]];
 		*to = pg->cols[f];
@@ -424,7 +265,7 @@ static int write_rows(struct intake *in, struct rewrite *r, struct err *e)
 	int rc = page_init(in, &pg);
 
 	if (rc < 0)
-		return no_memory(in, e);
+		return restore_no_memory(in, e);
 	for (uint32_t p = 0; p < in->info->page_count && rc >= 0; p++) {
 		uint64_t first = tile_page_row(in->tile, p), end = tile_page_row(in->tile, p + 1);
 		int64_t t_min, t_max;
@@ -445,7 +286,7 @@ static int write_rows(struct intake *in, struct rewrite *r, struct err *e)
 	return rc;
 }
 
-/* ---- together --------------------------------------------------------------------------------------------------------- */
+/* ---- together -------------------------------------------------------------------------------------------- */
 
 static int write_run(struct intake *in, struct rewrite *r, struct err *e)
 {
@@ -453,7 +294,7 @@ static int write_run(struct intake *in, struct rewrite *r, struct err *e)
 	int rc = table_field_ids(t, &in->fields, &in->field_n);
 
 	if (rc < 0)
-		return no_memory(in, e);
+		return restore_no_memory(in, e);
 	*r = (struct rewrite){.table = t, .kind = CATALOG_RUN, .dir = DIR_RUNS};
 	pthread_mutex_lock(&t->maint_mu);
 	r->meta.generation = t->generation++;
@@ -483,9 +324,7 @@ static int take_in(struct intake *in, struct err *e)
 	int rc;
 
 	in->info = tile_info(in->tile);
-	rc = tile_verify(in->tile, e);
-	if (rc >= 0)
-		rc = check_times(in, e);
+	rc = restore_check(in, e);
 	if (rc >= 0)
 		rc = map_columns(in, e);
 	if (rc >= 0)

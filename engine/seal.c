@@ -237,7 +237,7 @@ static int seal_locked(struct table *t, struct rewrite *restored, struct err *e)
 	}
 	if (rc < 0)
 		keep_definitions(t, tk.def_lsn);
-	/* Where all rows were deleted meanwhile there is no file; that the log may forget them is noted all the same. */
+	/* Where all rows were deleted meanwhile there is no file; that the log may forget them is noted. */
 	if (rc >= 0 && (tk.n || restored)) {
 		rc = write_runs(t, &tk, restored, files, &n, e);
 		if (rc >= 0)

@@ -10,7 +10,7 @@
 #define RENAME_NOREPLACE (1 << 0)
 #endif
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------------------ */
 
 int incomings_create(struct incomings **ret)
 {
@@ -168,7 +168,7 @@ int incoming_make(struct fs *fs, struct table *t, const char *path, mode_t mode,
 	return 0;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------------------- */
 
 bool incoming_dir(const struct node *dir)
 {
@@ -384,8 +384,8 @@ int incoming_mkdir(struct fs *fs, struct node *dir, const char *name, struct nod
 	if (is_date ? !is_date_name(name)
 		    : dir->level != LEVEL_DATE || !matches(name, "ts_part=##"))
 		return err_set(e, -EPERM,
-			       "only ts_date=YYYY-MM-DD can be made below magnetic/, and ts_part=NN below that; tiles are "
-			       "restored wherever they are put");
+			       "only ts_date=YYYY-MM-DD can be made below magnetic/, and ts_part=NN below that; "
+			       "tiles are restored wherever they are put");
 	in = calloc(1, sizeof *in);
 	if (!in)
 		return -ENOMEM;
@@ -513,7 +513,7 @@ bool incoming_made_dir(struct fs *fs, const struct node *dir)
 	return was_made;
 }
 
-/* ---- renaming -------------------------------------------------------------------------------------------------- */
+/* ---- renaming -------------------------------------------------------------------------------------------- */
 
 static int move(struct fs *fs, struct incoming *in, struct node *to_dir, const char *to)
 {
@@ -584,7 +584,7 @@ int incoming_rename(struct fs *fs, struct node *from_dir, const char *from, stru
 	return rc;
 }
 
-/* ---- owner, mode, time ------------------------------------------------------------------------------------------ */
+/* ---- owner, mode, time ----------------------------------------------------------------------------------- */
 
 void incoming_owner(struct incoming *in, struct node_attr *ret)
 {
@@ -609,7 +609,7 @@ void incoming_chattr(struct incoming *in, const struct stat *st, int to_set)
 	pthread_mutex_unlock(&in->owner->mu);
 }
 
-/* ---- letting go --------------------------------------------------------------------------------------------------- */
+/* ---- letting go ------------------------------------------------------------------------------------------ */
 
 void incoming_trim(struct incomings *is)
 {

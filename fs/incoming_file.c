@@ -21,7 +21,7 @@ struct incoming_handle {
 	pid_t process;       /* that opened it; -1: not known */
 };
 
-/* ---- processes ------------------------------------------------------------------------------------------ */
+/* ---- processes ------------------------------------------------------------------------------------------- */
 
 /* A request names the thread. -1: not to be found out. */
 static pid_t process_of(pid_t thread)
@@ -50,7 +50,7 @@ static bool is_opener(const struct incoming_handle *ih, fuse_req_t req)
 	return p == -1 || ih->process == -1 || p == ih->process;
 }
 
-/* ---- the end of a file ------------------------------------------------------------------------------------- */
+/* ---- the end of a file ----------------------------------------------------------------------------------- */
 
 void incoming_drop_content(struct incoming *in)
 {
@@ -161,7 +161,7 @@ static int incoming_fsync(struct handle *h, struct err *e)
 	return rc;
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------------- */
+/* ---- open and close -------------------------------------------------------------------------------------- */
 
 /* Takes the reference. */
 static int attach(struct handle *h, struct incoming *in)
@@ -243,7 +243,7 @@ static void incoming_release(struct handle *h)
 	incoming_trim(h->fs->incomings);
 }
 
-/* ---- bytes ----------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
 
 static void incoming_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
 {

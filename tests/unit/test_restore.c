@@ -677,6 +677,17 @@ struct odd {
 	const char *word;
 };
 
+static struct bytes read_odd(struct world *w, const struct tile_summary *sum)
+{
+	int fd = openat(w->dirfd, "odd", O_RDONLY);
+	struct bytes b = {malloc(sum->file_bytes), sum->file_bytes};
+
+	ck_assert_int_eq(pread(fd, b.p, b.n, 0), (ssize_t)b.n);
+	close(fd);
+	unlinkat(w->dirfd, "odd", 0);
+	return b;
+}
+
 static struct bytes make_odd(struct world *w, const struct odd *o)
 {
 	const struct io *io = io_posix();
@@ -690,7 +701,6 @@ static struct bytes make_odd(struct world *w, const struct odd *o)
 	int64_t time = INT64_C(1699900000000000000), i64 = 5;
 	struct str text = o->text;
 	struct col col = {.type = o->type, .data = &i64};
-	struct bytes b;
 
 	if (o->type == COL_VARCHAR)
 		col.data = &text;
@@ -698,13 +708,28 @@ static struct bytes make_odd(struct world *w, const struct odd *o)
 	ck_assert_int_ge(tile_writer_series(tw, 0, str_from(o->measure), &dim_value, &e), 0);
 	ck_assert_int_ge(tile_writer_rows(tw, 1, &time, &col, o->version ? &o->version : NULL, &e), 0);
 	ck_assert_int_ge(tile_writer_finish(tw, &sum, &e), 0);
-	int fd = openat(w->dirfd, "odd", O_RDONLY);
-	b.n = sum.file_bytes;
-	b.p = malloc(b.n);
-	ck_assert_int_eq(pread(fd, b.p, b.n, 0), (ssize_t)b.n);
-	close(fd);
-	unlinkat(w->dirfd, "odd", 0);
-	return b;
+	return read_odd(w, &sum);
+}
+
+/* One series with records of one measure and of many. */
+static struct bytes make_mixed(struct world *w)
+{
+	struct tile_field fields[2] = {{STR_LIT("measure_value::bigint"), 0, COL_BIGINT}, {STR_LIT("v"), 1, COL_BIGINT}};
+	struct tile_spec spec = {.seq_lo = 1, .seq_hi = 1, .generation = 1, .codec = TILE_CODEC_ZSTD, .fields = fields,
+				 .field_count = 2};
+	int64_t time[2] = {INT64_C(1699900000000000000), INT64_C(1699900001000000000)}, values[2] = {1, 2};
+	uint8_t one[2] = {1, 0}, other[2] = {0, 1};
+	struct col cols[2] = {{.type = COL_BIGINT, .data = values, .valid = one},
+			      {.type = COL_BIGINT, .data = values, .valid = other}};
+	struct tile_writer *tw;
+	struct tile_summary sum;
+	struct err e = {0};
+
+	ck_assert_int_ge(tile_writer_create(io_posix(), w->dirfd, "odd", &spec, &tw, &e), 0);
+	ck_assert_int_ge(tile_writer_series(tw, 0, STR_LIT("m"), NULL, &e), 0);
+	ck_assert_int_ge(tile_writer_rows(tw, 2, time, cols, NULL, &e), 0);
+	ck_assert_int_ge(tile_writer_finish(tw, &sum, &e), 0);
+	return read_odd(w, &sum);
 }
 
 START_TEST(whole_files_that_cannot_be)
@@ -731,8 +756,14 @@ START_TEST(whole_files_that_cannot_be)
 		must_refuse(t, b, -EINVAL, cases[i].word);
 		check_rows(t, "");
 		check_orphans(&w, t);
+		ck_assert_uint_eq(series_count(table_series(t)), 0);
 		free(b.p);
 	}
+	struct bytes mixed = make_mixed(&w);
+	must_refuse(t, mixed, -EINVAL, "records of bigint");
+	check_rows(t, "");
+	check_orphans(&w, t);
+	free(mixed.p);
 	/* And one that can. */
 	static const struct odd fine = {"host", "a", "m", "s", COL_VARCHAR, {"\xc3\xa4", 2}, 3, NULL};
 	struct bytes b = make_odd(&w, &fine);
