@@ -256,23 +256,44 @@ static int check_key(struct table *t, struct part_key *now, struct part_key *nex
 	return series_parts_create(t->series, next, ret_parts) < 0 ? err_set(e, -ENOMEM, "out of memory") : 0;
 }
 
+/* The settings as they would be. *next, *ret_parts: given, also where it fails. */
+static int stage(struct table *t, enum setting which, struct str value, struct settings *next,
+		 struct series_parts **ret_parts, struct err *e)
+{
+	struct part_key *key;
+
+	*ret_parts = NULL;
+	pthread_mutex_lock(&t->mu);
+	*next = t->settings;
+	key = part_key_get(next->key);
+	next->key = part_key_get(key);
+	pthread_mutex_unlock(&t->mu);
+	int rc = settings_apply(next, which, value, e);
+	if (rc >= 0 && which == SET_PARTITION_KEY)
+		rc = check_key(t, key, next->key, ret_parts, e);
+	part_key_put(key);
+	return rc;
+}
+
+int table_check_setting(struct table *t, enum setting which, struct str value, struct err *e)
+{
+	struct series_parts *parts;
+	struct settings next;
+	int rc = stage(t, which, value, &next, &parts, e);
+
+	series_parts_put(parts);
+	settings_release(&next);
+	return rc;
+}
+
 /* The catalogue first, then what is in memory, which cannot fail. For a partition key: under maint_mu. */
 static int store(struct table *t, enum setting which, struct str value, struct err *e)
 {
-	struct series_parts *parts = NULL;
-	struct part_key *key;
+	struct series_parts *parts;
 	struct settings next;
 	char text[SETTING_TEXT_MAX];
+	int rc = stage(t, which, value, &next, &parts, e);
 
-	pthread_mutex_lock(&t->mu);
-	next = t->settings;
-	key = part_key_get(next.key);
-	next.key = part_key_get(key);
-	pthread_mutex_unlock(&t->mu);
-	int rc = settings_apply(&next, which, value, e);
-	if (rc >= 0 && which == SET_PARTITION_KEY)
-		rc = check_key(t, key, next.key, &parts, e);
-	part_key_put(key);
 	if (rc >= 0) {
 		settings_text(&next, which, text);
 		rc = catalog_setting_set(t->db->cat, t->meta.id, setting_defs[which].name, text, e);
@@ -284,9 +305,9 @@ static int store(struct table *t, enum setting which, struct str value, struct e
 	}
 	pthread_mutex_lock(&t->mu);
 	if (which == SET_PARTITION_KEY) {
-		key = t->settings.key;
+		struct part_key *was = t->settings.key;
 		t->settings.key = next.key;
-		next.key = key;
+		next.key = was;
 		t->key_version++;
 		if (parts) {
 			struct series_parts *old = t->parts;

@@ -58,7 +58,8 @@ static int check_columns(struct applying *a, const struct table *t, const struct
 		      : 0;
 }
 
-static int check_settings(struct applying *a, const struct snap_table *st)
+/* t: the table that is there already, or NULL. */
+static int check_settings(struct applying *a, struct table *t, const struct snap_table *st)
 {
 	struct settings s;
 	struct err why = {0};
@@ -68,7 +69,8 @@ static int check_settings(struct applying *a, const struct snap_table *st)
 		return no_memory(a);
 	for (int i = 0; i < SETTINGS && rc >= 0; i++)
 		if (st->settings[i].ptr)
-			rc = settings_apply(&s, (enum setting)i, st->settings[i], &why);
+			rc = t ? table_check_setting(t, (enum setting)i, st->settings[i], &why)
+			       : settings_apply(&s, (enum setting)i, st->settings[i], &why);
 	settings_release(&s);
 	return rc < 0 ? err_set(a->e, rc, FILE_SNAPSHOT ": table '%.*s': %s", STR_FMT(st->name), err_text(&why, rc)) : 0;
 }
@@ -87,7 +89,7 @@ static int check_table(struct applying *a, const struct snap_table *st)
 	if (rc >= 0)
 		rc = check_columns(a, t, st);
 	if (rc >= 0)
-		rc = check_settings(a, st);
+		rc = check_settings(a, t, st);
 	table_put(t);
 	return rc;
 }

@@ -1031,6 +1031,13 @@ START_TEST(wrong_json_changes_nothing)
 	ck_assert_int_eq(rc, -EINVAL);
 	ck_assert_ptr_nonnull(strstr(e.text, "'one'"));
 	ck_assert_ptr_null(db_table(w.db, STR_LIT("new")));
+	clock_pin(clock_now_ns() + NS_PER_DAY);
+	ck_assert_int_ge(table_maintain(w.t[0], &e), 0);
+	rc = db_snapshot_apply(w.db, STR_LIT(HEAD "{\"name\":\"new\"},{\"name\":\"one\",\"settings\":{"
+						  "\"settings/partition_key\":\"measure_name\"}}]}"),
+			       NULL, &e);
+	ck_assert_msg(rc == -EINVAL && strstr(e.text, "fixed once the table has tiles"), "%d %s", rc, e.text);
+	ck_assert_ptr_null(db_table(w.db, STR_LIT("new")));
 	ck_assert_int_eq(db_snapshot_apply(w.db, buf_str(&json), &(struct snapshot_hooks){.may_change = never}, &e), -EACCES);
 	/* Members that a later version may add. */
 	rc = db_snapshot_apply(db, STR_LIT(HEAD "{\"name\":\"a\",\"later\":{\"x\":[1,2]}}],\"more\":null}"), NULL, &e);
