@@ -102,7 +102,8 @@ static void place_behind(const char *text, size_t done, int rc, struct err *e)
 int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct writer *w, struct db *db,
 		   const char *p, size_t n, struct err *e)
 {
-	size_t before, done = 0; /* bytes of the text: before this write; of statements that ran */
+	size_t before, done = 0; /* bytes of the text: before this write; of statements that are done with */
+	size_t ran = 0;          /* of it up to the last one that changed something */
 	int64_t rows = -1;       /* that the last of these deleted or inserted */
 	bool has_run = false;    /* the last of these changed something */
 	int rc = 0;
@@ -135,7 +136,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 			if (rc < 0)
 				break;
 			has_run = true;
-			done += end;
+			ran = done += end;
 		} else if (empty) {
 			done += end;
 		} else if (blank(rest.ptr + end, rest.len - end)) {
@@ -159,7 +160,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		place_behind(s->text.data, done, rc, e);
 		stmt_fail(s, rc, e);
 		/* What ran has run: a writer that writes the rest again must not run it twice. */
-		return done > before ? (int64_t)(done - before) : rc;
+		return ran > before ? (int64_t)(ran - before) : rc;
 	}
 	buf_drop_front(&s->text, done);
 	if (rows >= 0 && blank(s->text.data, s->text.len)) {
