@@ -286,6 +286,29 @@ PY
 	[ ! -s "$MNT/d/t/rejected" ]
 }
 
+@test "a writer that is killed leaves nothing, and says so in rejected" {
+	make_backup
+	remove_all
+	local to=$MNT/d/t/magnetic
+	head -c 4000 "$(one_tile)" >"$DIR/cut"
+	bash -c 'exec >"$1"; cat "$2"; exec sleep 100' _ "$to/x.parquet" "$DIR/cut" &
+	wait_for 5 eval "[ \$(stat -c %s '$to/x.parquet' 2>/dev/null || echo 0) = 4000 ]"
+	kill -9 $!
+	wait $! || true
+	wait_for 5 eval "! [ -e '$to/x.parquet' ]"
+	expect 1 "$(grep -c 'x.parquet: no whole Parquet file' "$MNT/d/t/rejected")"
+	expect 0 "$(sql 'SELECT count(*) FROM d.t')"
+}
+
+@test "what has expired is refused, and the reason names the edge" {
+	make_backup
+	mkdir "$MNT/d/young"
+	echo 1d >"$MNT/d/young/retention/magnetic"
+	run cp "$(one_tile)" "$MNT/d/young/magnetic/"
+	[ "$status" -ne 0 ]
+	grep -q 'all rows are older than the table keeps.*expired; see retention/' "$MNT/d/young/rejected"
+}
+
 @test "directories: made before there is a tile, removed, and only of the names that tiles have" {
 	local to=$MNT/d/t/magnetic
 	mkdir "$to/ts_date=2024-02-03" "$to/ts_date=2024-02-03/ts_part=00"
