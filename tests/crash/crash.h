@@ -15,7 +15,8 @@
  *	       with another field the second time                     acknowledged <= m <= begun
  *	v      one thread rewrites the same rows with versions        all rows of one generation, no field of another
  *	d      one thread appends rows, another deletes the oldest    rows from..m; `from` as acknowledged or begun
- *	r      one thread restores one of two tiles, in turn          all rows of one tile
+ *	r      one thread restores one of two tiles, in turn, and     all rows of one tile; rows 1..m
+ *	       appends a row before each
  *	e      one thread appends rows that expire a second later     what is younger than the edge, no more
  *	n      one thread makes a new series for each row             series and rows 1..m
  *	t, r   one thread changes the retention to and fro            one of the last two
@@ -35,6 +36,7 @@
 #define WRITERS        2
 #define VERSION_ROWS   150
 #define TILE_ROWS      600
+#define BESIDE_S       100000 /* how far behind the tiles' rows the others of r begin */
 #define EXPIRING_MOST  (1 << 16)
 
 /* A number that rises: what was begun last, and what was acknowledged. */
@@ -54,6 +56,7 @@ struct shared {
 	struct mark generation;    /* of v */
 	struct mark added, floor;  /* of d: rows added; rows up to here deleted */
 	struct mark restored;      /* of r: how many times */
+	struct mark beside;        /* of r: rows that were written between */
 	struct mark retention;     /* index of retentions[] modulo RETENTIONS */
 	struct mark named;         /* of n: series */
 	struct mark made, dropped; /* snapshots: number of the last one that was made, that was dropped */

@@ -164,8 +164,15 @@ static void examine_deletes(struct world *w)
 static void look_restored(struct world *w, const struct row *r, void *ctx)
 {
 	struct seen *s = ctx;
+	int64_t k = (r->time - base_ns) / NS_PER_S - BESIDE_S;
 
 	(void)w;
+	if (k > 0) {
+		if (r->v != k || k != ++s->last_time)
+			WRONG("r: row %lld comes after row %lld and has the value %lld", (long long)k,
+			      (long long)s->last_time - 1, (long long)r->v);
+		return;
+	}
 	if (!s->n++)
 		s->value = r->v;
 	if (r->v != s->value || r->has_s != (r->v == 2))
@@ -178,6 +185,9 @@ static void examine_restored(struct world *w)
 	int64_t acked = atomic_load(&sh->restored.acked), begun = atomic_load(&sh->restored.begun);
 
 	each_row(w, T_RESTORES, look_restored, &s);
+	if (s.last_time < atomic_load(&sh->beside.acked) || s.last_time > atomic_load(&sh->beside.begun))
+		WRONG("r: %lld rows beside the tile; %lld were acknowledged, %lld begun", (long long)s.last_time,
+		      (long long)atomic_load(&sh->beside.acked), (long long)atomic_load(&sh->beside.begun));
 	if (s.n != TILE_ROWS && (s.n || acked))
 		WRONG("r: %lld rows, should be %d", (long long)s.n, TILE_ROWS);
 	if (s.n && begun == acked && s.value != 1 + acked % 2)

@@ -173,8 +173,17 @@ static void *restore_tiles(void *arg)
 	for (;;) {
 		int64_t g = MAX(atomic_load(&sh->restored.acked), atomic_load(&sh->restored.begun)) + 1;
 		const struct tile_bytes *tile = &tiles[g % 2];
+		int64_t k = atomic_load(&sh->beside.acked) + 1;
 		struct restore *r;
+		struct batch b;
 		int fd;
+		/* A row that is sealed together with what is restored. */
+		begin(&sh->beside, k);
+		batch_init(&b);
+		add_row(&b, w, T_RESTORES, 0, base_ns + (BESIDE_S + k) * NS_PER_S, k, NULL);
+		append(w, T_RESTORES, &b);
+		batch_release(&b);
+		atomic_store(&sh->beside.acked, k);
 		begin(&sh->restored, g);
 		int rc = table_restore_begin(w->t[T_RESTORES], &r, &fd, &e);
 		if (rc < 0)

@@ -51,7 +51,7 @@ static bool row_is_right(struct looking *g, const struct scan_batch *sb, uint32_
 	struct m_row *r = &g->tw->rows[i];
 	r->seen = w.looks;
 	int64_t version = g->has_versions && sb->version[at] ? sb->version[at] : 1;
-	if (g->has_versions && !r->is_version_unsure && version != r->version)
+	if (g->has_versions && version != r->version)
 		return DIFFERS(g, "%s: series %u time %lld has version %lld, should be %lld; it %s", g->mt->name, s,
 			       (long long)time, (long long)version, (long long)r->version, story(g, i, buf));
 	for (uint32_t k = 0; k < g->col_n; k++) {

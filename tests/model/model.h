@@ -57,7 +57,6 @@ struct m_row {
 	int64_t version;
 	uint64_t op;    /* that wrote it last, or erased it */
 	uint32_t valid; /* bit of each column */
-	bool is_version_unsure;
 	uint64_t seen; /* number of the look that met it last */
 	int64_t value[COLS_MAX]; /* what the column's value is made from: see col_put() */
 };
