@@ -276,18 +276,19 @@ START_TEST(all_encodings_are_tried)
 	uint32_t encodings[2] = {0};
 	bool groups = false, late = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(tiles); i++) {
-		victim_init(&v, (int)i);
+	const uint32_t zstd = 1u << PQ_PLAIN | 1u << PQ_RLE | 1u << PQ_DELTA_BINARY_PACKED | 1u << PQ_DELTA_LENGTH_BYTE_ARRAY |
+			      1u << PQ_RLE_DICTIONARY | 1u << PQ_BYTE_STREAM_SPLIT,
+		       none = 1u << PQ_PLAIN | 1u << PQ_DELTA_BINARY_PACKED | 1u << PQ_RLE_DICTIONARY;
+	/* The smallest one wins, which now and then is another one. */
+	for (size_t i = 0; i < 5 * ARRAY_LEN(tiles) && (i < ARRAY_LEN(tiles) || (encodings[1] & zstd) != zstd); i++) {
+		victim_init(&v, (int)(i % ARRAY_LEN(tiles)));
 		const struct tile_index *ix = &v.good->ix;
 		for (size_t c = 0; c < (size_t)ix->column_count * ix->group_count; c++)
-			encodings[tiles[i].want.codec == TILE_CODEC_ZSTD] |= 1u << ix->chunks[c].encoding;
+			encodings[tiles[i % ARRAY_LEN(tiles)].want.codec == TILE_CODEC_ZSTD] |= 1u << ix->chunks[c].encoding;
 		groups |= ix->group_count > 1;
 		late |= ix->extra_count > 0 && ix->group_count > 1;
 		victim_release(&v);
 	}
-	const uint32_t zstd = 1u << PQ_PLAIN | 1u << PQ_RLE | 1u << PQ_DELTA_BINARY_PACKED | 1u << PQ_DELTA_LENGTH_BYTE_ARRAY |
-			      1u << PQ_RLE_DICTIONARY | 1u << PQ_BYTE_STREAM_SPLIT,
-		       none = 1u << PQ_PLAIN | 1u << PQ_DELTA_BINARY_PACKED | 1u << PQ_RLE_DICTIONARY;
 	unit_assert(&rng, (encodings[1] & zstd) == zstd && (encodings[0] & none) == none, "tiles %x runs %x", encodings[1],
 		    encodings[0]);
 	ck_assert(groups && late);
