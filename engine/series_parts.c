@@ -48,7 +48,10 @@ void series_parts_put(struct series_parts *p)
 
 size_t series_parts_bytes(const struct series_parts *p)
 {
-	return sizeof *p + p->hashes.bytes;
+	pthread_mutex_lock((pthread_mutex_t *)&p->mu);
+	size_t n = sizeof *p + p->hashes.bytes;
+	pthread_mutex_unlock((pthread_mutex_t *)&p->mu);
+	return n;
 }
 
 /* ---- the hash ------------------------------------------------------------------------------------ */

@@ -78,7 +78,7 @@ static void intern_all(struct series_set *set, const uint32_t *cols, uint32_t n)
 /* The texts alone, to be taken off what interning says. */
 static void texts_alone(uint32_t n)
 {
-	volatile size_t sum = 0;
+	size_t sum = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		char text[32];
@@ -87,6 +87,8 @@ static void texts_alone(uint32_t n)
 			sum += (size_t)snprintf(text, sizeof text, "%s_%u", names[d],
 						values[d] ? (uint32_t)(r >> 6 * d) % values[d] : i);
 	}
+	if (!sum)
+		puts("no texts");
 }
 
 static void sort_all(struct series_set *set, uint32_t n)
@@ -104,8 +106,8 @@ static void sort_all(struct series_set *set, uint32_t n)
 
 static void spread_all(struct series_set *set, const char *text, uint32_t n)
 {
-	struct series_parts *p;
-	struct part_key *key;
+	struct series_parts *p = NULL;
+	struct part_key *key = NULL;
 	uint64_t *bits = calloc(n / 64 + 1, sizeof *bits);
 	char what[64];
 
