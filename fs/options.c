@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define MEMORY_MIN (4 << 20)
+
 enum kind {
 	OPT_FLAG_ON,
 	OPT_FLAG_OFF,
 	OPT_SIZE,
+	OPT_MEMORY, /* a size with which the engine gets along */
 	OPT_DURATION,
 	OPT_COUNT,
 	OPT_TEXT,
@@ -27,7 +30,7 @@ struct opt_def {
 
 #define AT(field) offsetof(struct options, field)
 static const struct opt_def defs[] = {
-	{"memory", OPT_SIZE, AT(fs.memory_bytes), "SIZE", "for rows not yet in files (default: a quarter of RAM, at most 512M)"},
+	{"memory", OPT_MEMORY, AT(fs.memory_bytes), "SIZE", "for rows not yet in files (default: a quarter of RAM, at most 512M)"},
 	{"query_memory", OPT_SIZE, AT(fs.query_memory), "SIZE", "a statement may use this much (default 256M)"},
 	{"sync_interval", OPT_DURATION, AT(fs.sync_interval_ns), "TIME", "power loss costs at most this (default 1s)"},
 	{"spool", OPT_TEXT, AT(spool), "DIR", "where large results go (default DATA_DIR/spool)"},
@@ -102,9 +105,13 @@ static int set_value(struct options *o, const struct opt_def *d, struct str valu
 
 	switch (d->kind) {
 	case OPT_SIZE:
+	case OPT_MEMORY:
 		if (parse_size(value, &n) < 0)
 			return err_set(e, -EINVAL, "-o %s=%.*s: a size such as 512M or 2G is wanted", d->name,
 				       STR_FMT(value));
+		if (d->kind == OPT_MEMORY && n < MEMORY_MIN)
+			return err_set(e, -EINVAL, "-o %s=%.*s: at least %dM is wanted", d->name, STR_FMT(value),
+				       MEMORY_MIN >> 20);
 		*(uint64_t *)to = n;
 		return 0;
 	case OPT_DURATION:

@@ -99,5 +99,8 @@ documented() {
 	run "$TIDEFS" "$DATA" "$MNT" -o memory=lots
 	expect 2 "$status"
 	[[ $output == *memory*64M* || $output == *memory*512M* ]]
+	run "$TIDEFS" "$DATA" "$MNT" -o memory=100k
+	expect 2 "$status"
+	[[ $output == *'at least 4M'* ]]
 	"$TIDEFS" --help | grep -q 'memory=SIZE'
 }
