@@ -71,19 +71,38 @@ int gather_meets_tile(const struct gather *g, struct tile *tile, struct err *e)
 	return rc;
 }
 
-/* Does the tombstone hide rows of the tile? By times of series: yes too often, never no. */
+/* Are some of the times within those of the tile's series at index i? */
+static bool hides_series(const struct tile_series *ts, const struct interval *v, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++)
+		if (v[k].lo <= ts->t_max && v[k].hi >= ts->t_min)
+			return true;
+	return false;
+}
+
+/*
+ * Does the tombstone hide rows of the tile? By times of series: yes too often, never no. Of tombstone and
+ * tile, what names fewer series is gone through.
+ */
 static bool hides_rows(const struct tomb *tomb, struct tile *tile)
 {
 	const struct tile_series *ts = tile_series(tile);
+	uint32_t have = tile_info(tile)->series_count, n;
 	const struct interval *v;
-	uint32_t n;
+	uint64_t named = 0;
 
-	for (uint32_t i = 0; i < tile_info(tile)->series_count; i++) {
-		if (!tomb_find(tomb, ts[i].series_id, &v, &n))
-			continue;
-		for (uint32_t k = 0; k < n; k++)
-			if (v[k].lo <= ts[i].t_max && v[k].hi >= ts[i].t_min)
+	for (uint32_t i = 0; i < tomb->group_count && named <= have / 16; i++)
+		named += (uint64_t)tomb->groups[i].series_hi - tomb->groups[i].series_lo + 1;
+	for (uint32_t i = 0; i < have && named > have / 16; i++)
+		if (tomb_find(tomb, ts[i].series_id, &v, &n) && hides_series(&ts[i], v, n))
+			return true;
+	for (uint32_t i = 0; i < tomb->group_count && named <= have / 16; i++) {
+		const struct tomb_group *g = &tomb->groups[i];
+		for (uint64_t id = g->series_lo; id <= g->series_hi; id++) {
+			int64_t at = tile_find_series(tile, (uint32_t)id);
+			if (at >= 0 && hides_series(&ts[at], tomb->times + g->first, g->count))
 				return true;
+		}
 	}
 	return false;
 }

@@ -416,6 +416,9 @@ int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns); /* rows 
 int table_seal_with(struct table *t, struct rewrite *restored, struct err *e) must_check;
 int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n); /* measure columns; free() */
 
+/* fold.c */
+int table_fold_tombs(struct table *t, struct err *e); /* many deletions as few */
+
 /* compact.c */
 uint64_t table_erase_bytes(struct table *t);              /* of files that deletions may concern */
 int table_reclaim(struct table *t, struct err *e);        /* rewrite them, and forget the deletions */

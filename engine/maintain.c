@@ -302,6 +302,8 @@ static int compact_step(struct table *t, struct err *e)
 		atomic_store(&t->erase_since_mono_ns, 0);
 	}
 	if (rc >= 0)
+		rc = table_fold_tombs(t, e);
+	if (rc >= 0)
 		rc = table_merge_runs(t, e);
 	note_outcome(&t->compact_patience, rc, MIGRATE_PATIENCE_NS);
 	return rc;

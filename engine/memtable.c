@@ -170,8 +170,8 @@ static uint32_t block_rows(const struct block *k, const struct batch *b)
 	size_t row_bytes = sizeof(uint32_t) + sizeof(int64_t) + MAX(now, before);
 	if (k && !k->is_frozen)
 		cap = MIN(k->cap * 4, (uint32_t)BLOCK_ROWS_MAX);
-	else if (k)
-		cap = MIN(k->cap, (uint32_t)BLOCK_ROWS_MAX);
+	else if (k) /* by a deletion: where they come often, blocks never fill */
+		cap = k->n < k->cap / 4 ? MAX(k->cap / 4, (uint32_t)BLOCK_ROWS_MIN) : MIN(k->cap, (uint32_t)BLOCK_ROWS_MAX);
 	while (cap < b->n)
 		cap *= 4;
 	most = (uint32_t)MIN(MAX(BLOCK_BYTES_MAX / row_bytes, (size_t)BLOCK_ROWS_MIN), (size_t)BLOCK_ROWS_MAX);

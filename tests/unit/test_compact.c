@@ -310,6 +310,104 @@ START_TEST(versions_outlive_merges)
 }
 END_TEST
 
+static void round_of_maintenance(struct world *w)
+{
+	struct err e = {0};
+	int rc = engine_maintain(w->en, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+}
+
+START_TEST(many_deletions_become_few)
+{
+	struct world w;
+
+	begin_world(&w);
+	add_rows(&w, START - 1000 * NS_PER_S, 200, 1, 0);
+	seal(&w);
+	for (int64_t i = 0; i < 100; i++)
+		erase(&w, 3, 3, START - (1000 - 2 * i) * NS_PER_S, START - (1000 - 2 * i) * NS_PER_S);
+	expect(&w, 1900, 1900);
+	ck_assert_uint_eq(stats(&w).pending_deletes, 100);
+	round_of_maintenance(&w);
+	ck_assert_uint_le(stats(&w).pending_deletes, 16);
+	expect(&w, 1900, 1900);
+	reopen(&w);
+	ck_assert_uint_le(stats(&w).pending_deletes, 16);
+	expect(&w, 1900, 1900);
+	maintain(&w);
+	ck_assert_uint_eq(stats(&w).pending_deletes, 0);
+	expect(&w, 1900, 1900);
+	close_world(&w);
+}
+END_TEST
+
+/* What is written between deletions stays, whatever became of them and it meanwhile. */
+START_TEST(folded_deletions_erase_what_each_did)
+{
+	enum { SLOTS = 64 };
+	static int64_t model[HOSTS][SLOTS];
+	struct unit_rng r = unit_rng();
+	struct world w;
+	uint32_t most = 0;
+
+	begin_world(&w);
+	for (uint32_t step = 1; step <= 600; step++) {
+		uint32_t what = unit_rand(&r) % 100, h = unit_rand(&r) % HOSTS;
+		int64_t a = (int64_t)(unit_rand(&r) % SLOTS), n = 1 + (int64_t)(unit_rand(&r) % 4);
+		if (what < 12) {
+			add_rows(&w, START - (1000 - a) * NS_PER_S, 1, step, 0);
+			for (uint32_t k = 0; k < HOSTS; k++)
+				model[k][a] = step;
+		} else if (what < 93) {
+			erase(&w, h, h, START - (1000 - a) * NS_PER_S, START - (1000 - a - n + 1) * NS_PER_S);
+			for (int64_t i = a; i < MIN(a + n, SLOTS); i++)
+				model[h][i] = 0;
+		} else if (what < 96) {
+			seal(&w);
+		} else if (what < 99) {
+			round_of_maintenance(&w);
+		} else {
+			reopen(&w);
+		}
+		uint64_t rows = 0, got;
+		int64_t sum = 0, got_sum;
+		for (uint32_t k = 0; k < HOSTS; k++)
+			for (int i = 0; i < SLOTS; i++) {
+				rows += model[k][i] != 0;
+				sum += model[k][i];
+			}
+		got = count(&w, &got_sum);
+		unit_assert(&r, got == rows && got_sum == sum, "step %u: %llu rows, sum %lld; not %llu, %lld", step,
+			    (unsigned long long)got, (long long)got_sum, (unsigned long long)rows, (long long)sum);
+		most = MAX(most, stats(&w).pending_deletes);
+	}
+	ck_assert_uint_gt(most, 16);
+	close_world(&w);
+}
+END_TEST
+
+/* A deletion after each row: blocks that never fill must not each take the room of a full one. */
+START_TEST(deletions_between_rows_cost_little_memory)
+{
+	struct world w;
+
+	begin_world(&w);
+	for (int64_t i = 0; i < 8; i++) /* blocks grow */
+		add_rows(&w, START - 50000 * NS_PER_S + i * 1600 * NS_PER_S, 1600, 1, 0);
+	seal(&w);
+	for (int64_t i = 0; i < 8; i++)
+		add_rows(&w, START - 50000 * NS_PER_S + i * 1600 * NS_PER_S, 1600, 1, 0);
+	uint64_t before = stats(&w).memtable_bytes;
+	for (int64_t i = 0; i < 64; i++) {
+		add_rows(&w, START - i * NS_PER_S, 1, 1, 0);
+		erase(&w, 0, 0, START - i * NS_PER_S, START - i * NS_PER_S);
+	}
+	uint64_t each = (stats(&w).memtable_bytes - before) / 64;
+	ck_assert_msg(each < 256 * 1024, "%llu bytes for each deletion", (unsigned long long)each);
+	close_world(&w);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
@@ -318,6 +416,9 @@ int main(void)
 		rows_behind_the_mark_are_not_seen_and_not_erased,
 		runs_stay_few,
 		versions_outlive_merges,
+		many_deletions_become_few,
+		folded_deletions_erase_what_each_did,
+		deletions_between_rows_cost_little_memory,
 	};
 	return unit_main("compact", 120, tests, ARRAY_LEN(tests));
 }
