@@ -1,5 +1,5 @@
 /*
- * table: life of one table, its place in the log, its statistics.
+ * table: life of one table, its place in the log, its series in file order.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -25,7 +25,7 @@
 
 static const struct vfile static_rows[] = {
 	RO(LEVEL_ROOT, "README", readme_show, "how to use this mount"),
-	RO(LEVEL_ROOT, "status", root_status_show, "health of each database, one `name: value` a line"),
+	RO(LEVEL_ROOT, "status", root_status_show, "health of each database and sums over all, one `name: value` a line"),
 	QUERIES(LEVEL_ROOT),
 
 	{.level = LEVEL_DB, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
@@ -38,7 +38,7 @@ static const struct vfile static_rows[] = {
 	DIR(LEVEL_DB, "snapshots", 0755, LEVEL_SNAPSHOTS,
 	    "`mkdir` of one makes a read-only copy of the database as of that moment, `rmdir` drops it; a copy of "
 	    "it into a new database is that database"),
-	RO(LEVEL_DB, "status", db_status_show, "health of this database, and the last thing that was refused"),
+	RO(LEVEL_DB, "status", db_status_show, "health of this database, its rows, log and last recovery, and the last thing that was refused"),
 
 	{.level = LEVEL_TABLE, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
 	 .help = "append InfluxDB line protocol, a row a line; fsync(2) makes it survive power loss"},
@@ -47,7 +47,7 @@ static const struct vfile static_rows[] = {
 	{.level = LEVEL_TABLE, .name = "rejected", .mode = S_IFREG | 0644, .ops = &rejected_ops,
 	 .help = "refused lines with when, where and why, as JSON lines; truncate it to clear it"},
 	RO(LEVEL_TABLE, "schema", schema_show, "`column type kind` a line"),
-	RO(LEVEL_TABLE, "stats", stats_show, "rows, bytes, files, time range and pending work, one `name: value` a line"),
+	RO(LEVEL_TABLE, "stats", stats_show, "rows, bytes, files and ages in memory and in tiles, compression, pending work, failures; one `name: value` a line"),
 	DIR(LEVEL_TABLE, "retention", 0755, LEVEL_RETENTION, "how long rows stay in which store"),
 	DIR(LEVEL_TABLE, "settings", 0755, LEVEL_SETTINGS, "one value a file"),
 	DIR(LEVEL_TABLE, "magnetic", 0755, LEVEL_MAGNETIC,
