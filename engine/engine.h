@@ -142,7 +142,7 @@ enum setting {
 struct setting_def {
 	const char *name;    /* as a path below the table: "retention/memory", "settings/precision" */
 	const char *dflt;
-	const char *allowed; /* for messages: "a duration such as 90s, 12h, 7d or 10y, from 1s to 292y" */
+	const char *allowed; /* for messages: "a duration such as 90s, 12h, 7d or 10y, from 1s to 200y" */
 	const char *help;
 };
 extern const struct setting_def setting_defs[SETTINGS];

@@ -6,7 +6,7 @@
 
 #include "engine/internal.h"
 
-#define DURATION_HINT "a duration such as 90s, 12h, 7d or 10y, from 1s to 292y"
+#define DURATION_HINT "a duration such as 90s, 12h, 7d or 10y, from 1s to 200y"
 
 const struct setting_def setting_defs[SETTINGS] = {
 	[SET_RETENTION_MEMORY] = {"retention/memory", "6h", DURATION_HINT,

@@ -38,7 +38,8 @@ static const struct vfile static_rows[] = {
 	DIR(LEVEL_DB, "snapshots", 0755, LEVEL_SNAPSHOTS,
 	    "`mkdir` of one makes a read-only copy of the database as of that moment, `rmdir` drops it; a copy of "
 	    "it into a new database is that database"),
-	RO(LEVEL_DB, "status", db_status_show, "health of this database, its rows, log and last recovery, and the last thing that was refused"),
+	RO(LEVEL_DB, "status", db_status_show,
+	   "health of this database, its rows, log and last recovery, and the last thing that was refused in it"),
 
 	{.level = LEVEL_TABLE, .name = "ingest", .mode = S_IFREG | 0644, .ops = &ingest_ops,
 	 .help = "append InfluxDB line protocol, a row a line; fsync(2) makes it survive power loss"},

@@ -50,6 +50,8 @@ struct fs_options {
 	bool debug;
 };
 
+#define FS_REFUSALS 32 /* databases whose last refusal is kept; the oldest goes */
+
 struct fs {
 	struct engine *engine;
 	struct fuse_session *se;
@@ -74,8 +76,12 @@ struct fs {
 	struct handle *handles; /* guarded by handles_mu: all open ones, for the end */
 
 	pthread_mutex_t refused_mu;
-	char refused[768]; /* guarded by refused_mu: the last refusal, for `status` */
-	int64_t refused_ns;
+	/* Guarded by refused_mu: the last refusal of each of some databases (and of the root, ""), for `status`. */
+	struct fs_refusal {
+		int64_t when_ns; /* 0: none */
+		char db[256];
+		char text[768];
+	} refused[FS_REFUSALS];
 
 	/* The ticker: expiry and invalidation, a thread of its own (notify.c). */
 	pthread_t ticker;

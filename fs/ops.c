@@ -66,10 +66,22 @@ void fs_note_refusal(struct fs *fs, struct node *n, const struct err *e, int rc)
 	if (node_access(fs, n, &anybody, R_OK) < 0)
 		return;
 	node_path(n, path, sizeof path);
+	const char *db = n->db ? db_name(n->db) : "";
 	pthread_mutex_lock(&fs->refused_mu);
-	fs->refused_ns = clock_now_ns();
-	snprintf(fs->refused, sizeof fs->refused, "%s: %.480s", path, err_text(e, rc));
-	for (char *p = fs->refused; *p; p++)
+	struct fs_refusal *r = fs->refused; /* that of this database, or the oldest (an unused one has time 0) */
+	for (size_t i = 0; i < FS_REFUSALS; i++) {
+		struct fs_refusal *p = &fs->refused[i];
+		if (p->when_ns && strcmp(p->db, db) == 0) {
+			r = p;
+			break;
+		}
+		if (p->when_ns < r->when_ns)
+			r = p;
+	}
+	r->when_ns = clock_now_ns();
+	snprintf(r->db, sizeof r->db, "%s", db);
+	snprintf(r->text, sizeof r->text, "%s: %.480s", path, err_text(e, rc));
+	for (char *p = r->text; *p; p++)
 		if (*p == '\n')
 			*p = ' ';
 	pthread_mutex_unlock(&fs->refused_mu);

@@ -346,12 +346,20 @@ static void add_age(struct buf *out, const char *name, int64_t now_ns, int64_t n
 	buf_addf(out, "%s: %s%lld%c\n", name, age < 0 ? "-" : "", (long long)(s / units[u].s), units[u].unit);
 }
 
-static void add_refusal(struct fs *fs, struct buf *out)
+/* db: only of that one; NULL: of all. */
+static void add_refusal(struct fs *fs, const char *db, struct buf *out)
 {
+	const struct fs_refusal *last = NULL;
+
 	pthread_mutex_lock(&fs->refused_mu);
-	if (fs->refused[0]) {
-		add_time(out, "last_refusal_at", fs->refused_ns);
-		buf_addf(out, "last_refusal: %s\n", fs->refused);
+	for (size_t i = 0; i < FS_REFUSALS; i++) {
+		const struct fs_refusal *r = &fs->refused[i];
+		if (r->when_ns && (!db || strcmp(r->db, db) == 0) && (!last || r->when_ns > last->when_ns))
+			last = r;
+	}
+	if (last) {
+		add_time(out, "last_refusal_at", last->when_ns);
+		buf_addf(out, "last_refusal: %s\n", last->text);
 	}
 	pthread_mutex_unlock(&fs->refused_mu);
 }
@@ -428,7 +436,7 @@ int root_status_show(struct fs *fs, struct node *n, struct buf *out, struct err 
 	add_count(out, "memtable_bytes", memtables);
 	add_count(out, "memtable_limit_bytes", limit);
 	add_count(out, "process_bytes", process_bytes());
-	add_refusal(fs, out);
+	add_refusal(fs, NULL, out);
 	return 0;
 }
 
@@ -445,7 +453,7 @@ int db_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e
 	if (s.failing_since_ns)
 		add_time(out, "failing_since", s.failing_since_ns);
 	if (s.failed) { /* nothing is known of the rest, and 0 would be a wrong number */
-		add_refusal(fs, out);
+		add_refusal(fs, db_name(n->db), out);
 		return 0;
 	}
 	if (s.clock_note[0])
@@ -465,7 +473,7 @@ int db_status_show(struct fs *fs, struct node *n, struct buf *out, struct err *e
 	add_count(out, "recovered_bytes", s.recovered_bytes);
 	add_count(out, "recovery_cut_bytes", s.recovery_cut_bytes);
 	buf_addf(out, "recovery_seconds: %.3f\n", (double)s.recovery_ns / 1e9);
-	add_refusal(fs, out);
+	add_refusal(fs, db_name(n->db), out);
 	return 0;
 }
 

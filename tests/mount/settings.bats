@@ -145,3 +145,14 @@ PY
 	expect 'host required' "$(cat "$K")"
 	expect 2 "$(tail -n 1 "$MNT/q/SELECT count(*) FROM iot.w")"
 }
+
+@test "status of a database has its own last refusal, that of the mount the last of all" {
+	mkdir "$MNT/other" "$MNT/other/w"
+	run bash -c "echo soon >'$T/retention/memory'"
+	run bash -c "echo later >'$MNT/other/w/retention/memory'"
+	grep -q "last_refusal: iot/w/.*'soon' is not allowed; write a duration.* to 200y" "$MNT/iot/status"
+	grep -q "last_refusal: other/w/.*'later'" "$MNT/other/status"
+	grep -q "last_refusal: other/w/.*'later'" "$MNT/status"
+	mkdir "$MNT/third"
+	! grep -q last_refusal "$MNT/third/status"
+}
