@@ -158,8 +158,6 @@ void table_setting(struct table *t, enum setting s, char to[SETTING_TEXT_MAX]);
  * names and order only change while the table has no tiles; waits for a migration under way.
  */
 int table_set(struct table *t, enum setting s, struct str value, struct err *e) must_check;
-/* Would it take the value, as things are now? Nothing is stored. */
-int table_check_setting(struct table *t, enum setting s, struct str value, struct err *e) must_check;
 
 /* ---- rows in ------------------------------------------------------------------------------------ */
 

@@ -402,6 +402,12 @@ int settings_apply(struct settings *s, enum setting which, struct str value, str
 /* What the catalogue has of a table; s: initialised. -EBADMSG: its partition key is none. */
 int settings_load(struct settings *s, struct catalog *cat, uint32_t table_id, struct err *e) must_check;
 int table_load_settings(struct table *t, struct err *e);
+/*
+ * As table_set(), of a table that is being restored and whose rows may have come first: its partition key
+ * can change while no date is split into parts. check: would it be taken, as things are now?
+ */
+int table_set_restored(struct table *t, enum setting which, struct str value, struct err *e) must_check;
+int table_check_restored(struct table *t, enum setting which, struct str value, struct err *e) must_check;
 int64_t settings_memory_edge(const struct settings *s, int64_t now_ns); /* rows before it belong to tiles */
 int64_t settings_expiry_edge(const struct settings *s, int64_t now_ns); /* rows before it are expired */
 

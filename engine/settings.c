@@ -222,20 +222,21 @@ void table_setting(struct table *t, enum setting s, char to[SETTING_TEXT_MAX])
 	pthread_mutex_unlock(&t->mu);
 }
 
-static bool has_tiles(struct table *t)
+/* Has it tiles; only_split: of dates with several parts? A part that is all of its date is so by any key. */
+static bool has_tiles(struct table *t, bool only_split)
 {
 	struct file_set *set = table_pin_files(t);
 	bool has = false;
 
 	for (uint32_t i = 0; i < set->n && !has; i++)
-		has = set->v[i]->meta.kind == CATALOG_TILE;
+		has = set->v[i]->meta.kind == CATALOG_TILE && (!only_split || set->v[i]->meta.parts != 1);
 	file_set_put(set);
 	return has;
 }
 
 /* May the table get this key? *ret_parts: what says where series belong from now on; NULL: as before. */
-static int check_key(struct table *t, struct part_key *now, struct part_key *next, struct series_parts **ret_parts,
-		     struct err *e)
+static int check_key(struct table *t, struct part_key *now, struct part_key *next, bool is_restored,
+		     struct series_parts **ret_parts, struct err *e)
 {
 	char text[SETTING_TEXT_MAX];
 	int rc = 0;
@@ -244,7 +245,7 @@ static int check_key(struct table *t, struct part_key *now, struct part_key *nex
 	if (part_key_spreads_alike(now, next))
 		return 0;
 	part_key_format(now, text);
-	if (has_tiles(t))
+	if (has_tiles(t, is_restored))
 		return err_set(e, -EINVAL,
 			       "settings/partition_key: names and order are fixed once the table has tiles (they are '%.200s'); "
 			       "only required and optional can be changed",
@@ -257,7 +258,7 @@ static int check_key(struct table *t, struct part_key *now, struct part_key *nex
 }
 
 /* The settings as they would be. *next, *ret_parts: given, also where it fails. */
-static int stage(struct table *t, enum setting which, struct str value, struct settings *next,
+static int stage(struct table *t, enum setting which, struct str value, bool is_restored, struct settings *next,
 		 struct series_parts **ret_parts, struct err *e)
 {
 	struct part_key *key;
@@ -270,16 +271,16 @@ static int stage(struct table *t, enum setting which, struct str value, struct s
 	pthread_mutex_unlock(&t->mu);
 	int rc = settings_apply(next, which, value, e);
 	if (rc >= 0 && which == SET_PARTITION_KEY)
-		rc = check_key(t, key, next->key, ret_parts, e);
+		rc = check_key(t, key, next->key, is_restored, ret_parts, e);
 	part_key_put(key);
 	return rc;
 }
 
-int table_check_setting(struct table *t, enum setting which, struct str value, struct err *e)
+int table_check_restored(struct table *t, enum setting which, struct str value, struct err *e)
 {
 	struct series_parts *parts;
 	struct settings next;
-	int rc = stage(t, which, value, &next, &parts, e);
+	int rc = stage(t, which, value, true, &next, &parts, e);
 
 	series_parts_put(parts);
 	settings_release(&next);
@@ -287,12 +288,12 @@ int table_check_setting(struct table *t, enum setting which, struct str value, s
 }
 
 /* The catalogue first, then what is in memory, which cannot fail. For a partition key: under maint_mu. */
-static int store(struct table *t, enum setting which, struct str value, struct err *e)
+static int store(struct table *t, enum setting which, struct str value, bool is_restored, struct err *e)
 {
 	struct series_parts *parts;
 	struct settings next;
 	char text[SETTING_TEXT_MAX];
-	int rc = stage(t, which, value, &next, &parts, e);
+	int rc = stage(t, which, value, is_restored, &next, &parts, e);
 
 	if (rc >= 0) {
 		settings_text(&next, which, text);
@@ -324,7 +325,7 @@ static int store(struct table *t, enum setting which, struct str value, struct e
 	return 0;
 }
 
-int table_set(struct table *t, enum setting which, struct str value, struct err *e)
+static int set(struct table *t, enum setting which, struct str value, bool is_restored, struct err *e)
 {
 	int rc = table_check_alive(t, e);
 
@@ -333,10 +334,10 @@ int table_set(struct table *t, enum setting which, struct str value, struct err 
 	if (which == SET_PARTITION_KEY) {
 		/* No tile comes or goes meanwhile, and no other key. */
 		pthread_mutex_lock(&t->maint_mu);
-		rc = store(t, which, value, e);
+		rc = store(t, which, value, is_restored, e);
 		pthread_mutex_unlock(&t->maint_mu);
 	} else {
-		rc = store(t, which, value, e);
+		rc = store(t, which, value, is_restored, e);
 	}
 	if (rc < 0)
 		return rc;
@@ -348,6 +349,16 @@ int table_set(struct table *t, enum setting which, struct str value, struct err 
 	}
 	table_note_change(t);
 	return 0;
+}
+
+int table_set(struct table *t, enum setting which, struct str value, struct err *e)
+{
+	return set(t, which, value, false, e);
+}
+
+int table_set_restored(struct table *t, enum setting which, struct str value, struct err *e)
+{
+	return set(t, which, value, true, e);
 }
 
 struct part_key *table_part_key(struct table *t)

@@ -69,7 +69,7 @@ static int check_settings(struct applying *a, struct table *t, const struct snap
 		return no_memory(a);
 	for (int i = 0; i < SETTINGS && rc >= 0; i++)
 		if (st->settings[i].ptr)
-			rc = t ? table_check_setting(t, (enum setting)i, st->settings[i], &why)
+			rc = t ? table_check_restored(t, (enum setting)i, st->settings[i], &why)
 			       : settings_apply(&s, (enum setting)i, st->settings[i], &why);
 	settings_release(&s);
 	return rc < 0 ? err_set(a->e, rc, FILE_SNAPSHOT ": table '%.*s': %s", STR_FMT(st->name), err_text(&why, rc)) : 0;
@@ -149,7 +149,7 @@ static int make_table(struct applying *a, const struct snap_table *st)
 			continue;
 		table_setting(t, (enum setting)i, now);
 		if (!str_is(str_trim(st->settings[i]), now))
-			rc = table_set(t, (enum setting)i, st->settings[i], a->e);
+			rc = table_set_restored(t, (enum setting)i, st->settings[i], a->e);
 	}
 	if (rc >= 0 && is_new && a->hooks->made)
 		a->hooks->made(a->hooks->ctx, t);

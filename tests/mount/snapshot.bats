@@ -39,8 +39,9 @@ settings_of() {
 
 # Three tables: old rows in tiles, late ones over them, a deletion that is pending, rows in memory, one table empty.
 fill() {
-	mkdir "$MNT/iot" "$MNT/iot/empty" "$MNT/iot/weather"
+	mkdir "$MNT/iot" "$MNT/iot/empty" "$MNT/iot/weather" "$MNT/iot/power"
 	echo 1m >"$MNT/iot/weather/retention/memory"
+	echo 10000d >"$MNT/iot/power/retention/memory"
 	python3 - >"$DIR/lines" <<'PY'
 import random
 r = random.Random(7)
@@ -56,8 +57,8 @@ PY
 	cp "$DIR/late" "$MNT/iot/ingest"
 	echo "DELETE FROM iot.weather WHERE station = 's3' AND time < timestamp '2023-11-15 00:00:00';" >"$MNT/query"
 	echo "weather,station=fresh temp=21" >"$MNT/iot/ingest"
-	echo 30d >"$MNT/iot/power/retention/memory"
 	echo ms >"$MNT/iot/power/settings/precision"
+	echo 'meter required' >"$MNT/iot/power/settings/partition_key"
 }
 
 @test "mkdir makes a tree of real files that stays what it was" {
@@ -137,12 +138,17 @@ PY
 	cp -r "$S/s1" "$DIR/backup"
 	mkdir "$MNT/by_hand"
 	cp -r "$DIR/backup/weather" "$DIR/backup/power" "$DIR/backup/empty" "$MNT/by_hand/"
+	wait_for 10 eval "[ -n \"\$(find '$MNT/by_hand/power/magnetic' -name '*.parquet')\" ]"
 	cp "$DIR/backup/snapshot.json" "$MNT/by_hand/"
 	local db
 	for db in by_cp by_dot by_cpa by_rsync by_tar by_hand; do
 		echo "$db"
 		rows_of "$db" | diff "$DIR/then" -
-		[ "$db" = by_hand ] || settings_of "$db" | diff "$DIR/settings" -
+		if [ "$db" = by_hand ]; then # tiles came first: columns are in their order
+			settings_of "$db" | grep -v /schema: | diff <(grep -v /schema: "$DIR/settings") -
+		else
+			settings_of "$db" | diff "$DIR/settings" -
+		fi
 		expect "" "$(cat "$MNT/$db"/*/rejected)"
 	done
 	tide_remount
