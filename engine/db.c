@@ -375,7 +375,9 @@ static int open_parts(struct db *db, struct err *e)
 		sweep(db, o.table_id_max);
 		db_note_clock(db);
 	}
-	snapshots_open(db);
+	rc = snapshots_open(db, e);
+	if (rc < 0)
+		return rc;
 	/* What the log defined is logged. */
 	for (struct table *t = db->tables; t; t = t->next)
 		series_set_logged(t->series, (struct series_mark){series_column_count(t->series),

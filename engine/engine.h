@@ -359,13 +359,13 @@ int db_snapshots(struct db *db, struct snapshot_entry **ret, uint32_t *ret_n) mu
 /* O_RDONLY | O_DIRECTORY on the snapshot's directory; given. Nothing below it ever changes. */
 int db_snapshot_dirfd(struct db *db, struct str name, int *ret_fd, struct err *e) must_check;
 
-/* One of them, held: a reference, or NULL. It outlives a drop, and its files can be read until then. */
+/* One of them, held: a reference, or NULL. It outlives a drop, but not the handle of the database. */
 struct snapshot;
 struct snapshot *db_snapshot(struct db *db, struct str name);
 struct snapshot *snapshot_get(struct snapshot *s);
 void snapshot_put(struct snapshot *s);
 int64_t snapshot_created_ns(const struct snapshot *s);
-int snapshot_dirfd(const struct snapshot *s); /* as above, but lent */
+int snapshot_dirfd(struct snapshot *s); /* as above, but lent; or <0 */
 bool snapshot_dropped(const struct snapshot *s);
 /* The name of the i-th table; false past the last. Lent while the snapshot is held. */
 bool snapshot_table(struct snapshot *s, uint32_t i, struct str *ret);

@@ -37,9 +37,10 @@ struct snapshot {
 	_Atomic uint32_t refs;
 	char name[NAME_LEN_MAX + 1];
 	int64_t created_ns;
-	int dirfd;
+	struct db *db; /* that it is of; not referenced: whoever holds a snapshot holds its database */
 	_Atomic bool is_dropped;
 	pthread_mutex_t mu;
+	int dirfd;            /* guarded by mu; -1 until it was asked for, and then for good */
 	bool is_read;         /* guarded by mu: doc is what snapshot.json says, or damaged */
 	bool is_damaged;
 	struct snap_doc doc;  /* constant once is_read */
@@ -53,28 +54,28 @@ static int64_t ns_of(struct timespec t)
 	return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-/* name: below snapshots/. NULL: out of memory or of descriptors, or no directory. */
-static struct snapshot *open_one(struct db *db, const char *name)
+/* name: below snapshots/. */
+static int open_one(struct db *db, const char *name, struct snapshot **ret)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
 	char path[NAME_LEN_MAX + 16];
 	struct stat st;
 
 	if (!s)
-		return NULL;
+		return -ENOMEM;
 	snprintf(path, sizeof path, DIR_SNAPSHOTS "/%s", name);
-	s->dirfd = openat(db->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->dirfd < 0 || fstat(s->dirfd, &st) < 0) {
-		if (s->dirfd >= 0)
-			close(s->dirfd);
+	if (fstatat(db->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)) {
 		free(s);
-		return NULL;
+		return -ENOTDIR;
 	}
 	atomic_init(&s->refs, 1);
+	s->db = db;
+	s->dirfd = -1;
 	pthread_mutex_init(&s->mu, NULL);
 	snprintf(s->name, sizeof s->name, "%s", name);
 	s->created_ns = ns_of(st.st_mtim);
-	return s;
+	*ret = s;
+	return 0;
 }
 
 struct snapshot *snapshot_get(struct snapshot *s)
@@ -90,7 +91,8 @@ void snapshot_put(struct snapshot *s)
 	if (s->is_read)
 		snap_doc_release(&s->doc);
 	pthread_mutex_destroy(&s->mu);
-	close(s->dirfd);
+	if (s->dirfd >= 0)
+		close(s->dirfd);
 	free(s);
 }
 
@@ -117,25 +119,34 @@ static void list_add(struct db *db, struct snapshot *s)
 	*at = s;
 }
 
-void snapshots_open(struct db *db)
+/* One that is there and not listed would be thrown away with a database that seems to have none. */
+int snapshots_open(struct db *db, struct err *e)
 {
 	DIR *dir = dir_open(db->dirfd, DIR_SNAPSHOTS, true);
 	struct dirent *d;
+	int rc = 0;
 
-	if (!dir)
-		return;
-	while ((d = readdir(dir))) {
+	if (!dir && errno != ENOENT)
+		return err_set(e, -errno, "cannot read '" DIR_SNAPSHOTS "': %s", strerror(errno));
+	while (dir && rc >= 0 && (d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		if (d->d_name[0] == '.' && !db->en->opt.read_only) {
 			dir_remove(dirfd(dir), d->d_name); /* half-made or half-gone */
 			continue;
 		}
-		struct snapshot *s = name_check(str_from(d->d_name), NULL) < 0 ? NULL : open_one(db, d->d_name);
-		if (s)
+		struct snapshot *s;
+		if (name_check(str_from(d->d_name), NULL) < 0)
+			continue;
+		rc = open_one(db, d->d_name, &s);
+		if (rc >= 0)
 			list_add(db, s);
+		else if (rc == -ENOTDIR)
+			rc = 0;
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+	return rc < 0 ? err_set(e, rc, "out of memory") : 0;
 }
 
 void snapshots_release(struct db *db)
@@ -188,12 +199,13 @@ int db_snapshot_dirfd(struct db *db, struct str name, int *ret_fd, struct err *e
 
 	if (!s)
 		return err_set(e, -ENOENT, "database '%s' has no snapshot '%.*s'", db->name, STR_FMT(name));
-	int fd = fcntl(s->dirfd, F_DUPFD_CLOEXEC, 0), rc = fd < 0 ? -errno : 0;
+	int rc = snapshot_dirfd(s);
+	if (rc >= 0) {
+		*ret_fd = fcntl(rc, F_DUPFD_CLOEXEC, 0);
+		rc = *ret_fd < 0 ? -errno : 0;
+	}
 	snapshot_put(s);
-	if (rc < 0)
-		return err_set(e, rc, "%s", strerror(-rc));
-	*ret_fd = fd;
-	return 0;
+	return rc < 0 ? err_set(e, rc, "cannot open '" DIR_SNAPSHOTS "/%.*s': %s", STR_FMT(name), strerror(-rc)) : 0;
 }
 
 /* ---- one of them --------------------------------------------------------------------------------------- */
@@ -203,9 +215,26 @@ int64_t snapshot_created_ns(const struct snapshot *s)
 	return s->created_ns;
 }
 
-int snapshot_dirfd(const struct snapshot *s)
+/* Caller holds mu. */
+static int open_dir(struct snapshot *s)
 {
-	return s->dirfd;
+	char path[NAME_LEN_MAX + 16];
+
+	if (s->dirfd >= 0)
+		return s->dirfd;
+	if (snapshot_dropped(s))
+		return -ESTALE;
+	snprintf(path, sizeof path, DIR_SNAPSHOTS "/%s", s->name);
+	s->dirfd = openat(s->db->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return s->dirfd < 0 ? -errno : s->dirfd;
+}
+
+int snapshot_dirfd(struct snapshot *s)
+{
+	pthread_mutex_lock(&s->mu);
+	int rc = open_dir(s);
+	pthread_mutex_unlock(&s->mu);
+	return rc;
 }
 
 bool snapshot_dropped(const struct snapshot *s)
@@ -216,13 +245,19 @@ bool snapshot_dropped(const struct snapshot *s)
 static const struct snap_doc *read_doc(struct snapshot *s)
 {
 	pthread_mutex_lock(&s->mu);
-	if (!s->is_read) {
+	int rc = s->is_read ? 0 : open_dir(s);
+	if (rc >= 0 && !s->is_read) {
 		snap_doc_init(&s->doc);
-		s->is_damaged = snap_doc_load(&s->doc, io_posix(), s->dirfd, ".", NULL) < 0;
-		s->is_read = true;
+		rc = snap_doc_load(&s->doc, io_posix(), s->dirfd, ".", NULL);
+		/* Want of memory or of descriptors passes; damage does not. */
+		s->is_damaged = rc == -EBADMSG || rc == -ENOENT;
+		s->is_read = rc >= 0 || s->is_damaged;
+		if (!s->is_read)
+			snap_doc_release(&s->doc);
 	}
+	const struct snap_doc *d = s->is_read && !s->is_damaged ? &s->doc : NULL;
 	pthread_mutex_unlock(&s->mu);
-	return s->is_damaged ? NULL : &s->doc;
+	return d;
 }
 
 bool snapshot_table(struct snapshot *s, uint32_t i, struct str *ret)
@@ -436,9 +471,9 @@ static int publish(const struct snap_writer *w, const char *name, struct err *e)
 		goto out;
 	}
 	rc = io_sync_parent(io, db->dirfd, path);
-	struct snapshot *s = rc < 0 ? NULL : open_one(db, name);
-	if (rc >= 0 && !s)
-		rc = -EIO;
+	struct snapshot *s;
+	if (rc >= 0)
+		rc = open_one(db, name, &s);
 	if (rc >= 0) {
 		FAULT("snapshot.published");
 		list_add(db, s);
@@ -455,23 +490,21 @@ out:
 /*
  * Pinned blocks are not given back for as long as the snapshot takes, though the limit on memory no
  * longer counts them once they are sealed: so large memtables become runs first. What comes between
- * that and the moment is little.
+ * that and the moment is little. What cannot be sealed, in a database that refuses writes, is held.
  */
-static int seal_large(struct db *db, struct err *e)
+static void seal_large(struct db *db)
 {
 	struct table **v;
 	uint32_t n;
-	int rc = db_tables(db, &v, &n);
 
-	if (rc < 0)
-		return err_set(e, rc, "out of memory");
+	if (db_tables(db, &v, &n) < 0)
+		return;
 	for (uint32_t i = 0; i < n; i++) {
-		if (rc >= 0 && table_memtable_bytes(v[i]) > SEAL_FIRST)
-			rc = table_seal(v[i], e);
+		if (table_memtable_bytes(v[i]) > SEAL_FIRST)
+			(void)!table_seal(v[i], NULL);
 		table_put(v[i]);
 	}
 	free(v);
-	return rc;
 }
 
 static int make_locked(struct db *db, const char *name, const atomic_bool *stop, struct err *e)
@@ -480,8 +513,9 @@ static int make_locked(struct db *db, const char *name, const atomic_bool *stop,
 	char dir[64];
 	struct snap_writer w = {.db = db, .dir = dir, .doc = &doc, .stop = stop};
 	bool again = true;
-	int rc = seal_large(db, e);
+	int rc = 0;
 
+	seal_large(db);
 	for (int i = 0; i < TRIES && again && rc >= 0; i++) {
 		temp_name(dir);
 		snap_doc_init(&doc);

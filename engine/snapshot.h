@@ -109,7 +109,7 @@ int snapshot_make_dirs(const struct snap_writer *w, const char *path, struct err
 
 /* ---- of a database (db.c calls these) -------------------------------------------------------------------- */
 
-void snapshots_open(struct db *db);    /* lists them; sweeps what was not finished */
+int snapshots_open(struct db *db, struct err *e) must_check; /* lists them; sweeps what was not finished */
 void snapshots_release(struct db *db);
 bool snapshots_exist(struct db *db);   /* caller holds snap_mu */
 

@@ -242,6 +242,8 @@ int files_print_docs(struct buf *out)
 		 "it names, with columns and settings, when it is closed; what does not fit is an error of close(2) or\n"
 		 "rename(2), changes nothing, and is explained in `status`. So `cp -r`, `rsync -a` or `tar` of a snapshot into\n"
 		 "a new database restores it. The text can be read back for ten minutes; removing it changes nothing.\n"
+		 "The process that copied it in, and one that makes a table, find those tables, and `magnetic/`, only when they\n"
+		 "have made them: `cp -r` takes what is there already in a directory of its own for an error.\n"
 		 "\n## `q/`\n\n"
 		 "Lists nothing, and finds every name that is, or begins like, a statement. The last known extension (`.csv`,\n"
 		 "`.tsv`, `.json`, `.jsonl`, `.txt`) is the format; a `;` before it ends the SQL, for statements\n"

@@ -61,11 +61,14 @@ static int lookup_inner(struct fs *fs, struct node *dir, const char *name, struc
 {
 	char path[PATH_BYTES];
 	struct stat st;
-	int rc = path_of(dir, name, path);
+	int rc = path_of(dir, name, path), fd;
 
 	if (rc < 0)
 		return rc;
-	if (fstatat(snapshot_dirfd(dir->snapshot), path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	fd = snapshot_dirfd(dir->snapshot);
+	if (fd < 0)
+		return fd;
+	if (fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return -ENOENT;
@@ -151,10 +154,13 @@ static int by_use(const void *x, const void *y)
 
 static int read_names(const struct node *dir, struct names *l)
 {
-	DIR *d = dir_open(snapshot_dirfd(dir->snapshot), dir->level == LEVEL_SNAPSHOT ? "." : dir->name, false);
+	int rc = 0, fd = snapshot_dirfd(dir->snapshot);
 	struct dirent *e;
-	int rc = 0;
+	DIR *d;
 
+	if (fd < 0)
+		return fd;
+	d = dir_open(fd, dir->level == LEVEL_SNAPSHOT ? "." : dir->name, false);
 	if (!d)
 		return -errno;
 	while (rc >= 0 && (e = readdir(d)))
@@ -191,11 +197,15 @@ int snapshot_list(struct fs *fs, struct node *dir, int (*add)(void *ctx, const c
 static int file_open(struct handle *h, struct err *e)
 {
 	const struct node *n = h->node;
-	int *fd = malloc(sizeof *fd);
+	int at = snapshot_dirfd(n->snapshot);
+	int *fd;
 
+	if (at < 0)
+		return at;
+	fd = malloc(sizeof *fd);
 	if (!fd)
 		return -ENOMEM;
-	*fd = openat(snapshot_dirfd(n->snapshot), n->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	*fd = openat(at, n->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (*fd < 0) {
 		int rc = -errno;
 		free(fd);
