@@ -147,27 +147,59 @@ static bool file_is_covered(const struct table *t, const struct file *f)
 	return false;
 }
 
-/* The same file, which no deletion so far concerns any more. */
-static int pass_over(struct table *t, struct file *f, struct err *e)
+static int store_passed(struct table *t, struct file *const *v, uint32_t n, uint64_t seq, struct err *e)
+{
+	struct catalog *cat = t->db->cat;
+	int rc = catalog_begin(cat, e);
+
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < n && rc >= 0; i++)
+		rc = catalog_file_erased(cat, v[i]->meta.id, seq, e);
+	if (rc >= 0)
+		return catalog_commit(cat, e);
+	catalog_abort(cat);
+	return rc;
+}
+
+/*
+ * The same files, which no deletion so far concerns any more. All at once: a deletion's times may cover
+ * thousands of files that have no row of it.
+ */
+static int pass_over(struct table *t, struct file *const *v, uint32_t n, struct err *e)
 {
 	uint64_t seq = tomb_set_newest(t->tombs);
+	struct file **same = malloc((n + 1) * sizeof *same);
+	uint64_t *ids = malloc((n + 1) * sizeof *ids);
 	struct file_set *next;
-	struct file *same = file_copy(f);
-	int rc;
+	uint32_t k = 0;
+	int rc = same && ids ? 0 : -ENOMEM;
 
-	if (!same)
-		return err_set(e, -ENOMEM, "out of memory");
-	same->meta.erased_seq = seq;
-	rc = file_set_make(t, &same, 1, &f->meta.id, 1, &next, e);
-	if (rc < 0) {
-		file_put(same);
-		return rc;
+	for (; k < n && rc >= 0; k++) {
+		ids[k] = v[k]->meta.id;
+		same[k] = file_copy(v[k]);
+		if (!same[k]) {
+			rc = -ENOMEM;
+			break;
+		}
+		same[k]->meta.erased_seq = seq;
 	}
-	rc = catalog_file_erased(t->db->cat, f->meta.id, seq, e);
 	if (rc < 0)
-		file_set_put(next);
+		err_set(e, rc, "out of memory");
 	else
-		file_set_install(t, next);
+		rc = file_set_make(t, same, n, ids, n, &next, e);
+	if (rc < 0) {
+		while (k > 0)
+			file_put(same[--k]);
+	} else {
+		rc = store_passed(t, v, n, seq, e);
+		if (rc < 0)
+			file_set_put(next);
+		else
+			file_set_install(t, next);
+	}
+	free(same);
+	free(ids);
 	return rc;
 }
 
@@ -227,9 +259,11 @@ static int drop_tombs(struct table *t, struct err *e)
 static int reclaim(struct table *t, struct err *e)
 {
 	struct file_set *set = table_pin_files(t);
-	int first = 0;
+	struct file **passed = malloc((set->n + 1) * sizeof *passed);
+	uint32_t n = 0;
+	int first = passed ? 0 : err_set(e, -ENOMEM, "out of memory");
 
-	for (uint32_t i = 0; i < set->n; i++) {
+	for (uint32_t i = 0; i < set->n && passed; i++) {
 		struct file *f = set->v[i];
 		struct err *mine = first < 0 ? NULL : e;
 		if (!file_is_covered(t, f))
@@ -238,11 +272,14 @@ static int reclaim(struct table *t, struct err *e)
 		if (rc > 0)
 			rc = rewrite_swap(&(struct swap){t, &f, 1}, mine);
 		else if (rc == 0)
-			rc = pass_over(t, f, mine);
+			passed[n++] = f;
 		first = first < 0 ? first : rc;
 	}
+	int rc = n ? pass_over(t, passed, n, first < 0 ? NULL : e) : 0;
+	first = first < 0 ? first : rc;
+	free(passed);
 	file_set_put(set);
-	int rc = drop_tombs(t, first < 0 ? NULL : e);
+	rc = drop_tombs(t, first < 0 ? NULL : e);
 	return first < 0 ? first : rc;
 }
 

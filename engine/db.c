@@ -108,6 +108,12 @@ static int open_table(void *ctx, const struct catalog_table *meta)
 	t->next = o->db->tables;
 	o->db->tables = t;
 	o->lsn_max = MAX(o->lsn_max, meta->flushed_lsn);
+	/* A log that lost its end must not give rows the numbers of before a deletion that is stored. */
+	o->lsn_max = MAX(o->lsn_max, tomb_set_newest(t->tombs));
+	for (uint32_t i = 0; i < t->files->n; i++) {
+		const struct catalog_file *m = &t->files->v[i]->meta;
+		o->lsn_max = MAX(o->lsn_max, MAX(m->seq_hi, m->erased_seq));
+	}
 	return 0;
 }
 
