@@ -670,6 +670,82 @@ START_TEST(one_moment_of_all_tables)
 }
 END_TEST
 
+static void put_one(struct world *w, int k, int64_t n)
+{
+	struct batch b;
+	struct err e = {0};
+
+	batch_init(&b);
+	put_row(w, k, &b, 0, START - n * NS_PER_S, 1, n);
+	int rc = db_append(w->db, &(struct table_batch){.table = w->t[k], .batch = &b}, 1, &e);
+	ck_assert_msg(rc >= 0, "%s", err_text(&e, rc));
+	batch_release(&b);
+}
+
+struct ordered {
+	struct world *w;
+	int64_t n;
+	_Atomic bool done;
+};
+
+static void *put_to_one(void *arg)
+{
+	struct ordered *o = arg;
+
+	put_one(o->w, 0, o->n);
+	atomic_store(&o->done, true);
+	return NULL;
+}
+
+static void *make_ordered(void *arg)
+{
+	struct ordered *o = arg;
+	char name[16];
+
+	snprintf(name, sizeof name, "s%d", (int)o->n);
+	must_make(o->w, name);
+	return NULL;
+}
+
+/*
+ * Table two is held while a snapshot begins, so it stands between the two tables. A row that table one
+ * takes then was there before the next one of table two: who shows that shows both.
+ */
+START_TEST(no_moment_between_tables)
+{
+	struct world w = world_new(0);
+	struct timespec pause = {0, 20 * NS_PER_MS};
+
+	for (int n = 1; n <= 8; n++) {
+		struct ordered o = {.w = &w, .n = n};
+		pthread_t maker, writer;
+		struct lines l;
+		char name[16], one[32];
+		bool has[2] = {false, false};
+
+		pthread_mutex_lock(&w.t[1]->append_mu);
+		ck_assert_int_eq(pthread_create(&maker, NULL, make_ordered, &o), 0);
+		nanosleep(&pause, NULL);
+		ck_assert_int_eq(pthread_create(&writer, NULL, put_to_one, &o), 0);
+		nanosleep(&pause, NULL);
+		bool was_first = atomic_load(&o.done);
+		pthread_mutex_unlock(&w.t[1]->append_mu);
+		put_one(&w, 1, n);
+		pthread_join(maker, NULL);
+		pthread_join(writer, NULL);
+		snprintf(name, sizeof name, "s%d", n);
+		snprintf(one, sizeof one, " %020lld ", (long long)(START - n * NS_PER_S));
+		snapshot_lines(&w, name, &l);
+		for (uint32_t i = 0; i < l.n; i++)
+			if (strstr(l.v[i], one))
+				has[l.v[i][0] == '1'] = true;
+		ck_assert_msg(!was_first || !has[1] || has[0], "row %d of table two, and none of table one", n);
+		lines_release(&l);
+	}
+	world_end(&w);
+}
+END_TEST
+
 static void *drop_one(void *arg)
 {
 	struct world *w = arg;
@@ -1269,7 +1345,7 @@ int main(void)
 {
 	const TTest *tests[] = {
 		holds_what_tables_show, links_what_is_exact, copies_where_links_are_refused, an_empty_database_has_one,
-		names_and_lists, one_moment_of_all_tables, a_table_is_dropped_meanwhile, can_be_stopped,
+		names_and_lists, one_moment_of_all_tables, no_moment_between_tables, a_table_is_dropped_meanwhile, can_be_stopped,
 		a_failing_disk_leaves_nothing, death_leaves_all_or_nothing, json_makes_the_tables,
 		wrong_json_changes_nothing, json_after_the_rows, json_round_trip, permissions_are_those_of_the_table, fsck_checks_them,
 	};
