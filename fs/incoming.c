@@ -101,12 +101,14 @@ void incoming_forget(struct incoming *in)
 	struct incomings *is = in->owner;
 
 	pthread_mutex_lock(&is->mu);
-	if (in->is_linked)
+	bool is_used = in->writers; /* somebody opened it again meanwhile */
+	if (!is_used && in->is_linked)
 		unlink_locked(is, in);
-	else
+	else if (!is_used)
 		in->refs++;
 	pthread_mutex_unlock(&is->mu);
-	let_go(in);
+	if (!is_used)
+		let_go(in);
 }
 
 void incomings_destroy(struct incomings *is)
@@ -536,10 +538,15 @@ static int move(struct fs *fs, struct incoming *in, struct node *to_dir, const c
 		memcpy(in->path, path, sizeof path);
 		in->idle_since_ns = clock_mono_ns();
 	}
+	bool is_open = other && other->opens;
 	pthread_mutex_unlock(&is->mu);
-	if (rc >= 0)
+	if (rc < 0)
+		return rc;
+	if (is_open)
+		incoming_put(other); /* as after unlink(2): who has it open goes on, to no effect */
+	else
 		let_go(other);
-	return rc;
+	return 0;
 }
 
 /* A whole file gets its final name: that takes it in, and where it is refused it keeps the old one. */

@@ -211,14 +211,19 @@ static void end_writing(struct handle *h, struct incoming *in)
 	struct err e = {0};
 	bool is_restored, is_final;
 
+	/* RELEASE comes late: the next one may be writing it anew, and will end it. */
 	pthread_mutex_lock(&in->mu);
-	(void)judge(h, in, true, &e); /* for those whose closing did not say it */
+	pthread_mutex_lock(&in->owner->mu);
+	bool is_last = !in->writers;
+	pthread_mutex_unlock(&in->owner->mu);
+	if (is_last)
+		(void)judge(h, in, true, &e); /* for those whose closing did not say it */
 	pthread_mutex_unlock(&in->mu);
 	pthread_mutex_lock(&in->owner->mu);
 	is_restored = in->is_restored;
 	is_final = incoming_is_final(incoming_base(in->path));
 	pthread_mutex_unlock(&in->owner->mu);
-	if (in->is_over || (is_final && !is_restored && atomic_load(&in->size)))
+	if (is_last && (in->is_over || (is_final && !is_restored && atomic_load(&in->size))))
 		incoming_forget(in);
 }
 

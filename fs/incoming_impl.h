@@ -62,7 +62,7 @@ int incoming_commit(struct fs *fs, struct incoming *in, struct node *dir, const 
 
 /* incoming.c. Neither lock is held. */
 void incoming_trim(struct incomings *is); /* of what was restored, keep little; the last one in any case */
-void incoming_forget(struct incoming *in); /* its name and content */
+void incoming_forget(struct incoming *in); /* its name and content; nothing while somebody writes it */
 int incoming_make(struct fs *fs, struct table *t, const char *path, mode_t mode, const struct caller *c,
 		  struct incoming **ret, struct err *e) must_check; /* not linked yet; one reference */
 
