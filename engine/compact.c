@@ -325,15 +325,16 @@ static int size_class(const struct file *f)
 
 /*
  * The runs to merge next: the smallest ones first. A group begins at a run and takes in what follows
- * as long as nothing is of a larger class; it counts when RUNS_FEW of it are of the class itself.
+ * as long as nothing is of a larger class; it counts when RUNS_FEW of it are of the class itself. Only
+ * from the set's file `from` on. *ret: the first of as many as are returned.
  */
-static uint32_t choose_runs(const struct file_set *set, int64_t cut, struct file ***ret)
+static uint32_t choose_runs(const struct file_set *set, uint32_t from, int64_t cut, uint32_t *ret)
 {
 	struct file *const *v = set->v;
 	uint32_t best_n = 0;
 	int best = 0;
 
-	for (uint32_t i = 0; i < set->n; i++) {
+	for (uint32_t i = from; i < set->n; i++) {
 		int c = size_class(v[i]);
 		uint64_t rows = 0;
 		uint32_t k = i, alike = 0;
@@ -348,30 +349,47 @@ static uint32_t choose_runs(const struct file_set *set, int64_t cut, struct file
 		if (alike >= RUNS_FEW) {
 			best = c;
 			best_n = k - i;
-			*ret = (struct file **)&set->v[i];
+			*ret = i;
 		}
 	}
 	return best_n;
 }
 
+/* How many of the files there are up to the first that is damaged, itself included. */
+static uint32_t behind_damaged(const struct swap *s)
+{
+	struct tile *tile;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if (file_tile(s->out[i], s->t, &tile, NULL) < 0 || tile_verify(tile, NULL) < 0)
+			return i + 1;
+	return s->n;
+}
+
+/* A damaged run keeps its group from merging, and does not keep those behind it from theirs. */
 int table_merge_runs(struct table *t, struct err *e)
 {
-	int rc = 0;
+	int first = 0;
+	uint32_t from = 0;
 
 	pthread_mutex_lock(&t->maint_mu);
-	while (rc >= 0 && !table_dropped(t)) {
+	while ((first >= 0 || first == -EBADMSG) && !table_dropped(t)) {
 		struct file_set *set = table_pin_files(t);
-		struct swap s = {.t = t};
+		uint32_t at = 0;
 		pthread_mutex_lock(&t->mu);
 		int64_t cut = settings_memory_edge(&t->settings, clock_now_ns());
 		pthread_mutex_unlock(&t->mu);
-		s.n = choose_runs(set, cut, &s.out);
-		if (s.n)
-			rc = rewrite_swap(&s, e);
+		struct swap s = {.t = t, .n = choose_runs(set, from, cut, &at)};
+		s.out = set->v + at;
+		int rc = s.n ? rewrite_swap(&s, first < 0 ? NULL : e) : 0;
+		if (rc == -EBADMSG)
+			from = at + behind_damaged(&s);
+		if (rc < 0 && (first >= 0 || rc != -EBADMSG))
+			first = rc;
 		file_set_put(set);
 		if (!s.n)
 			break;
 	}
 	pthread_mutex_unlock(&t->maint_mu);
-	return rc;
+	return first;
 }

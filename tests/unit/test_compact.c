@@ -435,6 +435,29 @@ START_TEST(rows_after_a_lost_log_are_not_erased)
 }
 END_TEST
 
+START_TEST(a_damaged_run_does_not_keep_later_ones_apart)
+{
+	struct world w;
+	char cmd[256];
+	struct err e = {0};
+
+	begin_world(&w);
+	add_rows(&w, START - 5000 * NS_PER_S, 10, 1, 0);
+	seal(&w);
+	snprintf(cmd, sizeof cmd, "for f in %s/db/d/tables/*/runs/*; do head -c 800 /dev/zero | "
+		 "dd of=$f bs=1 seek=8 conv=notrunc status=none; done", w.dir);
+	ck_assert_int_eq(system(cmd), 0);
+	for (int64_t i = 0; i < 40; i++) {
+		add_rows(&w, START - (4000 - i * 10) * NS_PER_S, 10, 1, 0);
+		seal(&w);
+		int rc = table_maintain(w.t, &e);
+		ck_assert(rc == -EBADMSG || rc >= 0);
+	}
+	ck_assert_uint_le(stats(&w).runs.files, 10);
+	close_world(&w);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
@@ -447,6 +470,7 @@ int main(void)
 		folded_deletions_erase_what_each_did,
 		deletions_between_rows_cost_little_memory,
 		rows_after_a_lost_log_are_not_erased,
+		a_damaged_run_does_not_keep_later_ones_apart,
 	};
 	return unit_main("compact", 120, tests, ARRAY_LEN(tests));
 }
