@@ -532,6 +532,9 @@ static int resolve(struct feed *f, struct feed_target *t, const struct point *pt
 			rc = resolve_tags(f, t, pt, e);
 		if (rc < 0 || !f->spec_count)
 			return rc;
+		/* Columns are for ever, so one that is refused in any case must not make them. */
+		if (series_check_measure_type(t->series, pt->measure, pt->measure_type, e) < 0)
+			return -EINVAL;
 		rc = series_add_columns(t->series, f->specs, f->spec_count, f->spec_ids, &bad, e);
 		if (rc == -ENOMEM)
 			return rc;

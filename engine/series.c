@@ -374,6 +374,23 @@ static bool is_bound_otherwise(const struct series_set *s, const struct request 
 	return f->measure >= 0 && measure_type_at(s, (uint32_t)f->measure) != q->type;
 }
 
+static int bound_otherwise(const struct series_set *s, struct str measure, uint32_t code, enum measure_type type,
+			   struct err *e)
+{
+	return err_set(e, -EEXIST, "measure name '%.*s' is bound to %s in this table, and a %s record was offered",
+		       STR_FMT(measure), measure_type_name(measure_type_at(s, code)), measure_type_name(type));
+}
+
+int series_check_measure_type(struct series_set *s, struct str measure, enum measure_type type, struct err *e)
+{
+	pthread_rwlock_rdlock(&s->lock);
+	int64_t code = names_find(&s->measures, measure, hash32(s, measure.ptr, measure.len));
+	pthread_rwlock_unlock(&s->lock);
+	if (code < 0 || measure_type_at(s, (uint32_t)code) == type)
+		return 0;
+	return bound_otherwise(s, measure, (uint32_t)code, type, e);
+}
+
 int64_t series_intern(struct series_set *s, struct str measure, enum measure_type type,
 		      const struct dim_value *dims, uint32_t n, struct err *e)
 {
@@ -404,9 +421,7 @@ int64_t series_intern(struct series_set *s, struct str measure, enum measure_typ
 	if (id == -E2BIG)
 		err_set(e, -E2BIG, "this table has no room for another series");
 	else if (id == -EEXIST)
-		err_set(e, -EEXIST, "measure name '%.*s' is bound to %s in this table, and a %s record was offered",
-			STR_FMT(measure), measure_type_name(measure_type_at(s, (uint32_t)f.measure)),
-			measure_type_name(type));
+		(void)bound_otherwise(s, measure, (uint32_t)f.measure, type, e);
 	else if (id < 0)
 		err_set(e, (int)id, "series: out of memory");
 	return id;

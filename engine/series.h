@@ -114,6 +114,13 @@ uint32_t series_count(const struct series_set *s);
 int64_t series_intern(struct series_set *s, struct str measure, enum measure_type type,
 		      const struct dim_value *dims, uint32_t n, struct err *e);
 
+/*
+ * Could a series of this measure name hold such records? -EEXIST: it is bound to another type. What is true
+ * stays true: asked before columns are made for a record that would then be refused.
+ */
+int series_check_measure_type(struct series_set *s, struct str measure, enum measure_type type,
+			      struct err *e) must_check;
+
 struct str series_measure(const struct series_set *s, uint32_t id);
 uint32_t series_measure_code(const struct series_set *s, uint32_t id);
 

@@ -209,3 +209,14 @@ PY
 	expect 1 "$(rows)"
 	expect "" "$(cat "$J")"
 }
+
+@test "a record that its measure name's type refuses leaves no column behind" {
+	echo '{"MeasureName":"cpu","MeasureValue":"1.5","Time":"1700000000000"}' >>"$J"
+	before=$(cat "$T/schema")
+	run bash -c "echo '{\"MeasureName\":\"cpu\",\"MeasureValue\":\"1\",\"MeasureValueType\":\"BIGINT\",\"Time\":\"1700000000001\"}' >> '$J'"
+	[ "$status" -ne 0 ]
+	run bash -c "echo 'cpu,typo=x oops=1 1700000000000000001' >> '$T/ingest'"
+	[ "$status" -ne 0 ]
+	grep -q "measure name 'cpu' is bound to double in this table, and a multi record was offered" "$T/rejected"
+	expect "$before" "$(cat "$T/schema")"
+}
