@@ -147,8 +147,11 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 	FAULT("append.logged");
 	for (uint32_t i = 0; i < n; i++) {
 		struct table *t = batches[i]->table;
-		if (!batches[i]->batch->n)
+		/* Nothing new in it: what it says again may have been written a moment ago, and not be synced yet. */
+		if (!batches[i]->batch->n) {
+			*ret_lsn = MAX(*ret_lsn, t->applied_lsn);
 			continue;
+		}
 		uint64_t lo = recs[at].lsn;
 		while (at + 1 < rec_n && recs[at + 1].table_id == t->meta.id)
 			at++;
@@ -159,7 +162,7 @@ static int append_locked(struct db *db, struct table_batch *const *batches, uint
 		memtable_append(&t->mem, &t->mu, batches[i]->batch, lo, hi);
 		last_times_note(t, batches[i]->batch);
 		t->applied_lsn = hi;
-		*ret_lsn = hi;
+		*ret_lsn = MAX(*ret_lsn, hi);
 		atomic_fetch_add(&t->rows_in, batches[i]->batch->n);
 		atomic_store(&t->last_append_mono_ns, clock_mono_ns());
 		table_note_change(t);

@@ -458,6 +458,26 @@ START_TEST(a_damaged_run_does_not_keep_later_ones_apart)
 }
 END_TEST
 
+/* A row that is stored already is acknowledged like any other: durably, where that is asked for. */
+START_TEST(a_row_said_again_is_synced_too)
+{
+	struct world w;
+	struct db_status st;
+	struct err e = {0};
+
+	begin_world(&w);
+	add_rows(&w, START - 100 * NS_PER_S, 1, 1, 5);
+	ck_assert_int_ge(table_set(w.t, SET_DURABILITY, STR_LIT("sync"), &e), 0);
+	db_status(w.db, &st);
+	ck_assert_uint_lt(st.durable_lsn, st.last_lsn);
+	add_rows(&w, START - 100 * NS_PER_S, 1, 1, 5);
+	db_status(w.db, &st);
+	ck_assert_uint_eq(st.durable_lsn, st.last_lsn);
+	expect(&w, 10, 10);
+	close_world(&w);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *tests[] = {
@@ -471,6 +491,7 @@ int main(void)
 		deletions_between_rows_cost_little_memory,
 		rows_after_a_lost_log_are_not_erased,
 		a_damaged_run_does_not_keep_later_ones_apart,
+		a_row_said_again_is_synced_too,
 	};
 	return unit_main("compact", 120, tests, ARRAY_LEN(tests));
 }
