@@ -49,6 +49,7 @@ struct wal {
 	uint64_t last_number;
 	struct wal_kept kept;
 	bool dir_dirty; /* a new file's name is not on disk yet */
+	bool drop_dirty; /* that a file went is not on disk yet */
 	bool syncing, rescuing, refused;
 	int refused_rc;  /* what appends get: -ENOSPC or -EROFS */
 	bool cut_needed; /* rubbish behind tail->bytes that ftruncate would not take away */
@@ -195,7 +196,7 @@ static void write_mark(struct wal *w)
 static int sync_files(struct wal *w, char *what, size_t cap)
 {
 	uint64_t target = last_lsn(w);
-	bool dir = w->dir_dirty;
+	bool dir = w->dir_dirty || w->drop_dirty;
 	int n = 0, rc = 0;
 
 	for (struct wal_segment *s = w->head; s; s = s->next)
@@ -207,7 +208,7 @@ static int sync_files(struct wal *w, char *what, size_t cap)
 	for (struct wal_segment *s = w->head; s; s = s->next)
 		if (s->dirty)
 			fds[n++] = s->fd;
-	w->dir_dirty = false;
+	w->dir_dirty = w->drop_dirty = false;
 	pthread_mutex_unlock(&w->mu);
 
 	FAULT("wal.sync");
@@ -220,6 +221,7 @@ static int sync_files(struct wal *w, char *what, size_t cap)
 	pthread_mutex_lock(&w->mu);
 	if (rc < 0) {
 		snprintf(what, cap, "the log could not be synced: %s", strerror(-rc));
+		w->drop_dirty |= dir;
 		return rc; /* dir_dirty needs no care: a rescue syncs the directory */
 	}
 	for (struct wal_segment *s = w->head; s; s = s->next)
@@ -485,6 +487,27 @@ int wal_append(struct wal *w, struct wal_record *recs, int n, struct err *e)
 /* ---- trimming
  * ---------------------------------------------------------------------------------------- */
 
+/*
+ * fsync the directory, and before it a file (-1: none). The claim is held; mu is given up inside. An error
+ * is spent: a later fsync may lie, and only a rescue tells the truth.
+ */
+static int sync_names(struct wal *w, int fd, struct err *e)
+{
+	w->dir_dirty = w->drop_dirty = false;
+	pthread_mutex_unlock(&w->mu);
+	int rc = fd >= 0 ? w->io->fdatasync(w->io, fd) : 0;
+	if (rc == 0)
+		rc = w->io->fsync(w->io, w->dirfd);
+	pthread_mutex_lock(&w->mu);
+	if (rc == 0)
+		return 0;
+	w->dir_dirty = w->drop_dirty = true;
+	w->refused = true;
+	w->refused_rc = -EROFS;
+	snprintf(w->reason, sizeof w->reason, "the log could not be synced: %s", strerror(-rc));
+	return err_set(e, -EIO, "%s", w->reason);
+}
+
 /* A new segment in place of one that is wholly covered and not small. The claim is held. */
 static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
 {
@@ -497,35 +520,23 @@ static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
 	if (rc < 0)
 		return rc == -ENOSPC ? 0 : rc; /* no room for a new one: the old one stays in use */
 	/* The next LSN stands in the new one alone: it has to be safe before the old one goes. */
-	int fd = w->tail->fd;
-	w->dir_dirty = false;
-	pthread_mutex_unlock(&w->mu);
-	rc = w->io->fdatasync(w->io, fd);
-	if (rc == 0)
-		rc = w->io->fsync(w->io, w->dirfd);
-	pthread_mutex_lock(&w->mu);
-	if (rc < 0) {
-		/* The error is spent: a later fsync of this file may lie. Only a rescue tells the
-		 * truth. */
-		w->dir_dirty = true;
-		w->refused = true;
-		w->refused_rc = -EROFS;
-		snprintf(w->reason, sizeof w->reason, "the log could not be synced: %s",
-			 strerror(-rc));
-		return err_set(e, -EIO, "%s", w->reason);
-	}
-	return 0;
+	return sync_names(w, w->tail->fd, e);
 }
 
-/* Oldest first, so that whatever a crash leaves has no gap. */
+/*
+ * Oldest first, so that whatever a crash leaves has no gap; and as nobody says in which order names go
+ * from a disk, one is gone for certain before the next follows. The claim is held.
+ */
 static int drop_covered(struct wal *w, uint64_t lsn, struct err *e)
 {
-	bool dropped = false;
 	int rc = 0;
 
 	while (w->head != w->tail && w->head->last_lsn <= lsn) {
-		struct wal_segment *s = w->head;
 		char name[WAL_NAME_MAX];
+		rc = w->drop_dirty ? sync_names(w, -1, e) : 0;
+		if (rc < 0)
+			break;
+		struct wal_segment *s = w->head;
 		wal_segment_name(name, s->header.first_lsn, s->header.number);
 		FAULT("wal.trim");
 		rc = w->io->unlinkat(w->io, w->dirfd, name, 0);
@@ -535,11 +546,10 @@ static int drop_covered(struct wal *w, uint64_t lsn, struct err *e)
 			break;
 		}
 		rc = 0;
-		dropped = true;
+		w->drop_dirty = true; /* the last one goes to disk with the next sync: no hurry */
 		w->head = s->next;
 		wal_segment_free(w->io, s);
 	}
-	w->dir_dirty = w->dir_dirty || dropped; /* goes to disk with the next sync: no hurry */
 	return rc;
 }
 
