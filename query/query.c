@@ -107,7 +107,8 @@ int query_prepare(const struct query_env *env, struct str text, struct query **r
 		return rc;
 	rc = query_parse(q, &stmt, e);
 	if (rc >= 0 && stmt_changes(stmt))
-		rc = err_set(e, -EINVAL, "line %u:%u: this statement changes something and gives no rows",
+		rc = err_set(e, -EINVAL, "line %u:%u: this statement changes something, and here they only read; "
+			     "write it to `query` of a mount, with a ;",
 			     stmt->pos.line, stmt->pos.col);
 	if (rc >= 0)
 		rc = query_open(q, stmt, e);

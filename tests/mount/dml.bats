@@ -305,3 +305,12 @@ PY
 	run cat "$Q"
 	[[ $output == "line 3:2: "* ]]
 }
+
+@test "tidefs sql only reads, and says where to write what changes" {
+	tide_umount
+	run "$TIDEFS" sql "$DATA" 'DELETE FROM iot.w;'
+	expect 1 "$status"
+	[[ $output == *"line 1:1: "*"only read; write it to"*"query"* ]]
+	expect 3 "$("$TIDEFS" sql "$DATA" 'SELECT count(*) FROM iot.w' | tail -n 1)"
+	tide_mount
+}
