@@ -378,6 +378,9 @@ static int open_parts(struct db *db, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (!db->en->opt.read_only) {
+		/* The log goes on behind it, also when what it was taken from (a deletion) is gone: see check_age(). */
+		if (o.lsn_max > (uint64_t)last_lsn)
+			(void)!catalog_set_int(db->cat, "last_lsn", (int64_t)o.lsn_max, NULL);
 		sweep(db, o.table_id_max);
 		db_note_clock(db);
 	}

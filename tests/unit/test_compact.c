@@ -409,7 +409,7 @@ START_TEST(deletions_between_rows_cost_little_memory)
 END_TEST
 
 /* The log's end is damaged or gone: what is written then is newer than the deletions all the same. */
-START_TEST(rows_after_a_lost_log_are_not_erased)
+static void lose_log(bool reclaim)
 {
 	struct world w;
 	char path[128], cmd[256];
@@ -425,6 +425,15 @@ START_TEST(rows_after_a_lost_log_are_not_erased)
 	ck_assert_int_eq(system(cmd), 0);
 	open_world(&w);
 	expect(&w, 0, 0);
+	if (reclaim) {
+		clock_pin_mono(100 * NS_PER_S);
+		round_of_maintenance(&w);
+		clock_pin_mono(1000 * NS_PER_S);
+		round_of_maintenance(&w);
+		/* Nothing speaks of those numbers any more. */
+		ck_assert_uint_eq(stats(&w).pending_deletes, 0);
+		reopen(&w);
+	}
 	add_rows(&w, START - 100 * NS_PER_S, 10, 2, 0);
 	expect(&w, 100, 200);
 	reopen(&w);
@@ -432,6 +441,17 @@ START_TEST(rows_after_a_lost_log_are_not_erased)
 	maintain(&w);
 	expect(&w, 100, 200);
 	close_world(&w);
+}
+
+START_TEST(rows_after_a_lost_log_are_not_erased)
+{
+	lose_log(false);
+}
+END_TEST
+
+START_TEST(a_lost_log_and_reclaimed_deletions_open_again)
+{
+	lose_log(true);
 }
 END_TEST
 
@@ -490,6 +510,7 @@ int main(void)
 		folded_deletions_erase_what_each_did,
 		deletions_between_rows_cost_little_memory,
 		rows_after_a_lost_log_are_not_erased,
+		a_lost_log_and_reclaimed_deletions_open_again,
 		a_damaged_run_does_not_keep_later_ones_apart,
 		a_row_said_again_is_synced_too,
 	};
