@@ -11,7 +11,8 @@
  *	insert search on the database and the table's directory, write on its `ingest`: as for lines
  *	delete search on the database, write and search on the table's directory, and the right to read
  *	create, drop  write on the database's directory, as for mkdir and rmdir (and on the table's to drop it)
- * so `chmod 0220 ingest` makes a table that sensors write and cannot read.
+ * so `chmod 0220 ingest` makes a table that sensors write and cannot read. Rows lie in `magnetic/` and in
+ * `rejected` too: where nobody gave these a mode, they are closed to group and others as `ingest` is.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -205,6 +206,19 @@ static bool attr_path(const struct node *n, char *to)
 	return true;
 }
 
+/* Who may not read rows by SQL may not read them in files either. Never widens. */
+static void close_as(const struct node_attr *ingest, struct node_attr *a)
+{
+	for (int shift = 0; shift <= 3; shift += 3)
+		if (!(ingest->mode >> shift & R_OK))
+			a->mode &= ~((unsigned)(R_OK | X_OK) << shift);
+}
+
+static bool holds_rows(const struct vfile *row)
+{
+	return row->level == LEVEL_TABLE && (row->child == LEVEL_MAGNETIC || row->ops == &rejected_ops);
+}
+
 /* The directory of a table in a snapshot, in a database that is d's. */
 static struct node_attr snapshot_table_owner(struct node *n, const struct node_attr *d, struct str table)
 {
@@ -243,6 +257,8 @@ static void snapshot_owner(struct fs *fs, struct node *n, struct node_attr *ret)
 	a = snapshot_table_owner(n, &d, table);
 	if (slash) {
 		a.mode = 0755;
+		if (snapshot_attr(n->snapshot, n->db, table, "ingest", &own) && own.mode != UINT32_MAX)
+			close_as(&own, &a);
 		if (snapshot_attr(n->snapshot, n->db, table, "magnetic", &own))
 			lay_over(&own, &a);
 	}
@@ -280,6 +296,12 @@ void node_owner(struct fs *fs, struct node *n, struct node_attr *ret)
 		a.mode = 0444;
 	else if (n->level != LEVEL_DATE && n->level != LEVEL_PART) /* these have magnetic's mode */
 		a.mode = n->row ? n->row->mode & 0777 : 0755;
+	if (n->row && n->table && n->kind != NODE_TILE && holds_rows(n->row)) {
+		struct node_attr own;
+		snprintf(path, sizeof path, "%s/ingest", table_name(n->table));
+		if (engine_attr(fs->engine, n->db, path, &own) && own.mode != UINT32_MAX)
+			close_as(&own, &a);
+	}
 	if (attr_path(n, path))
 		overlay(fs, n->db, path, &a);
 	*ret = a;

@@ -67,7 +67,21 @@ ask_as() {
 	[ "$status" -ne 0 ]
 	run as 1234 -- sh -c "echo 'w v=2' >> '$T/ingest'"
 	[ "$status" -ne 0 ]
+	run as 1234 55 -- cat "$T/rejected"
+	[[ $output == *"ermission denied"* ]]
+	run as 1234 55 -- ls "$T/magnetic"
+	[[ $output == *"ermission denied"* ]]
+	mkdir "$MNT/iot/snapshots/s"
+	run as 1234 55 -- ls "$MNT/iot/snapshots/s/w/magnetic"
+	[[ $output == *"ermission denied"* ]]
 	expect $'n\n2' "$(cat "$MNT/q/SELECT count(*) AS n FROM iot.w")"
+}
+
+@test "a mode that magnetic/ was given decides, and not that of ingest" {
+	chmod 0220 "$T/ingest"
+	expect 700 "$(stat -c %a "$T/magnetic")"
+	chmod 0755 "$T/magnetic"
+	as 1234 -- ls "$T/magnetic" >/dev/null
 }
 
 @test "a closed directory closes what is below, also for who walks cached names" {
