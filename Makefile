@@ -145,7 +145,7 @@ $(B)/tests/crash/crash: $(CRASH_OBJ) $(B)/libtidefs.a
 
 ## damage: every cut and every changed byte of logs, tiles and control files; check tries a sample
 damage: tests-build
-	$(Q)for t in wal_cuts damaged_log tile_flips damaged_files wal_sync; do \
+	$(Q)for t in wal_cuts damaged_log tile_flips damaged_files wal_sync catalog_faults; do \
 		TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
 	$(Q)TIDEFS=$(B)/tidefs LOAD_S=15 bats tests/mount/disks.bats tests/mount/full_disk.bats
 

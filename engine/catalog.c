@@ -150,11 +150,42 @@ void catalog_done(struct catalog *c, sqlite3_stmt *st)
 	pthread_mutex_unlock(&c->mu);
 }
 
+/*
+ * SQLite appends a transaction to its journal and then syncs that. When the sync fails it forgets of the
+ * transaction, and the bytes stay; the next transaction is written over them. Caller holds mu.
+ */
+static void settle(struct catalog *c)
+{
+	int rc = sqlite3_exec(c->db,
+			      "BEGIN IMMEDIATE;"
+			      "INSERT INTO meta(key, value, crc) VALUES('settled', 1, crc('settled', 1)) ON CONFLICT(key) "
+			      "DO UPDATE SET value = (value + 1) % 1000, crc = crc('settled', (value + 1) % 1000);"
+			      "COMMIT",
+			      NULL, NULL, NULL);
+	c->in_doubt = rc != SQLITE_OK;
+	if (!sqlite3_get_autocommit(c->db))
+		sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool catalog_in_doubt(struct catalog *c)
+{
+	pthread_mutex_lock(&c->mu);
+	bool is = c->in_doubt;
+	pthread_mutex_unlock(&c->mu);
+	return is;
+}
+
 int catalog_exec(struct catalog *c, sqlite3_stmt *st, const char *what, struct err *e)
 {
 	int rc = sqlite3_step(st);
 
 	rc = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : catalog_fail(c, rc, what, e);
+	sqlite3_reset(st); /* or it is still what holds the transaction open */
+	bool is_alone = !c->read_only && !c->in_begin && sqlite3_get_autocommit(c->db);
+	if (is_alone && rc == 0)
+		c->in_doubt = false;
+	else if (is_alone && rc == -EIO)
+		settle(c);
 	catalog_done(c, st);
 	return rc;
 }
@@ -236,6 +267,10 @@ int catalog_commit(struct catalog *c, struct err *e)
 	if (rc < 0)
 		rollback(c);
 	c->in_begin = false;
+	if (rc == 0)
+		c->in_doubt = false;
+	else if (rc == -EIO)
+		settle(c);
 	pthread_mutex_unlock(&c->mu);
 	return rc;
 }

@@ -26,10 +26,12 @@ void catalog_close(struct catalog *c);
 
 int catalog_begin(struct catalog *c, struct err *e) must_check;
 /*
- * Rolled back when it fails; but after -EIO nobody knows until the catalogue is opened again: what it
- * may name by then (a new file) must stay, and is swept at open if it does not.
+ * Rolled back when it fails. But after -EIO it may be on the disk all the same, for whoever opens the
+ * catalogue next: what it names (a new file) must stay, and is swept at open if it does not. It is
+ * certain again once another transaction has succeeded, for that takes its place; one is tried at once.
  */
 int catalog_commit(struct catalog *c, struct err *e) must_check;
+bool catalog_in_doubt(struct catalog *c); /* a failed transaction may be found by who opens it next */
 void catalog_abort(struct catalog *c);
 
 /* Integers by name (last_lsn, clock, ...). get: dflt where absent. */

@@ -83,6 +83,7 @@ struct catalog {
 	sqlite3_stmt *stmts[STMTS]; /* guarded by mu */
 	bool read_only;             /* constant after open */
 	bool in_begin;              /* guarded by mu */
+	bool in_doubt;              /* guarded by mu */
 	char path[512];             /* for messages */
 };
 

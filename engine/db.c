@@ -672,8 +672,12 @@ int db_table_drop(struct db *db, struct str name, bool only_if_empty, struct err
 			     table_name(t), db->name, table_name(t));
 	if (rc >= 0)
 		rc = catalog_table_drop(db->cat, t->meta.id, e);
-	if (rc >= 0)
+	/* It may be gone when the database is opened next: rows that came now would go with it. */
+	bool in_doubt = rc == -EIO && catalog_in_doubt(db->cat);
+	if (rc >= 0 || in_doubt)
 		atomic_store(&t->is_dropped, true);
+	if (in_doubt)
+		err_prefix(e, rc, "table '%s' may be gone or not, which the next mount tells", table_name(t));
 	pthread_mutex_unlock(&t->append_mu);
 	pthread_mutex_unlock(&t->maint_mu);
 	if (rc >= 0) {
