@@ -22,7 +22,7 @@
 
 #define RUNS_FEW      4
 #define RUNS_RATIO    4
-#define RUN_ROWS_MOST ((uint64_t)16 << 20) /* runs are not merged beyond this */
+#define RUN_ROWS_MOST ((uint64_t)4 << 20) /* runs are not merged beyond this: nothing else is done meanwhile */
 
 /* ---- some files out, at most one in ------------------------------------------------------------------- */
 

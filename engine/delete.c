@@ -63,9 +63,10 @@ struct tomb_set *table_pin_tombs(struct table *t)
 
 /* ---- one statement ---------------------------------------------------------------------------------- */
 
-int table_mark_locked(struct table *t, uint64_t *ret_seq, struct err *e)
+int table_mark_locked(struct table *t, enum wal_mark what, uint64_t *ret_seq, struct err *e)
 {
-	struct wal_record mark = {.table_id = t->meta.id, .type = WAL_MARK, .payload = {"", 0}};
+	char byte = (char)what;
+	struct wal_record mark = {.table_id = t->meta.id, .type = WAL_MARK, .payload = {&byte, 1}};
 	int rc = table_dropped(t) ? err_set(e, -ESTALE, "table '%s' was dropped", table_name(t)) : 0;
 
 	if (rc >= 0)
@@ -78,12 +79,32 @@ int table_mark_locked(struct table *t, uint64_t *ret_seq, struct err *e)
 	return 0;
 }
 
-int table_mark(struct table *t, uint64_t *ret_seq, struct err *e)
+static int mark_deletion(struct table *t, uint64_t *ret_seq, struct err *e)
 {
 	pthread_mutex_lock(&t->append_mu);
-	int rc = table_mark_locked(t, ret_seq, e);
+	int rc = table_mark_locked(t, WAL_MARK_DELETE, ret_seq, e);
 	pthread_mutex_unlock(&t->append_mu);
 	return rc;
+}
+
+/*
+ * Nothing came of the mark. Who makes a run anew from the log (fsck) would else have to think that rows
+ * were deleted there. Where this fails, that is what it thinks.
+ */
+static void void_mark(struct table *t, uint64_t seq)
+{
+	struct wal_record rec = {.table_id = t->meta.id, .type = WAL_MARK};
+	struct buf b;
+
+	buf_init(&b, 32);
+	buf_put_u8(&b, WAL_MARK_VOID);
+	buf_put_varint(&b, seq);
+	rec.payload = buf_str(&b);
+	pthread_mutex_lock(&t->append_mu);
+	if (b.rc >= 0 && !table_dropped(t) && wal_append(t->db->wal, &rec, 1, NULL) >= 0)
+		t->applied_lsn = rec.lsn;
+	pthread_mutex_unlock(&t->append_mu);
+	buf_release(&b);
 }
 
 int table_delete_begin(struct table *t, struct deletion **ret, struct err *e)
@@ -100,7 +121,7 @@ int table_delete_begin(struct table *t, struct deletion **ret, struct err *e)
 		return rc;
 	}
 	pthread_mutex_lock(&t->maint_mu);
-	rc = table_mark(t, &d->seq, e);
+	rc = mark_deletion(t, &d->seq, e);
 	if (rc < 0) {
 		pthread_mutex_unlock(&t->maint_mu);
 		free(d);
@@ -150,8 +171,10 @@ static void end(struct deletion *d)
 
 void deletion_abort(struct deletion *d)
 {
-	if (d)
-		end(d);
+	if (!d)
+		return;
+	void_mark(d->table, d->seq);
+	end(d);
 }
 
 static int store(struct table *t, struct tomb *tomb, struct err *e)
@@ -209,6 +232,9 @@ static int commit(struct deletion *d, struct err *e)
 int deletion_commit(struct deletion *d, struct err *e)
 {
 	int rc = d->n ? commit(d, e) : 0;
+
+	if (!d->n)
+		void_mark(d->table, d->seq);
 	struct db *db = db_get(d->table->db);
 
 	end(d);

@@ -21,13 +21,62 @@ struct rebuild {
 	struct table *table;
 	const struct catalog_file *old;
 	uint64_t first_lsn; /* of the log; 0: none seen */
+	uint64_t *deletions; /* marks in the log that the file's rows may depend on */
+	uint32_t deletion_n;
+	bool is_beyond_log; /* rows came in that the log does not have */
 	struct moved *moved;
 	uint32_t moved_n;
 };
 
+/* What happened between the file's records, besides rows. */
+static int note_mark(struct rebuild *b, const struct wal_record *rec)
+{
+	struct cur c = cur_over(rec->payload.ptr, rec->payload.len);
+	uint8_t what = cur_u8(&c);
+
+	if (what == WAL_MARK_VOID) {
+		uint64_t seq = cur_varint(&c);
+		for (uint32_t i = 0; i < b->deletion_n; i++)
+			if (b->deletions[i] == seq)
+				b->deletions[i] = b->deletions[--b->deletion_n];
+		return 0;
+	}
+	if (rec->lsn < b->old->seq_lo || rec->lsn > MAX(b->old->seq_hi, b->old->erased_seq))
+		return 0;
+	if (what != WAL_MARK_DELETE) {
+		b->is_beyond_log |= rec->lsn <= b->old->seq_hi;
+		return 0;
+	}
+	uint64_t *v = realloc(b->deletions, (b->deletion_n + 1) * sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	b->deletions = v;
+	v[b->deletion_n++] = rec->lsn;
+	return 0;
+}
+
+/* Are all deletions that the file had applied still known? */
+static bool knows_deletions(const struct rebuild *b)
+{
+	const struct tomb_set *s = b->table->tombs;
+
+	for (uint32_t i = 0; i < b->deletion_n; i++) {
+		uint32_t at = b->deletions[i] ? tomb_set_from(s, b->deletions[i] - 1) : 0;
+		if (!s || at == s->n || s->v[at]->seq != b->deletions[i])
+			return false;
+	}
+	return true;
+}
+
 static int replay(void *ctx, const struct wal_record *rec, struct err *e)
 {
 	struct rebuild *b = ctx;
+
+	if (rec->type == WAL_MARK && rec->table_id == b->table->meta.id) {
+		int rc = note_mark(b, rec);
+		if (rc < 0)
+			return rc;
+	}
 
 	if (!b->first_lsn)
 		b->first_lsn = rec->lsn;
@@ -55,7 +104,7 @@ static int read_log(struct rebuild *b)
 	close(fd);
 	if (rc >= 0 && (!b->first_lsn || b->first_lsn > b->old->seq_lo || r.next_lsn <= b->old->seq_hi))
 		rc = -ENODATA;
-	return rc;
+	return rc >= 0 && (b->is_beyond_log || !knows_deletions(b)) ? -ENODATA : rc;
 }
 
 /* The deletions that the file had applied: later ones are applied when it is read. */
@@ -207,6 +256,7 @@ int fsck_rebuild_run(struct fsck_db *d, struct fsck_table *t, struct fsck_file *
 	scan_close(scan);
 	free(fields);
 	free(b.moved);
+	free(b.deletions);
 	table_close(b.table);
 	return rc;
 }

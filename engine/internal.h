@@ -358,10 +358,9 @@ int table_load_tombs(struct table *t, struct err *e);
 struct tomb_set *table_pin_tombs(struct table *t);
 /*
  * A number in the order of the table's changes, behind all rows there are: no block holds rows from
- * both sides of it. Caller holds maint_mu.
+ * both sides of it. Caller holds maint_mu and append_mu.
  */
-int table_mark(struct table *t, uint64_t *ret_seq, struct err *e) must_check;
-int table_mark_locked(struct table *t, uint64_t *ret_seq, struct err *e) must_check; /* caller holds append_mu, too */
+int table_mark_locked(struct table *t, enum wal_mark what, uint64_t *ret_seq, struct err *e) must_check;
 
 /*
  * versions.c: take the rows out of the batch that the version rules refuse, and those that change

@@ -56,7 +56,7 @@ static int take_blocks(struct table *t, bool mark, struct taken *tk, struct err 
 	tk->def_lsn = t->unsaved_def_lsn;
 	t->unsaved_def_lsn = 0;
 	if (mark)
-		rc = table_mark_locked(t, &tk->mark, e);
+		rc = table_mark_locked(t, WAL_MARK_RESTORE, &tk->mark, e);
 	pthread_mutex_lock(&t->mu);
 	size_t freed = memtable_drop_empty(&t->mem);
 	tk->last = t->mem.last;

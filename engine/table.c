@@ -189,7 +189,7 @@ int table_replay(struct table *t, const struct wal_record *rec, struct err *e)
 
 	if (rec->type == WAL_MARK) {
 		t->applied_lsn = MAX(t->applied_lsn, rec->lsn);
-		memtable_freeze(&t->mem, &t->mu); /* as table_mark() did */
+		memtable_freeze(&t->mem, &t->mu); /* as table_mark_locked() did */
 		return 0;
 	}
 	if (rec->type != WAL_ROWS)

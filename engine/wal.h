@@ -20,7 +20,14 @@ enum wal_type {
 	WAL_COLUMN = 1, /* a column's definition */
 	WAL_SERIES = 2, /* definitions of series */
 	WAL_ROWS = 3,   /* rows of one table, columnar */
-	WAL_MARK = 4,   /* a place in the order of a table's changes; no payload */
+	WAL_MARK = 4,   /* a place in the order of a table's changes: enum wal_mark */
+};
+
+/* What a WAL_MARK stands for: its payload's only byte, and for WAL_MARK_VOID a varint behind it. */
+enum wal_mark {
+	WAL_MARK_DELETE = 1,  /* rows up to here may be deleted: see the catalogue */
+	WAL_MARK_RESTORE = 2, /* a tile's rows may have come in here: see the catalogue */
+	WAL_MARK_VOID = 3,    /* nothing came of the mark with that number */
 };
 
 struct wal_record {

@@ -308,6 +308,54 @@ START_TEST(lost_file)
 }
 END_TEST
 
+/*
+ * A run holds rows from both sides of a deletion. While the catalogue knows the deletion, the log gives the
+ * run's rows; when it has forgotten it, what the log gives may be rows that were deleted, and the run is
+ * given up. A deletion that was none does no harm.
+ */
+START_TEST(lost_run_with_a_deletion)
+{
+	static const char newest_run[] = "find %s/db/beta/tables/1/runs -name '*.run' | sort | tail -n 1";
+	bool is_forgotten = _i == 1, is_none = _i == 2;
+	struct world w;
+	struct deletion *del;
+	struct err e = {0};
+	struct numbered_seen s;
+	char path[512];
+
+	build(&w);
+	struct engine *en = numbered_open(w.path);
+	struct db *db = engine_db(en, STR_LIT("beta"));
+	struct table *t = db_table(db, str_from(table_names[0]));
+	ck_assert_int_ge(table_seal(t, &e), 0);
+	append(db, t, &w.written[1][0], START - 60 * NS_PER_S, "a");
+	ck_assert_int_ge(table_delete_begin(t, &del, &e), 0);
+	/* Times without rows: what is deleted is not what is counted here. */
+	if (!is_none)
+		ck_assert_int_ge(deletion_add(del, 0, UINT32_MAX, START - 3600 * NS_PER_S, START - 3599 * NS_PER_S, &e), 0);
+	ck_assert_int_ge(deletion_commit(del, &e), 0);
+	append(db, t, &w.written[1][0], START - 60 * NS_PER_S, "a");
+	ck_assert_int_ge(table_seal(t, &e), 0);
+	if (is_forgotten)
+		ck_assert_int_ge(table_maintain(t, &e), 0);
+	table_put(t);
+	db_put(db);
+	engine_close(en);
+
+	ask(path, sizeof path, newest_run, w.path);
+	flip(path, size_of(path) / 2, 0x10);
+	uint32_t before = count_missing(&w, 1, 0, &s);
+	ck_assert_uint_gt(before, 0);
+	check_and_repair(&w, strrchr(path, '/') + 1, "", 1);
+	uint32_t missing = count_missing(&w, 1, 0, &s);
+	if (is_forgotten)
+		ck_assert_uint_gt(missing, 0);
+	else
+		ck_assert_uint_eq(missing, 0);
+	tear_down(&w);
+}
+END_TEST
+
 START_TEST(torn_log)
 {
 	struct world w;
@@ -496,6 +544,7 @@ int main(void)
 	tcase_add_test(tc, orphans_go);
 	tcase_add_test(tc, halves_of_tables);
 	tcase_add_loop_test(tc, lost_file, 0, 8);
+	tcase_add_loop_test(tc, lost_run_with_a_deletion, 0, 3);
 	tcase_add_test(tc, torn_log);
 	tcase_add_loop_test(tc, hole_in_log, 0, 4);
 	tcase_add_test(tc, log_of_another_time);
