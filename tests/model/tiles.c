@@ -427,6 +427,6 @@ void op_tile_restore(void)
 	for (uint32_t i = 0; i < s->row_n; i++)
 		if (s->v[i].time >= lo)
 			twin_store(tw, &s->v[i], w.op);
-	if (!w.is_in_doubt && chance(2))
+	if (!w.is_in_doubt && chance(2) && w.disk.left < 0) /* one thing at a time may be in doubt */
 		write_restored(mt, s);
 }
