@@ -62,20 +62,23 @@ static const char schema[] =
 	"  path TEXT PRIMARY KEY, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
 	"  crc INTEGER NOT NULL) WITHOUT ROWID;";
 
-/* The rows of these are checked: name, its key for messages, the columns that crc covers. */
-static const struct {
-	const char *table, *key, *columns;
-} checked[] = {
-	{"meta", "key", "key, value"},
-	{"tables", "id", "id, name, uuid, flushed_lsn, expired_before_ns, created_ns, saved_columns, saved_series"},
-	{"settings", "name", "table_id, name, value"},
+#define IS_BELOW "(path = name OR substr(path, 1, length(name) + 1) = name || '/')"
+
+const struct catalog_part catalog_parts[] = {
+	{"meta", "key", "key, value", NULL, "key NOT LIKE 'clock%' AND key <> 'settled'"},
+	{"tables", "id", "id, name, uuid, flushed_lsn, expired_before_ns, created_ns, saved_columns, saved_series",
+	 "id = ?1", NULL},
+	{"settings", "name", "table_id, name, value", "table_id = ?1", NULL},
 	{"files", "id",
 	 "id, table_id, kind, path, seq_lo, seq_hi, t_min_ns, t_max_ns, \"rows\", bytes, \"values\", date, part, "
-	 "parts, generation, created_ns, erased_seq"},
-	{"moved", "file_id", "file_id, date, upto_ns"},
-	{"tombs", "id", "id, table_id, seq, ranges"},
-	{"attrs", "path", "path, mode, uid, gid"},
+	 "parts, generation, created_ns, erased_seq",
+	 "table_id = ?1", NULL},
+	{"moved", "file_id", "file_id, date, upto_ns", "file_id IN (SELECT id FROM files WHERE table_id = ?1)", NULL},
+	{"tombs", "id", "id, table_id, seq, ranges", "table_id = ?1 AND length(ranges) <= 65536", NULL},
+	{"attrs", "path", "path, mode, uid, gid", "EXISTS (SELECT 1 FROM tables WHERE id = ?1 AND " IS_BELOW ")",
+	 "NOT EXISTS (SELECT 1 FROM tables WHERE " IS_BELOW ")"},
 };
+const size_t catalog_part_count = ARRAY_LEN(catalog_parts);
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -186,6 +189,8 @@ int catalog_exec(struct catalog *c, sqlite3_stmt *st, const char *what, struct e
 		c->in_doubt = false;
 	else if (is_alone && rc == -EIO)
 		settle(c);
+	if (is_alone)
+		catalog_tell(c, rc == 0);
 	catalog_done(c, st);
 	return rc;
 }
@@ -271,6 +276,7 @@ int catalog_commit(struct catalog *c, struct err *e)
 		c->in_doubt = false;
 	else if (rc == -EIO)
 		settle(c);
+	catalog_tell(c, rc == 0);
 	pthread_mutex_unlock(&c->mu);
 	return rc;
 }
@@ -279,6 +285,7 @@ void catalog_abort(struct catalog *c)
 {
 	rollback(c);
 	c->in_begin = false;
+	catalog_tell(c, false);
 	pthread_mutex_unlock(&c->mu);
 }
 
@@ -348,17 +355,17 @@ static int check_rows(struct catalog *c, struct err *e)
 	char sql[512];
 	int out = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(checked) && out == 0; i++) {
+	for (size_t i = 0; i < catalog_part_count && out == 0; i++) {
 		sqlite3_stmt *st;
-		snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE crc IS NOT crc(%s) LIMIT 1", checked[i].key,
-			 checked[i].table, checked[i].columns);
+		snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE crc IS NOT crc(%s) LIMIT 1", catalog_parts[i].key,
+			 catalog_parts[i].table, catalog_parts[i].columns);
 		int rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
 		if (rc == SQLITE_OK)
 			rc = sqlite3_step(st);
 		if (rc == SQLITE_ROW) {
 			const char *key = (const char *)sqlite3_column_text(st, 0);
 			out = err_set(e, -EBADMSG, "catalogue '%s' is damaged: row '%s' of '%s' fails its checksum",
-				      c->path, key ? key : "", checked[i].table);
+				      c->path, key ? key : "", catalog_parts[i].table);
 		} else if (rc != SQLITE_DONE) {
 			out = catalog_fail(c, rc, "cannot be checked", e);
 		}
@@ -563,6 +570,7 @@ void catalog_close(struct catalog *c)
 		sqlite3_finalize(c->stmts[i]);
 	sqlite3_close(c->db);
 	pthread_mutex_destroy(&c->mu);
+	free(c->touched);
 	free(c);
 }
 
@@ -597,6 +605,9 @@ int catalog_set_int(struct catalog *c, const char *key, int64_t v, struct err *e
 		return rc;
 	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, v);
+	/* Of what changes all the time fsck finds better values than a copy of another day has. */
+	if (strcmp(key, "created_ns") == 0 || strncmp(key, "db/", 3) == 0)
+		catalog_touch(c, 0);
 	return catalog_exec(c, st, "cannot store a number", e);
 }
 

@@ -38,6 +38,22 @@ void catalog_abort(struct catalog *c);
 int catalog_get_int(struct catalog *c, const char *key, int64_t dflt, int64_t *ret, struct err *e) must_check;
 int catalog_set_int(struct catalog *c, const char *key, int64_t v, struct err *e) must_check;
 
+/*
+ * What it says of one table (id 0: of the database itself), as text from which another catalogue can be
+ * made; see catalog_copy.c. print appends; -ENOENT: there is no such table. read adds to c what a text says,
+ * all or nothing; -EBADMSG where it is damaged or does not fit. *ret_left_out: deletions that the text lacks,
+ * because they were too large.
+ */
+int catalog_copy_print(struct catalog *c, uint32_t table_id, struct buf *out, struct err *e) must_check;
+int catalog_copy_read(struct catalog *c, struct str text, uint32_t *ret_left_out, struct err *e) must_check;
+
+/*
+ * fn is called after each commit for each table that it changed (0: what is no table's), before the call
+ * that committed returns. It holds the catalogue's lock, and may read and print.
+ */
+typedef void catalog_changed_fn(void *ctx, uint32_t table_id);
+void catalog_on_change(struct catalog *c, catalog_changed_fn *fn, void *ctx);
+
 struct catalog_table {
 	uint32_t id; /* never reused */
 	char name[256];

@@ -27,6 +27,7 @@ static int add_file(struct catalog *c, struct catalog_file *f, struct err *e)
 
 	if (!st)
 		return rc;
+	catalog_touch(c, f->table_id);
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
 	sqlite3_bind_int64(st, 2, f->table_id);
 	sqlite3_bind_int64(st, 3, f->kind);
@@ -57,6 +58,7 @@ int catalog_file_add(struct catalog *c, struct catalog_file *f, struct err *e)
 
 static int remove_rows(struct catalog *c, uint64_t file_id, struct err *e)
 {
+	catalog_touch_file(c, file_id);
 	int rc = catalog_exec_id(c, STMT_FILE_REMOVE_MOVED, file_id, "cannot remove a file", e);
 	sqlite3_stmt *st = rc == 0 ? catalog_stmt(c, STMT_FILE_REMOVE, &rc, e) : NULL;
 
@@ -147,6 +149,7 @@ int catalog_moved_set(struct catalog *c, uint64_t file_id, int32_t date, int64_t
 
 	if (!st)
 		return rc;
+	catalog_touch_file(c, file_id);
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)file_id);
 	sqlite3_bind_int64(st, 2, date);
 	sqlite3_bind_int64(st, 3, upto_ns);
@@ -186,6 +189,7 @@ int catalog_file_erased(struct catalog *c, uint64_t file_id, uint64_t seq, struc
 
 	if (!st)
 		return rc;
+	catalog_touch_file(c, file_id);
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)file_id);
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)seq);
 	return catalog_exec(c, st, "cannot store what was erased", e);
@@ -200,6 +204,7 @@ static int add_tomb(struct catalog *c, uint32_t table_id, uint64_t seq, struct s
 
 	if (!st)
 		return rc;
+	catalog_touch(c, table_id);
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
 	sqlite3_bind_int64(st, 2, table_id);
 	sqlite3_bind_int64(st, 3, (sqlite3_int64)seq);
@@ -221,7 +226,14 @@ int catalog_tomb_add(struct catalog *c, uint32_t table_id, uint64_t seq, struct 
 
 int catalog_tomb_remove(struct catalog *c, uint64_t id, struct err *e)
 {
-	return catalog_exec_id(c, STMT_TOMB_REMOVE, id, "cannot remove a deletion", e);
+	bool own;
+	int rc = catalog_group_begin(c, &own, e);
+
+	if (rc < 0)
+		return rc;
+	catalog_touch_tomb(c, id);
+	rc = catalog_exec_id(c, STMT_TOMB_REMOVE, id, "cannot remove a deletion", e);
+	return catalog_group_end(c, own, rc, e);
 }
 
 int catalog_tombs(struct catalog *c, uint32_t table_id,

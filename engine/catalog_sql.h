@@ -65,6 +65,9 @@
 		       "\"rows\", bytes, \"values\", date, part, parts, generation, created_ns, "  \
 		       "max(erased_seq, ?2)) WHERE id = ?1")                                       \
 	X(MOVED_LIST, "SELECT date, upto_ns FROM moved WHERE file_id = ?1 ORDER BY date")          \
+	X(FILE_TABLE, "SELECT table_id FROM files WHERE id = ?1")                                  \
+	X(TOMB_TABLE, "SELECT table_id FROM tombs WHERE id = ?1")                                  \
+	X(TABLE_ID, "SELECT id FROM tables WHERE name = ?1")                                       \
 	X(ATTR_SET, "INSERT INTO attrs(path, mode, uid, gid, crc) "                                \
 		    "VALUES(?1, ?2, ?3, ?4, crc(?1, ?2, ?3, ?4)) "                                 \
 		    "ON CONFLICT(path) DO UPDATE SET mode = excluded.mode, uid = excluded.uid, "   \
@@ -76,6 +79,17 @@
 #define CATALOG_ENUM(name, sql) STMT_##name,
 enum catalog_stmt { CATALOG_STATEMENTS(CATALOG_ENUM) STMTS };
 
+/*
+ * A table of the schema. Every row's crc covers `columns`; of_table and of_database say which rows belong to
+ * the copy of a table (?1: its id) and of the database itself, NULL none (catalog_copy.c).
+ */
+struct catalog_part {
+	const char *table, *key, *columns; /* key: for messages */
+	const char *of_table, *of_database;
+};
+extern const struct catalog_part catalog_parts[];
+extern const size_t catalog_part_count;
+
 struct catalog {
 	pthread_mutex_t
 		mu; /* recursive: held from begin to commit or abort, and within each call */
@@ -85,7 +99,19 @@ struct catalog {
 	bool in_begin;              /* guarded by mu */
 	bool in_doubt;              /* guarded by mu */
 	char path[512];             /* for messages */
+
+	catalog_changed_fn *changed; /* guarded by mu, as all below */
+	void *changed_ctx;
+	uint32_t *touched; /* tables changed since the last commit */
+	uint32_t touched_n, touched_cap;
 };
+
+/* What the statements that follow change; told of, or forgotten, when they are committed or not. Hold mu, or be in a group. */
+void catalog_touch(struct catalog *c, uint32_t table_id);
+void catalog_touch_file(struct catalog *c, uint64_t file_id);
+void catalog_touch_tomb(struct catalog *c, uint64_t tomb_id);
+void catalog_touch_path(struct catalog *c, const char *path);
+void catalog_tell(struct catalog *c, bool committed);
 
 /* The latest SQLite error as an errno, with a sentence "<path>: <what>: <SQLite's words>". */
 int catalog_fail(struct catalog *c, int sqlite_rc, const char *what, struct err *e);

@@ -32,6 +32,7 @@ static int add_table(struct catalog *c, struct catalog_table *t, struct err *e)
 	st = catalog_stmt(c, STMT_TABLE_ADD, &rc, e);
 	if (!st)
 		return rc;
+	catalog_touch(c, t->id);
 	sqlite3_bind_int64(st, 1, t->id);
 	sqlite3_bind_text(st, 2, t->name, -1, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 3, t->uuid, sizeof t->uuid, SQLITE_STATIC);
@@ -95,6 +96,7 @@ static int drop_rows(struct catalog *c, uint32_t id, struct err *e)
 		rc = catalog_fail(c, rc, "cannot read a table", e);
 	catalog_done(c, st);
 
+	catalog_touch(c, id);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(parts); i++)
 		rc = catalog_exec_id(c, parts[i], id, "cannot drop a table", e);
 	return rc == 0 ? catalog_attr_drop(c, name, e) : rc;
@@ -108,13 +110,14 @@ int catalog_table_drop(struct catalog *c, uint32_t id, struct err *e)
 	return rc < 0 ? rc : catalog_group_end(c, own, drop_rows(c, id, e), e);
 }
 
-int catalog_table_update(struct catalog *c, const struct catalog_table *t, struct err *e)
+static int update_table(struct catalog *c, const struct catalog_table *t, struct err *e)
 {
 	int rc;
 	sqlite3_stmt *st = catalog_stmt(c, STMT_TABLE_UPDATE, &rc, e);
 
 	if (!st)
 		return rc;
+	catalog_touch(c, t->id);
 	sqlite3_bind_int64(st, 1, t->id);
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)t->flushed_lsn);
 	sqlite3_bind_int64(st, 3, t->expired_before_ns);
@@ -130,6 +133,14 @@ int catalog_table_update(struct catalog *c, const struct catalog_table *t, struc
 		rc = 0;
 	catalog_done(c, st);
 	return rc;
+}
+
+int catalog_table_update(struct catalog *c, const struct catalog_table *t, struct err *e)
+{
+	bool own;
+	int rc = catalog_group_begin(c, &own, e);
+
+	return rc < 0 ? rc : catalog_group_end(c, own, update_table(c, t, e), e);
 }
 
 int catalog_table_id_max(struct catalog *c, uint32_t *ret, struct err *e)
@@ -191,6 +202,7 @@ int catalog_setting_set(struct catalog *c, uint32_t table_id, const char *name, 
 
 	if (!st)
 		return rc;
+	catalog_touch(c, table_id);
 	sqlite3_bind_int64(st, 1, table_id);
 	sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 3, value, -1, SQLITE_STATIC);
@@ -232,6 +244,7 @@ int catalog_attr_set(struct catalog *c, const char *path, const struct catalog_a
 
 	if (!st)
 		return rc;
+	catalog_touch_path(c, path);
 	sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, a->mode);
 	sqlite3_bind_int64(st, 3, a->uid);
@@ -274,6 +287,7 @@ int catalog_attr_drop(struct catalog *c, const char *path, struct err *e)
 
 	if (!st)
 		return rc;
+	catalog_touch_path(c, path);
 	sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
 	return catalog_exec(c, st, "cannot drop owners and modes", e);
 }

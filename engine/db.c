@@ -19,6 +19,8 @@
 #include "engine/dir.h"
 #include "engine/snapshot.h"
 
+#define CAN_REPAIR "; `tidefs fsck DATA_DIR --repair` can make it anew"
+
 /* ---- references ------------------------------------------------------------------------------------------- */
 
 struct db *db_get(struct db *db)
@@ -352,6 +354,8 @@ static int open_parts(struct db *db, struct err *e)
 
 	snprintf(path, sizeof path, "%s/db/%s/catalog.sqlite", db->en->path, db->name);
 	int rc = catalog_open(path, db->en->opt.read_only, &db->cat, e);
+	if (rc == -EBADMSG && e)
+		snprintf(e->text + strlen(e->text), sizeof e->text - strlen(e->text), "%s", CAN_REPAIR);
 	if (rc >= 0)
 		rc = attrs_load(db, e);
 	if (rc >= 0)
@@ -383,6 +387,7 @@ static int open_parts(struct db *db, struct err *e)
 			(void)!catalog_set_int(db->cat, "last_lsn", (int64_t)o.lsn_max, NULL);
 		sweep(db, o.table_id_max);
 		db_note_clock(db);
+		copies_begin(db);
 	}
 	rc = snapshots_open(db, e);
 	if (rc < 0)
@@ -448,13 +453,14 @@ static void known_key(char to[NAME_LEN_MAX + 4], const char *name)
 
 static int check_known(struct db *db, struct err *e)
 {
-	char key[NAME_LEN_MAX + 4];
+	char key[NAME_LEN_MAX + 4], path[NAME_LEN_MAX + 8];
 	int64_t known = 0;
-	int rc;
 
-	if (faccessat(db->dirfd, "catalog.sqlite", F_OK, 0) == 0 || errno != ENOENT)
-		return 0;
 	known_key(key, db->name);
+	snprintf(path, sizeof path, "%s/", key);
+	int rc = check_catalog_there(db->dirfd, path, e);
+	if (rc != -ENOENT)
+		return rc;
 	rc = catalog_get_int(db->en->root.cat, key, 0, &known, e);
 	if (rc >= 0 && known)
 		rc = err_set(e, -ENOENT,

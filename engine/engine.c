@@ -119,11 +119,20 @@ static int open_root(struct engine *en, struct err *e)
 	char path[4096];
 
 	en->root.en = en;
-	en->root.dirfd = -1;
+	en->root.dirfd = en->dirfd; /* lent */
 	pthread_mutex_init(&en->root.attr_mu, NULL);
 	snprintf(path, sizeof path, "%s/catalog.sqlite", en->path);
-	int rc = catalog_open(path, en->opt.read_only, &en->root.cat, e);
-	return rc < 0 ? rc : attrs_load(&en->root, e);
+	int rc = check_catalog_there(en->dirfd, "", e);
+	if (rc == -EBADMSG)
+		return rc;
+	rc = catalog_open(path, en->opt.read_only, &en->root.cat, e);
+	if (rc == -EBADMSG)
+		return err_prefix(e, rc, "`tidefs fsck DATA_DIR --repair` can help");
+	if (rc >= 0)
+		rc = attrs_load(&en->root, e);
+	if (rc >= 0 && !en->opt.read_only)
+		copies_begin(&en->root);
+	return rc;
 }
 
 static void add_db(struct engine *en, struct db *db)

@@ -159,28 +159,33 @@ static int remove_one(void *ctx, const char *path, const struct stat *st)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-static void check_root_catalog(struct fsck *f)
+static int check_root_catalog(struct fsck *f, struct err *e)
 {
 	char path[4096];
 	struct catalog *c = NULL;
 	struct err why = {0};
 	struct stat st;
 
+	int rc = check_catalog_there(f->en.dirfd, "", &why);
+	if (rc == -EBADMSG)
+		return fsck_root_catalog(f, why.text, e);
 	if (fstatat(f->en.dirfd, "catalog.sqlite", &st, 0) < 0) {
 		fsck_found(f, (struct fsck_where){.file = "catalog.sqlite", .off = -1}, FSCK_NOTE, false, 0,
 			   "mounting makes a new one",
 			   "is missing: owners and modes that were set on the root's files are not known");
-		return;
+		return 0;
 	}
 	snprintf(path, sizeof path, "%s/catalog.sqlite", f->en.path);
-	int rc = catalog_open(path, true, &c, &why);
-	if (rc < 0)
-		fsck_found(f, (struct fsck_where){.file = "catalog.sqlite", .off = -1}, FSCK_ERROR, false, 0,
-			   "restore it from a backup; it holds the owners and modes of the root's files and no rows",
-			   "%s", err_text(&why, rc));
-	else
-		catalog_close(c);
+	rc = catalog_open(path, true, &c, &why);
 	fsck_checked(f, (uint64_t)st.st_size);
+	if (rc == -EBADMSG || rc == -EMEDIUMTYPE)
+		return fsck_root_catalog(f, err_text(&why, rc), e);
+	if (rc < 0)
+		fsck_found(f, (struct fsck_where){.file = "catalog.sqlite", .off = -1}, FSCK_ERROR, false, 0, NULL, "%s",
+			   err_text(&why, rc));
+	else
+		f->root = c;
+	return 0;
 }
 
 /* A database that was being dropped. */
@@ -244,7 +249,8 @@ static int check_all(struct fsck *f, struct err *e)
 		snprintf(path, sizeof path, "db/%s", names[i]);
 		(void)!fsck_walk(f->en.dirfd, path, add_size, &f->total);
 	}
-	check_root_catalog(f);
+	if (rc >= 0)
+		rc = check_root_catalog(f, e);
 	for (uint32_t i = 0; i < n && rc >= 0; i++) {
 		if (names[i][0] == '.')
 			sweep_dropped(f, names[i]);
@@ -288,6 +294,7 @@ int fsck_run(const char *data_dir, const struct fsck_options *opt, struct fsck_r
 		rc = engine_lock(&f.en, e);
 	if (rc >= 0)
 		rc = check_all(&f, e);
+	catalog_close(f.root);
 	if (f.en.lock_fd >= 0)
 		close(f.en.lock_fd);
 	if (f.en.dirfd >= 0)

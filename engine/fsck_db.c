@@ -264,7 +264,7 @@ static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static void release(struct fsck_db *d)
+static void forget_catalog(struct fsck_db *d)
 {
 	while (d->tables) {
 		struct fsck_table *t = d->tables;
@@ -278,6 +278,11 @@ static void release(struct fsck_db *d)
 	free(d->whole.v);
 	catalog_close(d->cat);
 	d->cat = NULL;
+}
+
+static void release(struct fsck_db *d)
+{
+	forget_catalog(d);
 	if (d->dirfd >= 0)
 		close(d->dirfd);
 }
@@ -316,6 +321,43 @@ static int check_tables(struct fsck_db *d, struct err *e)
 	return rc;
 }
 
+/* Nothing in it: just made, or the directory of a disk that is not there. */
+static void check_known(struct fsck_db *d)
+{
+	char key[NAME_LEN_MAX + 4];
+	int64_t known = 0;
+
+	snprintf(key, sizeof key, "db/%s", d->name);
+	if (d->f->root && catalog_get_int(d->f->root, key, 0, &known, NULL) >= 0 && known)
+		fsck_found(d->f, (struct fsck_where){d, NULL, "", -1}, FSCK_ERROR, false, 0,
+			   "mount the disk that it is on, or remove the directory if it is gone for good",
+			   "its directory is empty, and the database was here before");
+}
+
+/* Damage and a missing file are one thing; what else keeps it from being opened may be over tomorrow. */
+static bool is_lost(int rc)
+{
+	return rc == -EBADMSG || rc == -ENOENT || rc == -EMEDIUMTYPE;
+}
+
+static int check_without_catalog(struct fsck_db *d, int rc, const struct err *why, struct err *e)
+{
+	bool is_rebuilt = false;
+
+	if (!is_lost(rc)) {
+		fsck_found(d->f, (struct fsck_where){d, NULL, "catalog.sqlite", -1}, FSCK_ERROR, false, 0, NULL, "%s",
+			   err_text(why, rc));
+		rc = 0;
+	} else {
+		rc = fsck_catalog(d, rc, err_text(why, rc), &is_rebuilt, e);
+	}
+	if (rc >= 0 && is_rebuilt) {
+		rc = load_catalog(d, e);
+		return rc < 0 ? rc : check_tables(d, e);
+	}
+	return rc < 0 ? rc : fsck_files_alone(d, e);
+}
+
 int fsck_db(struct fsck *f, const char *name, struct err *e)
 {
 	struct fsck_db d = {.f = f, .dirfd = -1};
@@ -332,23 +374,19 @@ int fsck_db(struct fsck *f, const char *name, struct err *e)
 		return 0;
 	}
 	if (is_empty(d.dirfd)) {
+		check_known(&d);
 		release(&d);
-		return 0; /* just made */
+		return 0;
 	}
 	int rc = load_catalog(&d, &why);
 	if (fstatat(d.dirfd, "catalog.sqlite", &st, 0) == 0)
 		fsck_checked(f, (uint64_t)st.st_size);
-	if (rc < 0) {
-		fsck_found(f, (struct fsck_where){&d, NULL, "catalog.sqlite", -1}, FSCK_ERROR, false, 0,
-			   "restore it from a backup together with the rest of this database; nothing of it is touched until "
-			   "then, and its tiles can be read by other programs",
-			   "%s", err_text(&why, rc));
-		rc = fsck_files_alone(&d, e);
-	} else {
+	if (rc < 0 && rc != -ENOMEM) {
+		forget_catalog(&d);
+		rc = check_without_catalog(&d, rc, &why, e);
+	} else if (rc >= 0) {
 		rc = check_tables(&d, e);
 	}
-	if (rc >= 0)
-		rc = fsck_snapshots(&d, e);
 	release(&d);
 	if (rc < 0 && rc != -ENOMEM) {
 		/* This database cannot be looked at any further; the others can. */

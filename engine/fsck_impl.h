@@ -3,6 +3,7 @@
  *
  *	fsck.c        the directory, findings, moving aside
  *	fsck_db.c     one database: catalogue, tables, series files
+ *	fsck_catalog.c  a catalogue anew, from its copies
  *	fsck_log.c    its log
  *	fsck_files.c  its runs and tiles, each by itself
  *	fsck_rebuild.c  a run anew, from the log
@@ -24,6 +25,7 @@ struct fsck {
 	const struct io *io;
 	struct engine en; /* only what lock, format and name checks look at */
 	struct fsck_result out;
+	struct catalog *root; /* NULL: damaged or missing */
 	uint64_t total; /* bytes there are, for progress */
 	uint64_t done;
 };
@@ -95,6 +97,9 @@ int fsck_walk(int dirfd, const char *path, int (*fn)(void *ctx, const char *path
 	      void *ctx) must_check;
 
 int fsck_db(struct fsck *f, const char *name, struct err *e) must_check;
+/* The catalogue cannot be opened, with the error `lost`: what says why. *ret_rebuilt: there is a new one. */
+int fsck_catalog(struct fsck_db *d, int lost, const char *what, bool *ret_rebuilt, struct err *e) must_check;
+int fsck_root_catalog(struct fsck *f, const char *what, struct err *e) must_check;
 int fsck_log(struct fsck_db *d, struct err *e) must_check;
 int fsck_log_definitions(struct fsck_db *d, struct err *e) must_check;
 int fsck_files(struct fsck_db *d, struct fsck_table *t, struct err *e) must_check;

@@ -36,6 +36,9 @@
 #define DIR_TILES   "magnetic"
 #define DIR_INCOMING "incoming" /* bytes to be restored, for the moment in which they have a name */
 #define FILE_SERIES "series"
+#define FILE_COPY   "catalog.json" /* see db_copy.c */
+#define FILE_TABLE_COPY "table.json"
+#define COPY_PATH   64
 
 /* ---- files: runs and tiles -------------------------------------------------------------------------- */
 
@@ -286,6 +289,15 @@ int engine_check_format(struct engine *en, struct err *e) must_check;
 int engine_lock(struct engine *en, struct err *e) must_check;
 
 int name_check(struct str name, struct err *e); /* as engine_check_name(), but for reserved names */
+
+/* db_copy.c: from here on (the root too, without tables) copies of the catalogue are kept. Opened for writing. */
+void copies_begin(struct db *db);
+/*
+ * 0: there is a catalogue. -ENOENT: there is none, and nothing else says that there was. -EBADMSG: it is lost; path is for
+ * the sentence, and ends in '/' unless empty.
+ */
+int check_catalog_there(int dirfd, const char *path, struct err *e) must_check;
+void copy_path(char to[COPY_PATH], uint32_t table_id); /* below the cell; 0: of the database itself */
 
 /* memory.c */
 void memory_add(struct db *db, size_t bytes); /* rows came into memory, or left it */

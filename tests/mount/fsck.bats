@@ -43,3 +43,70 @@ in_tiles() { [ "$(stat_of "$MNT/d/t/stats" tile_rows)" = 5000 ]; }
 	tide_mount
 	expect 1 "$(cat "$MNT/q/SELECT count(*) FROM d.late" | tail -n 1)"
 }
+
+# on_terminal COMMAND...: what it writes to a terminal of its own.
+on_terminal() {
+	python3 - "$@" <<-'END'
+		import os, pty, sys
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.execvp(sys.argv[1], sys.argv[1:])
+		out = b''
+		while True:
+		    try:
+		        piece = os.read(fd, 4096)
+		    except OSError:
+		        break
+		    if not piece:
+		        break
+		    out += piece
+		sys.stdout.buffer.write(out)
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+}
+
+@test "on a terminal a bar shows how far it is, and is gone at the end" {
+	need python3
+	echo 'late,s=1 v=1' >>"$MNT/d/ingest"
+	wait_for 20 in_tiles
+	tide_umount
+	run on_terminal "$TIDEFS" fsck "$DATA"
+	expect 0 "$status"
+	# Drawn in place: back to the line's begin, hashes up to forty, and how much of how much.
+	[[ $output == *$'\r'"[########"* ]]
+	[[ $output == *"] "*" of "*" MiB"* ]]
+	[[ $output != *"[#########################################"* ]]
+	# Wiped before the result, which stands on a line of its own.
+	last=$(printf '%s\n' "$output" | tr -d '\n' | tr '\r' '\n' | grep -v '^$' | tail -n 1)
+	[[ $last == $'\e[K'"checked "*" files, "*" bytes: 0 problems" ]]
+	# Not to a terminal: no bar.
+	run "$TIDEFS" fsck "$DATA"
+	[[ $output != *"["* ]]
+}
+
+@test "a damaged catalogue is made anew: rows, names, settings and owners as they were" {
+	echo 2h >"$MNT/d/t/retention/memory"
+	chmod 0640 "$MNT/d/t/ingest"
+	chmod 0750 "$MNT/d"
+	before=$(sql 'SELECT count(*), sum(w) FROM d.t')
+	tide_umount
+	dd if=/dev/urandom of="$DATA/db/d/catalog.sqlite" bs=4096 count=2 conv=notrunc 2>/dev/null
+	tide_mount
+	grep -q '^database d: failed: .*fsck' "$MNT/status"
+	tide_umount
+	run "$TIDEFS" fsck "$DATA"
+	expect 1 "$status"
+	[[ $output == *"catalog.sqlite"*"--repair would make it anew from the copies"* ]]
+	run "$TIDEFS" fsck "$DATA" --repair
+	echo "$output"
+	expect 0 "$status"
+	[ -e "$DATA/db/d/damaged/catalog.sqlite" ]
+	run "$TIDEFS" fsck "$DATA"
+	expect 0 "$status"
+	tide_mount
+	expect "$before" "$(sql 'SELECT count(*), sum(w) FROM d.t')"
+	expect 2h "$(cat "$MNT/d/t/retention/memory")"
+	expect 640 "$(stat -c %a "$MNT/d/t/ingest")"
+	expect 750 "$(stat -c %a "$MNT/d")"
+	echo 'm,s=9 v=1,w=1i' >>"$MNT/d/t/ingest"
+}

@@ -361,6 +361,80 @@ START_TEST(every_byte_of_a_catalogue)
 }
 END_TEST
 
+/* ---- its copies ----------------------------------------------------------------------------------------- */
+
+static bool takes(const char *text, size_t n, struct err *e)
+{
+	struct catalog *c;
+	uint32_t left_out;
+
+	ck_assert_int_eq(catalog_open(":memory:", false, &c, e), 0);
+	int rc = catalog_copy_read(c, (struct str){text, n}, &left_out, e);
+	ck_assert_msg(rc == 0 || rc == -EBADMSG || rc == -EMEDIUMTYPE, "%d %s", rc, e->text);
+	catalog_close(c);
+	return rc == 0;
+}
+
+/* Every byte changed, and cut everywhere: never taken. As it was: a catalogue that says the same. */
+START_TEST(every_byte_of_a_copy)
+{
+	struct world w;
+	struct catalog *c, *again;
+	struct buf text, second;
+	struct err e = {0};
+	char path[128];
+	uint32_t left_out = 9;
+
+	build(&w, false);
+	restore(&w);
+	snprintf(path, sizeof path, "%s/db/a/catalog.sqlite", w.data);
+	ck_assert_int_eq(catalog_open(path, false, &c, &e), 0);
+	/* Names and values that JSON has to write in other ways. */
+	ck_assert_int_eq(catalog_setting_set(c, 1, "a \"name\"\n", "\xc3\xa9 \\ \t \x01 {", &e), 0);
+	buf_init(&text, 1 << 20);
+	buf_init(&second, 1 << 20);
+	ck_assert_int_eq(catalog_copy_print(c, 1, &text, &e), 0);
+	ck_assert_int_eq(catalog_copy_print(c, 2, &second, &e), -ENOENT);
+	buf_clear(&second);
+	ck_assert_int_eq(catalog_open(":memory:", false, &again, &e), 0);
+	ck_assert_msg(catalog_copy_read(again, buf_str(&text), &left_out, &e) == 0, "%s", e.text);
+	ck_assert_uint_eq(left_out, 0);
+	ck_assert_int_eq(catalog_copy_print(again, 1, &second, &e), 0);
+	ck_assert_msg(str_eq(buf_str(&text), buf_str(&second)), "%.*s", STR_FMT(buf_str(&second)));
+	/* Twice is once too often, and changes nothing. */
+	ck_assert_int_lt(catalog_copy_read(again, buf_str(&text), &left_out, &e), 0);
+	buf_clear(&second);
+	ck_assert_int_eq(catalog_copy_print(again, 1, &second, &e), 0);
+	ck_assert(str_eq(buf_str(&text), buf_str(&second)));
+	catalog_close(again);
+	ck_assert(takes(text.data, text.len, &e));
+	for (size_t at = 0; at < text.len; at += is_full() ? 1 : 1 + unit_below(&w.r, 12)) {
+		uint8_t bits = (uint8_t)(1 + unit_below(&w.r, 255));
+		text.data[at] = (char)(text.data[at] ^ (char)bits);
+		unit_assert(&w.r, !takes(text.data, text.len, &e), "byte %zu of %zu", at, text.len);
+		text.data[at] = (char)(text.data[at] ^ (char)bits);
+		unit_assert(&w.r, !takes(text.data, at, &e), "cut at %zu of %zu", at, text.len);
+	}
+	/* With a checksum to match, as by hand: taken, or refused with the place. */
+	for (int i = 0; i < 400; i++) {
+		char *p = malloc(text.len);
+		memcpy(p, text.data, text.len);
+		size_t tail = strlen("\"crc32c\": \"00000000\"\n}\n"), body = text.len - tail;
+		for (uint64_t k = 1 + unit_below(&w.r, 3); k--;)
+			p[unit_below(&w.r, body)] = "\"[]{},0123456789abcdef\\\n:"[unit_below(&w.r, 27)];
+		char crc[16];
+		snprintf(crc, sizeof crc, "%08x", crc32c(0, p, body));
+		memcpy(p + body + strlen("\"crc32c\": \""), crc, 8);
+		(void)takes(p, text.len, &e);
+		free(p);
+	}
+	catalog_close(c);
+	buf_release(&text);
+	buf_release(&second);
+	tear_down(&w);
+}
+END_TEST
+
 /* ---- small control files -------------------------------------------------------------------------------- */
 
 START_TEST(every_byte_of_a_series_file)
@@ -552,6 +626,7 @@ int main(void)
 	tcase_set_timeout(tc, 3600);
 	tcase_add_loop_test(tc, anywhere, 0, 2);
 	tcase_add_loop_test(tc, every_byte_of_a_catalogue, 0, 3);
+	tcase_add_test(tc, every_byte_of_a_copy);
 	tcase_add_test(tc, every_byte_of_a_series_file);
 	tcase_add_test(tc, every_bit_of_the_format_file);
 	tcase_add_test(tc, old_catalogue);
