@@ -387,6 +387,8 @@ int fsck_db(struct fsck *f, const char *name, struct err *e)
 	} else if (rc >= 0) {
 		rc = check_tables(&d, e);
 	}
+	if (rc >= 0)
+		rc = fsck_snapshots(&d, e);
 	release(&d);
 	if (rc < 0 && rc != -ENOMEM) {
 		/* This database cannot be looked at any further; the others can. */
