@@ -88,6 +88,19 @@ int fsck_walk(int dirfd, const char *path, int (*fn)(void *ctx, const char *path
 	return rc;
 }
 
+static int is_no_directory(void *ctx, const char *path, const struct stat *st)
+{
+	(void)path;
+	*(bool *)ctx |= !S_ISDIR(st->st_mode);
+	return 0;
+}
+
+int fsck_holds_files(int dirfd, const char *path, bool *ret)
+{
+	*ret = false;
+	return fsck_walk(dirfd, path, is_no_directory, ret);
+}
+
 /* A free name below `to`, which is made where it is missing. */
 static int name_aside(struct fsck *f, int dirfd, const char *path, const char *to, char ret[FSCK_PATH])
 {

@@ -103,6 +103,13 @@ static int take_tables(struct rebuild *b)
 		if (*end || !id || id > UINT32_MAX)
 			continue;
 		b->id_max = MAX(b->id_max, (uint32_t)id);
+		/* A table's directories are made before its transaction: empty ones say that it did not come to that. */
+		char path[COPY_PATH];
+		bool has_files;
+		snprintf(path, sizeof path, DIR_TABLES "/%lu", id);
+		rc = fsck_holds_files(b->d->dirfd, path, &has_files);
+		if (rc < 0 || !has_files)
+			continue;
 		rc = take_copy(b, (uint32_t)id, &why);
 		if (rc >= 0)
 			b->tables++;

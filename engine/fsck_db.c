@@ -220,13 +220,6 @@ static int remove_below(void *ctx, const char *path, const struct stat *st)
 	return d->f->io->unlinkat(d->f->io, d->dirfd, path, S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0);
 }
 
-static int holds_file(void *ctx, const char *path, const struct stat *st)
-{
-	(void)path;
-	*(bool *)ctx |= !S_ISDIR(st->st_mode);
-	return 0;
-}
-
 /* Directly below tables/: fsck_walk() also comes by with all that is deeper. */
 static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 {
@@ -244,7 +237,7 @@ static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 	struct fsck_where w = {d, NULL, path, -1};
 	/* A table's directories are made before its transaction: empty ones say that it did not come to that. */
 	bool has_files = false, is_unknown = id > d->table_id_max || d->is_old;
-	if (is_unknown && (rc = fsck_walk(d->dirfd, path, holds_file, &has_files)) < 0)
+	if (is_unknown && (rc = fsck_holds_files(d->dirfd, path, &has_files)) < 0)
 		return rc;
 	if (has_files) {
 		fsck_found(d->f, w, FSCK_ERROR, false, 0, "restore the catalogue from a backup; nothing of this is touched",
@@ -275,7 +268,6 @@ static void forget_catalog(struct fsck_db *d)
 		series_set_destroy(t->series);
 		free(t);
 	}
-	free(d->whole.v);
 	catalog_close(d->cat);
 	d->cat = NULL;
 }
@@ -283,6 +275,7 @@ static void forget_catalog(struct fsck_db *d)
 static void release(struct fsck_db *d)
 {
 	forget_catalog(d);
+	free(d->whole.v);
 	if (d->dirfd >= 0)
 		close(d->dirfd);
 }

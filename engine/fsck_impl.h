@@ -96,6 +96,9 @@ int fsck_copy_aside(struct fsck *f, int dirfd, const char *path, const char *to)
 int fsck_walk(int dirfd, const char *path, int (*fn)(void *ctx, const char *path, const struct stat *st),
 	      void *ctx) must_check;
 
+/* Is anything but directories below `path`? */
+int fsck_holds_files(int dirfd, const char *path, bool *ret) must_check;
+
 int fsck_db(struct fsck *f, const char *name, struct err *e) must_check;
 /* The catalogue cannot be opened, with the error `lost`: what says why. *ret_rebuilt: there is a new one. */
 int fsck_catalog(struct fsck_db *d, int lost, const char *what, bool *ret_rebuilt, struct err *e) must_check;

@@ -6,7 +6,7 @@
 setup() {
 	load helper
 	tide_setup
-	S=${LOAD_S:-3}
+	S=${LOAD_S:-2}
 	need python3 mkfs.ext4 losetup
 	[ "$(id -u)" = 0 ] || skip "mounting an image needs root"
 	# In memory where that is possible: the real disk's pauses are not what is tested.

@@ -354,6 +354,7 @@ int main(void)
 	Suite *s = suite_create("catalog_faults");
 	TCase *tc = tcase_create("all");
 
+	unit_in_memory();
 	sqlite_fault_install();
 	tcase_set_timeout(tc, 1800);
 	tcase_add_loop_test(tc, each_call_fails, 0, (int)ARRAY_LEN(ops));

@@ -263,6 +263,7 @@ int main(void)
 	Suite *s = suite_create("cells");
 	TCase *tc = tcase_create("all");
 
+	unit_in_memory();
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, memory_of_a_full_database);
 	tcase_add_loop_test(tc, a_disk_that_hangs, 0, 2);

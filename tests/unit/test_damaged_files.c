@@ -624,6 +624,7 @@ int main(void)
 	Suite *s = suite_create("damaged_files");
 	TCase *tc = tcase_create("all");
 
+	unit_in_memory();
 	tcase_set_timeout(tc, 3600);
 	tcase_add_loop_test(tc, anywhere, 0, 2);
 	tcase_add_loop_test(tc, every_byte_of_a_catalogue, 0, 3);

@@ -439,5 +439,6 @@ END_TEST
 int main(void)
 {
 	const TTest *tests[] = {cuts, flips, header};
+	unit_in_memory();
 	return unit_main("damaged_log", 7200, tests, ARRAY_LEN(tests));
 }

@@ -819,6 +819,7 @@ int main(void)
 	Suite *s = suite_create("fsck");
 	TCase *tc = tcase_create("fsck");
 
+	unit_in_memory();
 	tcase_set_timeout(tc, 240);
 	tcase_add_test(tc, clean_is_clean);
 	tcase_add_test(tc, busy_and_foreign_are_refused);

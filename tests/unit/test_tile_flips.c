@@ -300,6 +300,7 @@ int main(void)
 	Suite *s = suite_create("tile_flips");
 	TCase *tc = tcase_create("all");
 
+	unit_in_memory();
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 7200);
 	tcase_add_test(tc, all_encodings_are_tried);

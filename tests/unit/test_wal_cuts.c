@@ -244,7 +244,7 @@ static void say(const char *what, uint64_t n, int64_t since)
 /* Is this cut in the sample? All near the borders of batches, and some of the others. */
 static bool is_sampled(const struct mbatch *b, int64_t at, uint64_t *dice)
 {
-	return is_full() || unit_random(dice) % (at - b->off < 3 || b->end - at < 3 ? 4 : 512) == 0;
+	return is_full() || unit_random(dice) % (at - b->off < 3 || b->end - at < 3 ? 12 : 1024) == 0;
 }
 
 /*
@@ -390,6 +390,7 @@ int main(void)
 	Suite *s = suite_create("wal_cuts");
 	TCase *tc = tcase_create("all");
 
+	unit_in_memory();
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 7200);
 	tcase_add_loop_test(tc, cut_at_every_byte, 0, 3);

@@ -208,6 +208,7 @@ int main(void)
 	Suite *s = suite_create("wal_sync");
 	TCase *tc = tcase_create("all");
 
+	unit_in_memory();
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 2000);
 	tcase_add_test(tc, every_sync_fails);
