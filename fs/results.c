@@ -29,7 +29,6 @@ int results_create(struct fs *fs, struct results **ret)
 
 struct result *result_alloc(struct fs *fs, bool keep)
 {
-	struct results *rs = fs->results;
 	struct result *r = calloc(1, sizeof *r);
 
 	if (!r)
@@ -38,16 +37,23 @@ struct result *result_alloc(struct fs *fs, bool keep)
 	r->keep = keep;
 	atomic_init(&r->refs, 1);
 	pthread_mutex_init(&r->mu, NULL);
-	r->idle_ns = clock_mono_ns();
 	r->born_ns = clock_now_ns();
 	spool_init(&r->spool);
+	return r;
+}
+
+void result_list(struct result *r)
+{
+	struct results *rs = r->fs->results;
+
 	pthread_mutex_lock(&rs->mu);
+	r->idle_ns = clock_mono_ns();
+	r->is_listed = true;
 	r->all_next = rs->all;
 	if (rs->all)
 		rs->all->all_prev = r;
 	rs->all = r;
 	pthread_mutex_unlock(&rs->mu);
-	return r;
 }
 
 struct result *result_get(struct result *r)
@@ -96,7 +102,7 @@ void result_put(struct result *r)
 	}
 	if (r->all_prev)
 		r->all_prev->all_next = r->all_next;
-	else
+	else if (r->is_listed)
 		rs->all = r->all_next;
 	if (r->all_next)
 		r->all_next->all_prev = r->all_prev;

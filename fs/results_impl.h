@@ -73,6 +73,7 @@ struct result {
 
 	/* Guarded by results->mu. */
 	struct result *all_prev, *all_next;
+	bool is_listed;
 	struct result *queue_next;
 	bool shared;
 	int64_t shared_used_ns;
@@ -92,6 +93,8 @@ struct results {
 };
 
 struct result *result_alloc(struct fs *fs, bool keep); /* one reference; NULL: out of memory */
+/* It is all there: from now on the ticker sees it. Not before, however long preparing takes. */
+void result_list(struct result *r);
 /* Ends it, with this sentence as its bytes and rc behind them. The caller holds mu, or is alone. */
 void result_fail(struct result *r, int rc, const char *sentence);
 void result_drop_chunks(struct result *r, uint32_t n); /* the first n; the caller holds mu, or is alone */

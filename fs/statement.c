@@ -76,6 +76,7 @@ int result_prepare(struct fs *fs, const struct result_spec *spec, struct result 
 	}
 	if (rc < 0)
 		result_fail(r, rc, err_text(&e, rc));
+	result_list(r);
 	*ret = r;
 	return 0;
 }
@@ -87,6 +88,7 @@ int result_failed(struct fs *fs, bool keep, int rc, const char *sentence, struct
 	if (!r)
 		return -ENOMEM;
 	result_fail(r, rc, sentence);
+	result_list(r);
 	*ret = r;
 	return 0;
 }
@@ -108,6 +110,7 @@ int result_of_text(struct fs *fs, struct str text, struct result **ret)
 	else
 		r->done = true;
 	free(copy);
+	result_list(r);
 	*ret = r;
 	return 0;
 }
@@ -192,6 +195,7 @@ int statement_run(struct fs *fs, const struct caller *who, struct writer *w, str
 		return rc;
 	env_of(r, &env);
 	(void)result_open(r); /* nobody reads it, but it is no statement without a reader */
+	result_list(r);
 	writer_runs(w, fs, r, r);
 	rc = query_run(&env, text, ret_rows, e);
 	writer_runs(w, fs, r, NULL);
