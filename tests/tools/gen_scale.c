@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/tools/gen.h"
+
 #define SERIES_MAX 10000000
 #define SITES      20
 
@@ -34,22 +36,12 @@ struct options {
 static char out[1 << 20];
 static char *at = out;
 
-/* splitmix64 */
-static uint64_t next(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
 static void series_init(struct series *s, long i, uint64_t seed)
 {
 	s->rng = seed ^ (uint64_t)i * UINT64_C(0xd1342543de82ef95);
-	s->power = (int32_t)(next(&s->rng) % 5000);
-	s->volt = 2300 + (int32_t)(next(&s->rng) % 100) - 50;
-	s->state = (int32_t)(next(&s->rng) % 4);
+	s->power = (int32_t)(gen_next(&s->rng) % 5000);
+	s->volt = 2300 + (int32_t)(gen_next(&s->rng) % 100) - 50;
+	s->state = (int32_t)(gen_next(&s->rng) % 4);
 	s->head_len = snprintf(s->head, sizeof s->head, "meter,site=s%02ld,device=d%04ld power=", i % SITES, i);
 }
 
@@ -61,7 +53,7 @@ static int32_t walk(int32_t v, int32_t step, int32_t lo, int32_t hi)
 
 static void series_step(struct series *s)
 {
-	uint64_t r = next(&s->rng);
+	uint64_t r = gen_next(&s->rng);
 
 	s->power = walk(s->power, (int32_t)(r & 63) - (int32_t)(r >> 6 & 63), 0, 50000);
 	s->volt = walk(s->volt, (int32_t)(r >> 12 & 3) - (int32_t)(r >> 14 & 3), 2070, 2530);
@@ -77,14 +69,7 @@ static void put(const char *p, size_t n)
 
 static void put_uint(uint64_t v)
 {
-	char digits[20];
-	int n = 0;
-
-	do
-		digits[n++] = (char)('0' + v % 10);
-	while (v /= 10);
-	while (n)
-		*at++ = digits[--n];
+	at = gen_put_uint(at, v);
 }
 
 static void put_tenths(int32_t v)
@@ -142,18 +127,6 @@ static int generate(const struct options *o)
 	return 0;
 }
 
-static long number(const char *name, const char *text, long lo, long hi)
-{
-	char *end;
-	long v = strtol(text, &end, 10);
-
-	if (end == text || *end || v < lo || v > hi) {
-		fprintf(stderr, "gen_scale: --%s wants a number from %ld to %ld, not '%s'\n", name, lo, hi, text);
-		exit(2);
-	}
-	return v;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -169,19 +142,19 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (c) {
 		case 'n':
-			o.series = number("series", optarg, 1, SERIES_MAX);
+			o.series = gen_number("gen_scale", "series", optarg, 1, SERIES_MAX);
 			break;
 		case 's':
-			o.step_s = number("step", optarg, 1, 86400);
+			o.step_s = gen_number("gen_scale", "step", optarg, 1, 86400);
 			break;
 		case 'h':
-			hours = number("hours", optarg, 1, 87600);
+			hours = gen_number("gen_scale", "hours", optarg, 1, 87600);
 			break;
 		case 'e':
-			end_s = number("end", optarg, 400000000, 4102444800);
+			end_s = gen_number("gen_scale", "end", optarg, 400000000, 4102444800);
 			break;
 		case 'r':
-			o.seed = (uint64_t)number("seed", optarg, 0, INT32_MAX);
+			o.seed = (uint64_t)gen_number("gen_scale", "seed", optarg, 0, INT32_MAX);
 			break;
 		case 'b':
 			o.is_by_series = 1;

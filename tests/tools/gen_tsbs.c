@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/tools/gen.h"
+
 #define FIELDS     10
 #define HOSTS_MAX  1000000
 #define TAGS_BYTES 256
@@ -40,20 +42,10 @@ struct options {
 	int is_float;
 };
 
-/* splitmix64 */
-static uint64_t next(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
 /* A step of a walk, in hundredths: four uniform numbers added are near enough to normal(0, 1). */
 static int32_t walk_step(uint64_t *state)
 {
-	uint64_t r = next(state);
+	uint64_t r = gen_next(state);
 	int32_t sum = (int32_t)(r & 0xffff) + (int32_t)(r >> 16 & 0xffff) + (int32_t)(r >> 32 & 0xffff) +
 		      (int32_t)(r >> 48);
 
@@ -61,7 +53,7 @@ static int32_t walk_step(uint64_t *state)
 	return (sum - 2 * 65535) / 378;
 }
 
-#define PICK(list) list[next(rng) % (sizeof(list) / sizeof *(list))]
+#define PICK(list) list[gen_next(rng) % (sizeof(list) / sizeof *(list))]
 
 static void host_init(struct host *h, long i, uint64_t *rng)
 {
@@ -71,30 +63,17 @@ static void host_init(struct host *h, long i, uint64_t *rng)
 	const char *arch = PICK(arches);
 	const char *team = PICK(teams);
 	const char *stage = PICK(stages);
-	char zone = (char)('a' + next(rng) % 3);
-	int rack = (int)(next(rng) % 100);
-	int service = (int)(next(rng) % 20);
-	int version = (int)(next(rng) % 2);
+	char zone = (char)('a' + gen_next(rng) % 3);
+	int rack = (int)(gen_next(rng) % 100);
+	int service = (int)(gen_next(rng) % 20);
+	int version = (int)(gen_next(rng) % 2);
 
 	h->tags_len = snprintf(h->tags, sizeof h->tags,
 			       "cpu,hostname=host_%ld,region=%s,datacenter=%s%c,rack=%d,os=%s,arch=%s,team=%s,"
 			       "service=%d,service_version=%d,service_environment=%s ",
 			       i, region, region, zone, rack, system, arch, team, service, version, stage);
 	for (int f = 0; f < FIELDS; f++)
-		h->walk[f] = (int32_t)(next(rng) % 10001);
-}
-
-static char *put_uint(char *p, uint64_t v)
-{
-	char digits[20];
-	int n = 0;
-
-	do
-		digits[n++] = (char)('0' + v % 10);
-	while (v /= 10);
-	while (n)
-		*p++ = digits[--n];
-	return p;
+		h->walk[f] = (int32_t)(gen_next(rng) % 10001);
 }
 
 static char *put_text(char *p, const char *s)
@@ -117,7 +96,7 @@ static char *put_row(char *p, struct host *h, long t_s, int is_float, uint64_t *
 			*p++ = ',';
 		p = put_text(p, fields[f]);
 		*p++ = '=';
-		p = put_uint(p, (uint64_t)v / 100);
+		p = gen_put_uint(p, (uint64_t)v / 100);
 		if (is_float) {
 			*p++ = '.';
 			*p++ = (char)('0' + v / 10 % 10);
@@ -127,7 +106,7 @@ static char *put_row(char *p, struct host *h, long t_s, int is_float, uint64_t *
 		}
 	}
 	*p++ = ' ';
-	p = put_uint(p, (uint64_t)t_s);
+	p = gen_put_uint(p, (uint64_t)t_s);
 	return put_text(p, "000000000\n");
 }
 
@@ -161,18 +140,6 @@ static int generate(const struct options *o)
 	return 0;
 }
 
-static long number(const char *name, const char *text, long lo, long hi)
-{
-	char *end;
-	long v = strtol(text, &end, 10);
-
-	if (end == text || *end || v < lo || v > hi) {
-		fprintf(stderr, "gen_tsbs: --%s wants a number from %ld to %ld, not '%s'\n", name, lo, hi, text);
-		exit(2);
-	}
-	return v;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -187,19 +154,19 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (c) {
 		case 'n':
-			o.hosts = number("hosts", optarg, 1, HOSTS_MAX);
+			o.hosts = gen_number("gen_tsbs", "hosts", optarg, 1, HOSTS_MAX);
 			break;
 		case 's':
-			o.step_s = number("step", optarg, 1, 86400);
+			o.step_s = gen_number("gen_tsbs", "step", optarg, 1, 86400);
 			break;
 		case 'h':
-			o.hours = number("hours", optarg, 1, 876000);
+			o.hours = gen_number("gen_tsbs", "hours", optarg, 1, 876000);
 			break;
 		case 'b':
-			o.start_s = number("start", optarg, 0, 4102444800);
+			o.start_s = gen_number("gen_tsbs", "start", optarg, 0, 4102444800);
 			break;
 		case 'r':
-			o.seed = (uint64_t)number("seed", optarg, 0, INT32_MAX);
+			o.seed = (uint64_t)gen_number("gen_tsbs", "seed", optarg, 0, INT32_MAX);
 			break;
 		case 'f':
 			o.is_float = 1;
