@@ -48,6 +48,10 @@ void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 /* Close what the kernel still held when the mount went away. */
 void handles_close_all(struct fs *fs);
 
+/* tiles_file.c: files that are read from a descriptor of their own: h->priv is an allocated int, given. */
+void fd_file_read(struct handle *h, fuse_req_t req, size_t n, int64_t off);
+void fd_file_release(struct handle *h);
+
 /* locks.c */
 int locks_create(struct locks **ret) must_check;
 void locks_destroy(struct locks *ls); /* NULL is fine */

@@ -217,22 +217,6 @@ static int file_open(struct handle *h, struct err *e)
 	return 0;
 }
 
-static void file_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
-{
-	struct fuse_bufvec v = FUSE_BUFVEC_INIT(n);
-
-	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-	v.buf[0].fd = *(int *)h->priv;
-	v.buf[0].pos = off;
-	fuse_reply_data(req, &v, FUSE_BUF_SPLICE_MOVE);
-}
-
-static void file_release(struct handle *h)
-{
-	close(*(int *)h->priv);
-	free(h->priv);
-}
-
 static int file_attr(struct fs *fs, struct node *n, struct stat *st)
 {
 	pthread_mutex_lock(&n->mu);
@@ -245,8 +229,8 @@ static int file_attr(struct fs *fs, struct node *n, struct stat *st)
 
 const struct file_ops snapshot_file_ops = {
 	.open = file_open,
-	.read = file_read,
-	.release = file_release,
+	.read = fd_file_read,
+	.release = fd_file_release,
 	.attr = file_attr,
 };
 

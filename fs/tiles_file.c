@@ -7,6 +7,7 @@
 
 #include "fs/files.h"
 #include "fs/incoming.h"
+#include "fs/ops.h"
 
 /* "ts_date=2014-02-14/": what the paths of a directory's tiles begin with. */
 static size_t dir_prefix(const struct node *dir, char *to, size_t cap)
@@ -196,7 +197,7 @@ static int tile_file_open(struct handle *h, struct err *e)
 	return 0;
 }
 
-static void tile_file_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
+void fd_file_read(struct handle *h, fuse_req_t req, size_t n, int64_t off)
 {
 	struct fuse_bufvec v = FUSE_BUFVEC_INIT(n);
 
@@ -206,7 +207,7 @@ static void tile_file_read(struct handle *h, fuse_req_t req, size_t n, int64_t o
 	fuse_reply_data(req, &v, FUSE_BUF_SPLICE_MOVE);
 }
 
-static void tile_file_release(struct handle *h)
+void fd_file_release(struct handle *h)
 {
 	close(*(int *)h->priv);
 	free(h->priv);
@@ -232,8 +233,8 @@ static int tile_file_attr(struct fs *fs, struct node *n, struct stat *st)
 
 const struct file_ops tile_ops = {
 	.open = tile_file_open,
-	.read = tile_file_read,
-	.release = tile_file_release,
+	.read = fd_file_read,
+	.release = fd_file_release,
 	.truncate = tile_file_truncate,
 	.attr = tile_file_attr,
 };
