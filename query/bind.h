@@ -10,9 +10,11 @@
 #define BIND_NODES_MAX 20000 /* plan nodes; WITH queries are inlined, and could multiply */
 
 /* A WITH query, visible to those behind it and to the query it stands in front of. */
+struct outer;
 struct cte {
 	const struct cte *next; /* declared before, or further out */
 	const struct ast_with *with;
+	struct outer *outer;    /* of the subquery that it was declared in */
 };
 
 struct bind {
@@ -42,8 +44,25 @@ struct scope_col {
 	uint32_t index;     /* of the plan below */
 };
 
+/* Splits nested ANDs; also any other list of expressions. */
+struct bx_list {
+	struct bx **v;
+	uint32_t n, cap;
+};
+
+/*
+ * What a subquery sees of the query around it: names that its own relations do not have are looked up in
+ * `scope`, and each column found so becomes a parameter: an expression of the query around, which the
+ * subquery's plan knows as BX_OUTER. One for each subquery in an expression or LATERAL, shared by all
+ * SELECTs of it, also those in its FROM.
+ */
+struct outer {
+	const struct scope *scope;
+	struct bx_list params;
+};
+
 struct scope {
-	const struct scope *outer; /* of the query around this one; NULL: none */
+	struct outer *outer; /* of the subquery that this is a part of; NULL: none */
 	struct scope_col *cols;
 	uint32_t n;
 };
@@ -133,10 +152,6 @@ struct bx *bx_substitute(struct bind *b, struct bx *x, struct bx *const *exprs);
 struct bx *bx_remap(struct bind *b, struct bx *x, const uint32_t *map);
 
 /* Splits nested ANDs. */
-struct bx_list {
-	struct bx **v;
-	uint32_t n, cap;
-};
 int bx_conjuncts(struct bind *b, struct bx *x, struct bx_list *l);
 int bx_push(struct bind *b, struct bx_list *l, struct bx *x);
 
@@ -154,12 +169,12 @@ struct plan *plan_distinct(struct bind *b, struct plan *child);
 
 /* ---- queries ------------------------------------------------------------------------------------------------ */
 
-int bind_query(struct bind *b, const struct ast_query *q, const struct scope *outer, struct plan **ret);
-int bind_select(struct bind *b, const struct ast_query *q, const struct ast_select *s, const struct scope *outer,
+int bind_query(struct bind *b, const struct ast_query *q, struct outer *outer, struct plan **ret);
+int bind_select(struct bind *b, const struct ast_query *q, const struct ast_select *s, struct outer *outer,
 		struct plan **ret); /* with q's ORDER BY and LIMIT */
-int bind_values(struct bind *b, const struct ast_body *v, struct plan **ret);
-int bind_set(struct bind *b, const struct ast_body *body, const struct scope *outer, struct plan **ret);
-int bind_from(struct bind *b, const struct ast_from *f, const struct scope *outer, struct plan **ret,
+int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, struct plan **ret);
+int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
+int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope);
 
 /* A table by name, referenced by the binder; checks that the caller has this right to it. */

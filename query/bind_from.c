@@ -48,7 +48,7 @@ static struct plan *scan_plan(struct bind *b, struct table *t)
 
 /* The plan's columns under a relation's name. */
 static int scope_of(struct bind *b, const struct plan *p, const struct ast_from *f, struct str db,
-		    struct str rel, const struct scope *outer, struct scope *ret)
+		    struct str rel, struct outer *outer, struct scope *ret)
 {
 	const struct ident_list *as = &f->columns;
 
@@ -76,18 +76,24 @@ static int scope_of(struct bind *b, const struct plan *p, const struct ast_from 
 }
 
 /* A WITH query is bound anew at each use, seeing the names that were visible where it was declared. */
-static int bind_cte(struct bind *b, const struct cte *cte, struct plan **ret)
+static int bind_cte(struct bind *b, const struct cte *cte, struct pos at, const struct outer *outer,
+		    struct plan **ret)
 {
 	const struct cte *all = b->ctes;
 	const struct ident_list *as = &cte->with->columns;
+	uint32_t params = cte->outer ? cte->outer->params.n : 0;
 	struct plan *p;
 	int rc;
 
 	b->ctes = cte->next;
-	rc = bind_query(b, cte->with->query, NULL, &p);
+	rc = bind_query(b, cte->with->query, cte->outer, &p);
 	b->ctes = all;
 	if (rc < 0)
 		return rc;
+	/* Its parameters are those of the subquery that declares it, and mean nothing in another one. */
+	if (cte->outer && cte->outer != outer && cte->outer->params.n > params)
+		return bind_fail(b, at, "'%.*s' uses columns of the query around the one that declares it, and so cannot "
+					"be used in a subquery of that", STR_FMT(cte->with->name.text));
 	if (as->n && as->n != p->col_count)
 		return bind_fail(b, as->v[0].pos, "'%.*s' names %u columns, but its query has %u",
 				 STR_FMT(cte->with->name.text), as->n, p->col_count);
@@ -106,7 +112,7 @@ static const struct cte *find_cte(const struct bind *b, const struct ident_list 
 	return c;
 }
 
-static int from_table(struct bind *b, const struct ast_from *f, const struct scope *outer, struct plan **ret,
+static int from_table(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 		      struct scope *ret_scope)
 {
 	const struct cte *cte = find_cte(b, &f->names);
@@ -115,7 +121,7 @@ static int from_table(struct bind *b, const struct ast_from *f, const struct sco
 	int rc;
 
 	if (cte) {
-		rc = bind_cte(b, cte, ret);
+		rc = bind_cte(b, cte, f->pos, outer, ret);
 	} else {
 		rc = bind_table(b, &f->names, RIGHT_READ, &t);
 		if (rc < 0)
@@ -128,7 +134,7 @@ static int from_table(struct bind *b, const struct ast_from *f, const struct sco
 	return rc < 0 ? rc : scope_of(b, *ret, f, db, name, outer, ret_scope);
 }
 
-int bind_from(struct bind *b, const struct ast_from *f, const struct scope *outer, struct plan **ret,
+int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope)
 {
 	const struct str none = {NULL, 0};
@@ -148,7 +154,7 @@ int bind_from(struct bind *b, const struct ast_from *f, const struct scope *oute
 	case FROM_QUERY:
 		if (f->lateral)
 			return bind_no_yet(b, f->pos, "LATERAL");
-		rc = bind_query(b, f->query, NULL, ret);
+		rc = bind_query(b, f->query, outer, ret);
 		return rc < 0 ? rc : scope_of(b, *ret, f, none, none, outer, ret_scope);
 	case FROM_UNNEST:
 		return bind_no_yet(b, f->pos, "UNNEST");

@@ -66,11 +66,12 @@ int bind_tail(struct bind *b, const struct ast_query *q, struct plan *p, struct 
 }
 
 /* ORDER BY over what is no SELECT of its own: names, numbers, or expressions of its columns. */
-static int order_columns(struct bind *b, const struct ast_query *q, struct plan *p, struct plan **ret)
+static int order_columns(struct bind *b, const struct ast_query *q, struct plan *p, struct outer *outer,
+			 struct plan **ret)
 {
 	const struct order_list *l = &q->order;
 	struct plan_key *keys = arena_zarray(b->arena, struct plan_key, l->n + 1);
-	struct scope scope = {.n = p->col_count};
+	struct scope scope = {.outer = outer, .n = p->col_count};
 	struct bind_ctx c = {.b = b, .scope = &scope, .clause = "ORDER BY"};
 	struct bx_list extra = {0};
 	uint32_t visible = p->col_count;
@@ -139,9 +140,10 @@ static const struct ast_expr *const *row_cells(const struct ast_body *v, uint32_
 }
 
 /* All cells, row by row, each column of one type. */
-static int bind_cells(struct bind *b, const struct ast_body *v, struct bx ***ret, uint32_t *ret_cols)
+static int bind_cells(struct bind *b, const struct ast_body *v, struct outer *outer, struct bx ***ret,
+		      uint32_t *ret_cols)
 {
-	const struct scope none = {.outer = NULL};
+	const struct scope none = {.outer = outer};
 	struct bind_ctx c = {.b = b, .scope = &none, .clause = "VALUES"};
 	uint32_t rows = v->values.n, cols, n;
 	struct bx **cells;
@@ -245,11 +247,11 @@ static int computed_rows(struct bind *b, struct bx *const *cells, uint32_t rows,
 	return rc;
 }
 
-int bind_values(struct bind *b, const struct ast_body *v, struct plan **ret)
+int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, struct plan **ret)
 {
 	struct bx **cells = NULL;
 	uint32_t cols = 0;
-	int rc = bind_cells(b, v, &cells, &cols);
+	int rc = bind_cells(b, v, outer, &cells, &cols);
 
 	if (rc < 0)
 		return rc;
@@ -262,21 +264,21 @@ int bind_values(struct bind *b, const struct ast_body *v, struct plan **ret)
 
 /* ---- UNION, INTERSECT, EXCEPT ----------------------------------------------------------------------- */
 
-static int bind_body(struct bind *b, const struct ast_body *body, struct plan **ret)
+static int bind_body(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
 {
 	const struct ast_query alone = {.pos = body->pos};
 
 	switch (body->kind) {
 	case BODY_SELECT:
-		return bind_select(b, &alone, body->select, NULL, ret);
+		return bind_select(b, &alone, body->select, outer, ret);
 	case BODY_VALUES:
-		return bind_values(b, body, ret);
+		return bind_values(b, body, outer, ret);
 	case BODY_QUERY:
-		return bind_query(b, body->query, NULL, ret);
+		return bind_query(b, body->query, outer, ret);
 	case BODY_SET:
 		break;
 	}
-	return bind_set(b, body, NULL, ret);
+	return bind_set(b, body, outer, ret);
 }
 
 static const char *set_name(enum set_op op)
@@ -412,7 +414,7 @@ static int by_sides(struct bind *b, const struct ast_body *body, struct plan *bo
 }
 
 /* Left and right, as one type a column. */
-int bind_set(struct bind *b, const struct ast_body *body, const struct scope *outer, struct plan **ret)
+int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
 {
 	struct plan *sides[2], *p;
 	bool by_side = body->op != SET_UNION;
@@ -421,9 +423,9 @@ int bind_set(struct bind *b, const struct ast_body *body, const struct scope *ou
 
 	if (by_side && body->all)
 		return bind_no_yet(b, body->pos, body->op == SET_EXCEPT ? "EXCEPT ALL" : "INTERSECT ALL");
-	rc = bind_body(b, body->left, &sides[0]);
+	rc = bind_body(b, body->left, outer, &sides[0]);
 	if (rc >= 0)
-		rc = bind_body(b, body->right, &sides[1]);
+		rc = bind_body(b, body->right, outer, &sides[1]);
 	if (rc < 0)
 		return rc;
 	cols = sides[0]->col_count;
@@ -449,18 +451,18 @@ int bind_set(struct bind *b, const struct ast_body *body, const struct scope *ou
 
 /* ---- queries ---------------------------------------------------------------------------------------- */
 
-static int bind_query_body(struct bind *b, const struct ast_query *q, const struct scope *outer, struct plan **ret)
+static int bind_query_body(struct bind *b, const struct ast_query *q, struct outer *outer, struct plan **ret)
 {
 	struct plan *p;
 	int rc;
 
 	if (q->body->kind == BODY_SELECT)
 		return bind_select(b, q, q->body->select, outer, ret);
-	rc = bind_body(b, q->body, &p);
-	return rc < 0 ? rc : order_columns(b, q, p, ret);
+	rc = bind_body(b, q->body, outer, &p);
+	return rc < 0 ? rc : order_columns(b, q, p, outer, ret);
 }
 
-int bind_query(struct bind *b, const struct ast_query *q, const struct scope *outer, struct plan **ret)
+int bind_query(struct bind *b, const struct ast_query *q, struct outer *outer, struct plan **ret)
 {
 	const struct cte *outside = b->ctes;
 	struct cte *own;
@@ -476,7 +478,7 @@ int bind_query(struct bind *b, const struct ast_query *q, const struct scope *ou
 	if (!own)
 		return bind_nomem(b);
 	for (uint32_t i = 0; i < q->with.n; i++) {
-		own[i] = (struct cte){b->ctes, &q->with.v[i]};
+		own[i] = (struct cte){b->ctes, &q->with.v[i], outer};
 		b->ctes = &own[i];
 		for (uint32_t k = 0; k < i; k++) {
 			if (str_ieq(q->with.v[k].name.text, q->with.v[i].name.text))

@@ -121,6 +121,11 @@ static int find_output(struct bind_ctx *c, const struct ident *id, struct bx **r
 	return 1;
 }
 
+static const struct scope *scope_around(const struct scope *s)
+{
+	return s->outer ? s->outer->scope : NULL;
+}
+
 /* Names near enough to be meant. */
 static int no_column(struct bind_ctx *c, const struct ident_list *n)
 {
@@ -136,7 +141,7 @@ static int no_column(struct bind_ctx *c, const struct ident_list *n)
 					 "does not see: repeat the expression%s", STR_FMT(last->text), c->clause,
 					 !strcmp(c->clause, "GROUP BY") ? " or write its number" : "");
 	}
-	for (const struct scope *s = c->scope; s; s = s->outer)
+	for (const struct scope *s = c->scope; s; s = scope_around(s))
 		total += s->n;
 	names = arena_array(c->b->arena, struct str, total + 1);
 	if (!names)
@@ -145,14 +150,14 @@ static int no_column(struct bind_ctx *c, const struct ident_list *n)
 		if (c->outputs[i].name.ptr)
 			names[k++] = c->outputs[i].name;
 	}
-	for (const struct scope *s = c->scope; s; s = s->outer) {
+	for (const struct scope *s = c->scope; s; s = scope_around(s)) {
 		for (uint32_t i = 0; i < s->n; i++)
 			names[k++] = s->cols[i].name;
 	}
 	if (n->n > 1) {
 		bool known = false;
 
-		for (const struct scope *s = c->scope; s && !known; s = s->outer) {
+		for (const struct scope *s = c->scope; s && !known; s = scope_around(s)) {
 			for (uint32_t i = 0; i < s->n && !known; i++)
 				known = name_fits(&n->v[n->n - 2], s->cols[i].rel);
 		}
@@ -170,10 +175,57 @@ static int no_column(struct bind_ctx *c, const struct ident_list *n)
 	return bind_fail(c->b, last->pos, "column '%.*s' does not exist", STR_FMT(last->text));
 }
 
-int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
+/* What the subquery calls an expression of the query around it. */
+static int outer_param(struct bind *b, struct outer *o, struct bx *x, struct bx **ret)
+{
+	uint32_t k = 0;
+	int rc = 0;
+
+	while (k < o->params.n && !bx_same(o->params.v[k], x))
+		k++;
+	if (k == o->params.n)
+		rc = bx_push(b, &o->params, x);
+	if (rc < 0)
+		return rc;
+	*ret = bx_new(b, BX_OUTER, x->type, x->pos, 0);
+	if (!*ret)
+		return bind_nomem(b);
+	(*ret)->index = k;
+	return 0;
+}
+
+/* The column that the name means in s or around it; *ret_part: the part of the name that is the column's. */
+static int look_up(struct bind *b, const struct scope *s, const struct ident_list *n, struct bx **ret,
+		   uint32_t *ret_part)
 {
 	static const struct reading readings[] = {{0, 1, 2}, {-1, 0, 1}, {-1, -1, 0}};
+	int rc;
+
+	for (size_t i = 0; i < ARRAY_LEN(readings); i++) {
+		const struct scope_col *col = NULL;
+
+		*ret_part = (uint32_t)readings[i].col;
+		if (*ret_part >= n->n)
+			continue;
+		rc = find(b, s, n, &readings[i], &col);
+		if (rc == -ENOENT)
+			continue;
+		if (rc < 0)
+			return rc;
+		*ret = bx_column(b, col->index, col->type, n->v[*ret_part].pos);
+		return *ret ? 0 : bind_nomem(b);
+	}
+	if (!s->outer)
+		return -ENOENT;
+	rc = look_up(b, s->outer->scope, n, ret, ret_part);
+	return rc < 0 ? rc : outer_param(b, s->outer, *ret, ret);
+}
+
+int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
+{
 	const struct ident_list *n = &x->names;
+	struct bx *col = NULL;
+	uint32_t part = 0;
 	int rc;
 
 	if (c->outputs && !c->in_agg && n->n == 1) {
@@ -181,25 +233,10 @@ int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 		if (rc)
 			return rc;
 	}
-	for (const struct scope *s = c->scope; s; s = s->outer) {
-		for (size_t i = 0; i < ARRAY_LEN(readings); i++) {
-			const struct scope_col *col = NULL;
-			struct bx *at;
-
-			if ((uint32_t)readings[i].col >= n->n)
-				continue;
-			rc = find(c->b, s, n, &readings[i], &col);
-			if (rc == -ENOENT)
-				continue;
-			if (rc < 0)
-				return rc;
-			at = bx_column(c->b, col->index, col->type, n->v[readings[i].col].pos);
-			if (!at)
-				return bind_nomem(c->b);
-			return fields_of(c->b, at, n, (uint32_t)readings[i].col + 1, ret);
-		}
-	}
-	return no_column(c, n);
+	rc = look_up(c->b, c->scope, n, &col, &part);
+	if (rc == -ENOENT)
+		return no_column(c, n);
+	return rc < 0 ? rc : fields_of(c->b, col, n, part + 1, ret);
 }
 
 int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct bx **ret)

@@ -376,7 +376,7 @@ static int bind_having(struct select *s)
 	return bind_condition(&c, s->s->having, "HAVING", &s->having);
 }
 
-int bind_select(struct bind *b, const struct ast_query *q, const struct ast_select *ast, const struct scope *outer,
+int bind_select(struct bind *b, const struct ast_query *q, const struct ast_select *ast, struct outer *outer,
 		struct plan **ret)
 {
 	struct select s = {.b = b, .q = q, .s = ast};

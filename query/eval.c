@@ -445,6 +445,9 @@ int eval_expr(struct eval *ev, const struct bx *x, struct vec *ret, struct err *
 		return eval_field(ev, x, ret, e);
 	case BX_LAMBDA:
 		break; /* only ever an argument of a call, which takes care of it */
+	case BX_OUTER:
+	case BX_SUBQUERY:
+		return eval_locate(ev, x, err_set(e, -EINVAL, "a subquery cannot stand here"), e);
 	}
 	return eval_locate(ev, x, err_set(e, -EINVAL, "a lambda stands where a value is expected"), e);
 }

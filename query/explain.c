@@ -164,6 +164,12 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		bx_format(x->args[0], cols, out);
 		buf_addf(out, ".%u", x->index + 1);
 		break;
+	case BX_OUTER:
+		buf_addf(out, "outer%u", x->index);
+		break;
+	case BX_SUBQUERY:
+		buf_adds(out, "(subquery)");
+		break;
 	case BX_LAMBDA:
 		buf_addf(out, "(%u) -> ", x->param_count);
 		bx_format(x->args[0], cols, out);
@@ -315,6 +321,9 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_SORT:
 	case PLAN_LIMIT:
 		format_sort(p, out);
+		break;
+	case PLAN_JOIN:
+		buf_adds(out, "JOIN");
 		break;
 	case PLAN_UNION:
 		buf_adds(out, "UNION");

@@ -87,7 +87,8 @@ struct bx *bx_logic(struct bind *b, enum bx_kind kind, struct bx **args, uint32_
 /* May this node be worked out now, given constant arguments? */
 static bool is_foldable(const struct bx *x)
 {
-	if (x->kind == BX_CONST || x->kind == BX_COLUMN || x->kind == BX_PARAM || x->kind == BX_LAMBDA)
+	if (x->kind == BX_CONST || x->kind == BX_COLUMN || x->kind == BX_PARAM || x->kind == BX_LAMBDA ||
+	    x->kind == BX_OUTER || x->kind == BX_SUBQUERY)
 		return false;
 	if (x->kind == BX_CALL && (x->func->flags & FN_VOLATILE))
 		return false;
@@ -148,7 +149,7 @@ bool bx_same(const struct bx *a, const struct bx *b)
 	if (a == b)
 		return true;
 	if (a->kind != b->kind || a->argc != b->argc || a->index != b->index || a->func != b->func ||
-	    a->depth != b->depth || a->is_try != b->is_try || a->param_count != b->param_count ||
+	    a->depth != b->depth || a->is_try != b->is_try || a->param_count != b->param_count || a->sub != b->sub ||
 	    !type_equal(a->type, b->type) || is_volatile(a, NULL))
 		return false;
 	if (a->type->kind == TY_VARCHAR && a->type->length != b->type->length)

@@ -27,6 +27,27 @@ enum bx_kind {
 	BX_ARRAY,    /* .args -> LAYOUT_LIST */
 	BX_FIELD,    /* .args[0] is a row: its field .index */
 	BX_LAMBDA,   /* only as an argument of BX_CALL: .args[0] the body, .param_types */
+	BX_OUTER,    /* in a subquery that is being bound: parameter .index of it (see BX_SUBQUERY) */
+	BX_SUBQUERY, /* .sub; .args: its parameters, over the columns at hand, then what it is compared with */
+};
+
+/*
+ * A subquery in an expression, until the query around it makes it a JOIN (decorrelate.c). Its plan knows
+ * the columns of the query around it as BX_OUTER, by number among the first param_count args; what
+ * rewrites expressions so rewrites these, too.
+ */
+enum sub_kind {
+	SUB_SCALAR, /* its only value; NULL where it has no row; an error where it has several */
+	SUB_EXISTS,
+	SUB_IN,     /* args[param_count] = ANY of its values, three-valued */
+	SUB_ANY,    /* args[param_count] op ANY of its values: op is a function of the registry */
+	SUB_ALL,
+};
+struct bx_sub {
+	enum sub_kind kind;
+	struct plan *plan;
+	uint32_t param_count;
+	const char *op; /* ANY, ALL */
 };
 
 struct bx {
@@ -37,6 +58,7 @@ struct bx {
 	uint32_t argc;
 	uint32_t index;
 	struct vec value;
+	struct bx_sub *sub; /* SUBQUERY */
 	const struct func *func;
 	void *prepared; /* func->prepare()'s, or the executor's own (IN's hash set) */
 	bool is_try;
@@ -59,6 +81,7 @@ enum plan_kind {
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
+	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
 };
@@ -95,6 +118,30 @@ struct plan_agg {
 struct plan_key {
 	uint32_t col; /* of the child */
 	bool desc, nulls_first;
+};
+
+/*
+ * How the rows of two plans come together. Left and right rows match where all pairs of keys are equal and
+ * the condition (plan.where, over the columns of the left, then those of the right) is TRUE. Rows come out in
+ * the order of the left, and for each of these in the order of the right; a FULL join's right rows without
+ * a match at the end. (An INNER join may be worked out the other way round; see plan.build_left.)
+ */
+enum plan_join {
+	PJ_INNER,
+	PJ_LEFT,
+	PJ_RIGHT,
+	PJ_FULL,
+	PJ_SEMI,   /* left rows that have a match, once; left columns only */
+	PJ_ANTI,   /* left rows that have none; left columns only */
+	PJ_MARK,   /* all left rows; left columns, then a boolean: does any right row match? Three-valued: TRUE if
+	            * for one the condition is TRUE, else NULL if for one it is NULL, else FALSE */
+	PJ_SINGLE, /* as LEFT; a second match is an error: "the subquery gives more than one row" */
+};
+struct plan_join_key {
+	struct bx *left, *right; /* over the columns of that child; of one type */
+	bool null_safe;          /* NULL matches NULL (IS NOT DISTINCT FROM) */
+	/* MARK: x IN (...). NULL on either side makes the mark NULL rather than FALSE. At most one, the last. */
+	bool is_in;
 };
 
 /* What a column of INSERT's child becomes. */
@@ -146,6 +193,12 @@ struct plan {
 	 */
 	struct pos pos;
 	struct plan_target *targets; /* INSERT: one a column of the child */
+
+	/* JOIN: also .where, over the columns of both, or NULL; .pos */
+	enum plan_join join;
+	struct plan_join_key *join_keys; /* none: every pair is looked at */
+	uint32_t join_key_count;
+	bool build_left; /* INNER: hold the left rows and stream the right; decided by the plan's shape alone */
 
 	/* SORT, LIMIT */
 	struct plan_key *keys;

@@ -233,6 +233,7 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 		return prune_agg(b, p, needed, ret_map);
 	case PLAN_UNION:
 		return prune_union(b, p, needed, ret_map);
+	case PLAN_JOIN:
 	case PLAN_VALUES:
 	case PLAN_DELETE: /* above everything that is pruned */
 	case PLAN_INSERT:

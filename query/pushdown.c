@@ -392,6 +392,7 @@ static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct pl
 		return push_none(b, p, conds, ret);
 	case PLAN_UNION:
 		return push_union(b, p, conds, ret);
+	case PLAN_JOIN:
 	case PLAN_VALUES:
 	case PLAN_LIMIT:
 	case PLAN_DELETE:
