@@ -174,8 +174,10 @@ int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 {
 	static const struct reading readings[] = {{0, 1, 2}, {-1, 0, 1}, {-1, -1, 0}};
 	const struct ident_list *n = &x->names;
-	int rc;
+	int rc = bind_param(c, n, ret);
 
+	if (rc)
+		return rc < 0 ? rc : 0;
 	if (c->outputs && !c->in_agg && n->n == 1) {
 		rc = find_output(c, &n->v[0], ret);
 		if (rc)

@@ -92,7 +92,9 @@ static bool is_foldable(const struct bx *x)
 	if (x->kind == BX_CALL && (x->func->flags & FN_VOLATILE))
 		return false;
 	for (uint32_t i = 0; i < x->argc; i++) {
-		if (x->args[i]->kind != BX_CONST)
+		const struct bx *arg = x->args[i];
+
+		if (arg->kind != BX_CONST && !(arg->kind == BX_LAMBDA && arg->is_closed))
 			return false;
 	}
 	return true;
