@@ -84,6 +84,21 @@ struct bx *bx_logic(struct bind *b, enum bx_kind kind, struct bx **args, uint32_
 	return k == 1 ? x->args[0] : bx_fold(b, x);
 }
 
+static bool is_lambda(const struct bx *x, void *ctx)
+{
+	(void)ctx;
+	return x->kind == BX_LAMBDA;
+}
+
+/*
+ * A lambda that may be worked out while binding: it looks at nothing else, and it is no loop of loops, which can be
+ * the work of a lifetime.
+ */
+static bool is_foldable_lambda(const struct bx *x)
+{
+	return x->kind == BX_LAMBDA && x->is_closed && !bx_any(x->args[0], is_lambda, NULL);
+}
+
 /* May this node be worked out now, given constant arguments? */
 static bool is_foldable(const struct bx *x)
 {
@@ -94,7 +109,7 @@ static bool is_foldable(const struct bx *x)
 	for (uint32_t i = 0; i < x->argc; i++) {
 		const struct bx *arg = x->args[i];
 
-		if (arg->kind != BX_CONST && !(arg->kind == BX_LAMBDA && arg->is_closed))
+		if (arg->kind != BX_CONST && !is_foldable_lambda(arg))
 			return false;
 	}
 	return true;
@@ -107,6 +122,7 @@ static bool is_foldable(const struct bx *x)
 struct bx *bx_fold(struct bind *b, struct bx *x)
 {
 	const struct vbatch one = {.n = 1};
+	struct arena_mark mark;
 	struct bx *k;
 
 	if (!is_foldable(x))
@@ -114,9 +130,12 @@ struct bx *bx_fold(struct bind *b, struct bx *x)
 	k = bx_new(b, BX_CONST, x->type, x->pos, 0);
 	if (!k)
 		return NULL;
+	mark = arena_mark(b->arena);
 	if (bx_eval(b->exec, x, &one, b->arena, &k->value, NULL) < 0 ||
-	    vec_flatten(&k->value, 1, b->arena, &k->value, NULL) < 0)
+	    vec_flatten(&k->value, 1, b->arena, &k->value, NULL) < 0) {
+		arena_rewind(b->arena, mark);
 		return x;
+	}
 	k->value.form = VEC_CONST;
 	return k;
 }
