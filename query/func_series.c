@@ -393,8 +393,11 @@ static int add_pair(struct agg_call *c, struct vec_builder *rows, uint32_t i, st
 static int series_add(struct agg_call *c, void *state, uint32_t from, uint32_t to, struct err *e)
 {
 	struct building *s = state;
-	int rc = from < to ? building_start(c, s, e) : 0;
+	int rc;
 
+	if (from == to)
+		return 0;
+	rc = building_start(c, s, e);
 	if (rc >= 0 && agg_is_plain(&c->args[0]) && agg_is_plain(&c->args[1])) {
 		struct vec fields[2];
 		const struct vec rows = {.type = s->rows->type, .form = VEC_FLAT, .child = fields};
