@@ -10,7 +10,8 @@ static int check_counter(const char *name, const struct points *p, struct err *e
 {
 	for (uint32_t k = 0; k < p->n; k++)
 		if (p->v[k] < 0)
-			return err_set(e, -EINVAL, "%s: a counter is never negative, but the series has %g", name, p->v[k]);
+			return err_set(e, -EINVAL, "%s: a counter is never negative, but the series has %g", name,
+				       p->v[k]);
 	return 0;
 }
 
@@ -42,7 +43,8 @@ static int rate(struct fn_call *c, struct vec *ret, struct err *e)
 		if (rc >= 0)
 			rc = check_counter("rate", &p, e);
 		for (uint32_t k = 1; rc >= 0 && k < p.n; k++)
-			rc = add_point(&b, p.t[k], added(p.v[k - 1], p.v[k]) / (time_apart(p.t[k - 1], p.t[k]) / unit), e);
+			rc = add_point(&b, p.t[k],
+				       added(p.v[k - 1], p.v[k]) / (time_apart(p.t[k - 1], p.t[k]) / unit), e);
 		if (rc >= 0)
 			rc = vb_add_list(&b, p.n ? p.n - 1 : 0, e);
 	}

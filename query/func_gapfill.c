@@ -27,7 +27,8 @@ static int multiples(int64_t from, int64_t to, int64_t step, int64_t *ret_first,
 	first -= rest < 0 ? rest + step : rest;
 	n = first > to ? 0 : ((i128)to - first) / step + 1;
 	if (n > POINTS_MAX)
-		return err_set(e, -EINVAL, "gapfill: an interval that small makes more than %u points of a series", POINTS_MAX);
+		return err_set(e, -EINVAL, "gapfill: an interval that small makes more than %u points of a series",
+			       POINTS_MAX);
 	*ret_first = (int64_t)first;
 	*ret_n = (uint32_t)n;
 	return 0;

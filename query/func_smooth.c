@@ -10,7 +10,8 @@
 
 /* A kernel from a function of a series: int fn(call, row, points, values to fill, err). */
 static int smooth(struct fn_call *c, struct vec *ret,
-		  int (*fn)(struct fn_call *c, uint32_t i, const struct points *p, double *to, struct err *e), struct err *e)
+		  int (*fn)(struct fn_call *c, uint32_t i, const struct points *p, double *to, struct err *e),
+		  struct err *e)
 {
 	struct vec_builder b;
 	int rc = vb_init(&b, c->ret_type, c->n, c->arena, e);

@@ -106,7 +106,8 @@ struct vec_builder {
 };
 int vb_init(struct vec_builder *b, const struct type *t, uint32_t cap_hint, struct arena *a, struct err *e) must_check;
 int vb_add(struct vec_builder *b, const struct vec *from, uint32_t i, struct err *e) must_check;
-int vb_add_many(struct vec_builder *b, const struct vec *from, uint32_t n, struct err *e) must_check; /* its rows [0, n) */
+/* Rows [0, n) of a vector. */
+int vb_add_many(struct vec_builder *b, const struct vec *from, uint32_t n, struct err *e) must_check;
 int vb_add_null(struct vec_builder *b, struct err *e) must_check;
 int vb_add_i64(struct vec_builder *b, int64_t v, struct err *e) must_check; /* any LAYOUT_I64 */
 int vb_add_f64(struct vec_builder *b, double v, struct err *e) must_check;

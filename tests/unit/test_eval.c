@@ -236,10 +236,13 @@ static struct bx *random_list_value(struct unit_rng *r, struct bx *a, struct bx 
 {
 	const struct type *list = type_array(&bx_arena, &type_bigint);
 	struct bx *c = random_int(r, depth - 1);
-	struct bx *l = unit_below(r, 2) ? bx_make(BX_ARRAY, list, BX_ARGS(a, b, c))
-				      : bx_make(BX_CASE, list, BX_ARGS(random_bool(r, depth - 1), bx_make(BX_ARRAY, list, BX_ARGS(a)),
-								       bx_make(BX_ARRAY, list, BX_ARGS(c, a, a, b, c))));
+	struct bx *l = bx_make(BX_ARRAY, list, BX_ARGS(a, b, c));
 
+	if (unit_below(r, 2)) { /* of different lengths */
+		struct bx *shorter = bx_make(BX_ARRAY, list, BX_ARGS(a));
+
+		l = bx_make(BX_CASE, list, BX_ARGS(random_bool(r, depth - 1), shorter, l));
+	}
 	if (unit_below(r, 2))
 		return bx_call("reduce", BX_ARGS(l, random_int(r, 0), random_lambda(r, 2, false, depth - 1), identity()));
 	if (unit_below(r, 2))
