@@ -358,6 +358,7 @@ FOLD(bool_and, b8, &, vb_add_bool)
 FOLD(bool_or, b8, |, vb_add_bool)
 FOLD(bitwise_and, i64, &, vb_add_i64)
 FOLD(bitwise_or, i64, |, vb_add_i64)
+FOLD(bitwise_xor, i64, ^, vb_add_i64)
 
 /* ---- arbitrary, array_agg ----------------------------------------------------------------------- */
 
@@ -465,6 +466,8 @@ const struct func func_rows_agg_basic[] = {
 	AGGREGATE("bool_or", "boolean", "boolean", &bool_or_def, "is any TRUE?"),
 	AGGREGATE("bitwise_and_agg", "bigint", "bigint", &bitwise_and_def, "bits set in all"),
 	AGGREGATE("bitwise_or_agg", "bigint", "bigint", &bitwise_or_def, "bits set in any"),
+	AGGREGATE("bitwise_xor_agg", "bigint", "bigint", &bitwise_xor_def, "bits set in an odd number of values"),
+	AGGREGATE("any_value", "T", "T", &arbitrary_def, "the first value that is not NULL"),
 	AGGREGATE("arbitrary", "T", "T", &arbitrary_def, "the first value that is not NULL"),
 	AGGREGATE("array_agg", "T", "array(T)", &array_agg_def, "all values, NULL too, in order of input"),
 	FUNC_END,

@@ -15,6 +15,7 @@
  * order of the type; a double's bits become one by turning negative ones round.
  */
 #include "query/agg_impl.h"
+#include "query/op.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -311,6 +312,8 @@ static int percentile_finish(struct agg_call *c, void *state, struct vec_builder
 	const struct quantiles *q = state;
 	bool is_array = c->ret_type->kind == TY_ARRAY;
 	struct vec_builder *to = is_array ? vb_elem(out) : out;
+	struct budget *budget = c->exec ? c->exec->budget : NULL;
+	struct grow scratch = {0};
 	struct weighted *w;
 	uint32_t n = 0;
 	int rc = 0;
@@ -319,9 +322,9 @@ static int percentile_finish(struct agg_call *c, void *state, struct vec_builder
 		return vb_add_null(out, e);
 	for (uint32_t h = 0; h < LEVELS; h++)
 		n += q->levels[h].n;
-	w = malloc(MAX(n, 1) * sizeof(*w));
-	if (!w)
+	if (grow_to(&scratch, budget, n * sizeof(*w)) < 0)
 		return func_no_memory(e);
+	w = scratch.data;
 	n = 0;
 	for (uint32_t h = 0; h < LEVELS; h++)
 		for (uint32_t i = 0; i < q->levels[h].n; i++)
@@ -329,7 +332,7 @@ static int percentile_finish(struct agg_call *c, void *state, struct vec_builder
 	qsort(w, n, sizeof(*w), by_key);
 	for (uint32_t i = 0; rc >= 0 && i < q->p_count; i++)
 		rc = add_key(to, quantile(q, w, n, q->p[i]), e);
-	free(w);
+	grow_release(&scratch, budget);
 	return rc < 0 || !is_array ? rc : vb_add_list(out, q->p_count, e);
 }
 

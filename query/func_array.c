@@ -4,25 +4,16 @@
  *
  * Elements are compared as GROUP BY does: NULL equals NULL, unless a function says otherwise.
  */
-#include "query/func_impl.h"
+#include "query/func_array.h"
 #include "query/func_time.h"
 
 #include <stdlib.h>
 
 #define GROUP "Array"
 
-#define ELEMENTS_MAX 10000 /* of sequence() and repeat() */
-
 /* ---- picking elements of one argument ----------------------------------------------------------- */
 
-struct picks {
-	struct fn_call *c;
-	struct vec out;  /* the lists */
-	uint32_t *sel;   /* places in the argument's child */
-	uint32_t n, cap, first; /* first: where the row at hand begins */
-};
-
-static int picks_init(struct picks *p, struct fn_call *c, struct err *e)
+int picks_init(struct picks *p, struct fn_call *c, struct err *e)
 {
 	*p = (struct picks){.c = c, .cap = 64};
 	p->sel = arena_array(c->arena, uint32_t, p->cap);
@@ -31,7 +22,7 @@ static int picks_init(struct picks *p, struct fn_call *c, struct err *e)
 	return vec_alloc(&p->out, c->ret_type, c->n, c->arena, e);
 }
 
-static int pick(struct picks *p, uint32_t at, struct err *e)
+int pick(struct picks *p, uint32_t at, struct err *e)
 {
 	if (p->n == p->cap) {
 		uint32_t *sel = p->cap < UINT32_MAX / 2 ? arena_array(p->c->arena, uint32_t, p->cap * 2) : NULL;
@@ -46,13 +37,13 @@ static int pick(struct picks *p, uint32_t at, struct err *e)
 	return 0;
 }
 
-static void picks_row(struct picks *p, uint32_t i)
+void picks_row(struct picks *p, uint32_t i)
 {
 	p->out.list[i] = (struct vec_list){p->first, p->n - p->first};
 	p->first = p->n;
 }
 
-static int picks_finish(struct picks *p, const struct vec *child, struct vec *ret, struct err *e)
+int picks_finish(struct picks *p, const struct vec *child, struct vec *ret, struct err *e)
 {
 	int rc = vec_gather(child, p->sel, p->n, p->c->arena, &p->out.child[0], e);
 
@@ -118,21 +109,6 @@ static bool set_add(struct set *s, const struct vec *v, uint32_t at)
 }
 
 /* ---- parts of one array ------------------------------------------------------------------------- */
-
-/* A kernel from a function of a row that picks: int fn(picks, row, list, err). */
-#define PICKING(kernel, fn)                                                                        \
-	static int kernel(struct fn_call *c, struct vec *ret, struct err *e)                       \
-	{                                                                                          \
-		struct picks p;                                                                    \
-		int rc = picks_init(&p, c, e);                                                     \
-		for (uint32_t i = 0; rc >= 0 && i < c->n; i++) {                                   \
-			if (!row_ok(c, i))                                                         \
-				continue;                                                          \
-			rc = fn(&p, i, arg_list(c, 0, i), e);                                      \
-			picks_row(&p, i);                                                          \
-		}                                                                                  \
-		return rc < 0 ? rc : picks_finish(&p, c->args[0].child, ret, e);                   \
-	}
 
 static int distinct_row(struct picks *p, uint32_t i, struct vec_list l, struct err *e)
 {

@@ -85,6 +85,35 @@ static double round_to(double x, int64_t d)
 	return isfinite(r) ? r : x; /* beyond the digits a double has */
 }
 
+/* Digits behind the d-th dropped. What x * 10^d rounded down by a last bit is set right again. */
+static double truncate_to(double x, int64_t d)
+{
+	double factor, r, next;
+
+	if (!isfinite(x) || d > 330)
+		return x;
+	if (d < -330)
+		return copysign(0.0, x);
+	factor = pow(10.0, (double)(d < 0 ? -d : d));
+	if (isinf(factor))
+		return d < 0 ? copysign(0.0, x) : x;
+	r = trunc(d < 0 ? x / factor : x * factor);
+	next = r + copysign(1.0, x);
+	r = d < 0 ? r * factor : r / factor;
+	next = d < 0 ? next * factor : next / factor;
+	if (fabs(next) <= fabs(x))
+		return next;
+	return isfinite(r) && fabs(r) <= fabs(x) ? r : x;
+}
+
+/* The quotient of two logarithms is off by a last bit even for powers of ten. */
+static double log_of(double base, double x)
+{
+	return base == 2 ? log2(x) : base == 10 ? log10(x) : log(x) / log(base);
+}
+
+FN_BINARY(truncate_to_f64, double, f64, int64_t, i64, double, f64, truncate_to(x, y))
+FN_BINARY(log_f64, double, f64, double, f64, double, f64, log_of(x, y))
 FN_BINARY(round_to_f64, double, f64, int64_t, i64, double, f64, round_to(x, y))
 
 /* ---- of whole numbers --------------------------------------------------------------------------- */
@@ -148,6 +177,66 @@ static bool round_to32_fails(int64_t x, int64_t d, int64_t *r)
 #define BAD_ROUND32(x, y) err_set(e, -EINVAL, "integer overflow: round(%lld, %lld)", (long long)(x), (long long)(y))
 FN_CHECKED(round_to_i64, round_to_fails, BAD_ROUND64)
 FN_CHECKED(round_to_i32, round_to32_fails, BAD_ROUND32)
+
+static int64_t truncate_whole(int64_t x, int64_t d)
+{
+	int64_t factor = 1;
+
+	for (; d < 0 && factor; d++)
+		factor = d < -18 ? 0 : factor * 10;
+	return factor ? x - x % factor : 0;
+}
+FN_BINARY(truncate_to_i64, int64_t, i64, int64_t, i64, int64_t, i64, truncate_whole(x, y))
+
+/* ---- buckets ------------------------------------------------------------------------------------ */
+
+static int bad_buckets(struct err *e, const char *why)
+{
+	return err_set(e, -EINVAL, "width_bucket: %s", why);
+}
+
+/* width_bucket(x, from, to, n): 1 to n, 0 in front of the first, n + 1 behind the last. */
+static int width_bucket(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		double x = arg_f64(c, 0, i), from = arg_f64(c, 1, i), to = arg_f64(c, 2, i);
+		double lo = MIN(from, to), hi = MAX(from, to);
+		int64_t n = arg_i64(c, 3, i), at;
+
+		if (!row_ok(c, i))
+			continue;
+		if (n < 1 || n > INT32_MAX)
+			return bad_buckets(e, "the number of buckets must be between 1 and 2147483647");
+		if (isnan(x) || !isfinite(from) || !isfinite(to) || from == to)
+			return bad_buckets(e, "the bounds must be finite and differ, and the value a number");
+		at = x < lo ? 0 : x >= hi ? n + 1 : MIN((int64_t)((double)n * ((x - lo) / (hi - lo))) + 1, n);
+		ret->i64[i] = from > to ? n + 1 - at : at;
+	}
+	return 0;
+}
+
+/* width_bucket(x, bounds): how many bounds are at most x. */
+static int width_bucket_array(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	const struct vec *child = c->args[1].child;
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct vec_list l;
+
+		if (!row_ok(c, i))
+			continue;
+		l = arg_list(c, 1, i);
+		if (isnan(arg_f64(c, 0, i)))
+			return bad_buckets(e, "the value must be a number");
+		ret->i64[i] = 0;
+		for (uint32_t k = l.off; k < l.off + l.len; k++) {
+			if (vec_is_null(child, k) || isnan(child->f64[k]) || (k > l.off && !(child->f64[k] > child->f64[k - 1])))
+				return bad_buckets(e, "the bounds must be numbers in ascending order");
+			ret->i64[i] += child->f64[k] <= arg_f64(c, 0, i);
+		}
+	}
+	return 0;
+}
 
 /* ---- other bases -------------------------------------------------------------------------------- */
 
@@ -269,6 +358,24 @@ static int random_below(struct fn_call *c, struct vec *ret, struct err *e)
 	return 0;
 }
 
+/* random(m, n): m <= r < n. */
+static int random_between(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		int64_t m = arg_i64(c, 0, i), n = arg_i64(c, 1, i);
+		uint64_t range = (uint64_t)n - (uint64_t)m;
+
+		if (!row_ok(c, i))
+			continue;
+		if (m >= n)
+			return err_set(e, -EINVAL, "random: the first bound must be below the second, not %lld and %lld",
+				       (long long)m, (long long)n);
+		range = (uint64_t)(__extension__(unsigned __int128)next_random(c->exec->random_state) * range >> 64);
+		ret->i64[i] = (int64_t)((uint64_t)m + range);
+	}
+	return 0;
+}
+
 #define DOUBLE_ROW(name, expr, help) SCALAR(#name, "double", "double", name##_f64, help),
 #define SAME3(name, k32, k64, kd, h)                    \
 	SCALAR(name, "integer", "integer", k32, h),     \
@@ -307,5 +414,15 @@ const struct func func_rows_math[] = {
 	SCALAR_F("random", "", "double", random_f64, FN_VOLATILE, "a random number in [0, 1)"),
 	SCALAR_F("random", "integer", "integer", random_below, FN_VOLATILE, "a random whole number in [0, n)"),
 	SCALAR_F("random", "bigint", "bigint", random_below, FN_VOLATILE, "a random whole number in [0, n)"),
+	SCALAR_F("random", "integer, integer", "integer", random_between, FN_VOLATILE, "a random whole number in [m, n)"),
+	SCALAR_F("random", "bigint, bigint", "bigint", random_between, FN_VOLATILE, "a random whole number in [m, n)"),
+	SCALAR("log", "double, double", "double", log_f64, "log(b, x): logarithm of x to base b"),
+	SCALAR("truncate", "integer, bigint", "integer", truncate_to_i64, "without the digits behind the d-th; d may be negative"),
+	SCALAR("truncate", "bigint, bigint", "bigint", truncate_to_i64, "without the digits behind the d-th; d may be negative"),
+	SCALAR("truncate", "double, bigint", "double", truncate_to_f64, "without the digits behind the d-th; d may be negative"),
+	SCALAR("width_bucket", "double, double, double, bigint", "bigint", width_bucket,
+	       "width_bucket(x, from, to, n): which of n equal parts x lies in; 0 or n + 1 outside"),
+	SCALAR("width_bucket", "double, array(double)", "bigint", width_bucket_array,
+	       "how many of the ascending bounds are at most x"),
 	FUNC_END,
 };

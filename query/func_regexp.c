@@ -56,11 +56,7 @@ static int enter_row(struct rows *r, uint32_t i)
 /* Every few rows: somebody may not want the answer any more. */
 static int look_up(const struct rows *r, uint32_t i)
 {
-	const _Atomic bool *cancelled = r->c->exec ? r->c->exec->cancelled : NULL;
-
-	return i % 64 == 0 && cancelled && atomic_load_explicit(cancelled, memory_order_relaxed)
-		       ? err_set(r->e, -ECANCELED, "the statement was cancelled")
-		       : 0;
+	return i % 64 == 0 ? func_cancelled(r->c, r->e) : 0;
 }
 
 #define EACH_ROW(r, i, rc)                                                                         \
