@@ -283,10 +283,15 @@ PAIR(regr_syy, 1, m->m2_y)
 static int regr_r2_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
 {
 	const struct pair *m = state;
+	double num, den;
 
 	if (!m->n || m->m2_x == 0)
 		return vb_add_null(out, e);
-	return vb_add_f64(out, m->m2_y == 0 ? 1 : m->c2 / m->m2_x * (m->c2 / m->m2_y), e);
+	if (m->m2_y == 0)
+		return vb_add_f64(out, 1, e);
+	num = m->c2 * m->c2;
+	den = m->m2_x * m->m2_y;
+	return vb_add_f64(out, isnormal(num) && isnormal(den) ? num / den : m->c2 / m->m2_x * (m->c2 / m->m2_y), e);
 }
 PAIR_DEF(regr_r2)
 

@@ -94,6 +94,12 @@ static int products(const struct fn_call *c, uint32_t i, struct products *ret, s
 	return 1;
 }
 
+/* sqrt(xx * yy): one rounding less than two roots, where the product is in range. */
+static double lengths(double xx, double yy)
+{
+	return isnormal(xx * yy) ? sqrt(xx * yy) : sqrt(xx) * sqrt(yy);
+}
+
 /* A kernel of two arrays: EXPR of p, NULL where OK does not hold. */
 #define VECTORS(kernel, OK, EXPR)                                                                  \
 	static int kernel(struct fn_call *c, struct vec *ret, struct err *e)                       \
@@ -112,7 +118,7 @@ static int products(const struct fn_call *c, uint32_t i, struct products *ret, s
 		}                                                                                  \
 		return 0;                                                                          \
 	}
-VECTORS(cosine_similarity, p.xx > 0 && p.yy > 0, p.xy / (sqrt(p.xx) * sqrt(p.yy)))
+VECTORS(cosine_similarity, p.xx > 0 && p.yy > 0, p.xy / lengths(p.xx, p.yy))
 VECTORS(dot_product, true, p.xy)
 VECTORS(euclidean_distance, true, sqrt(p.distance))
 
