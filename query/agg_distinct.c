@@ -217,8 +217,8 @@ static const struct agg_def distinct_def = {sizeof(struct sketch), distinct_add,
 
 const struct func func_rows_agg_distinct[] = {
 	AGGREGATE("approx_distinct", "T", "bigint", &distinct_def,
-		  "how many different values; exact up to 256, then with a standard error of 2.3 %"),
+		  "how many different values there are; exact up to 256, then an estimate with a standard error of 2.3 %; 0: none"),
 	AGGREGATE("approx_distinct", "T, double", "bigint", &distinct_def,
-		  "the same with a standard error of at most e, 0.0040625 to 0.26"),
+		  "the same with a standard error of at most e (0.0040625 to 0.26) beyond 256 values"),
 	FUNC_END,
 };

@@ -319,14 +319,15 @@ static int map_resolve(struct arena *a, const struct func *f, const struct type 
 			  (struct type_field){STR_LIT("value"), every_value ? type_array(a, args[1]) : args[1]}, ret);
 }
 
-#define ROWS(n, r, d, res, h) {.name = n, .ret = r, .agg = d, .resolve = res, .group = GROUP, .help = h}
+#define ROWS(n, p, r, d, res, h) \
+	{.name = n, .params = p, .ret = r, .agg = d, .resolve = res, .group = GROUP, .help = h}
 
 const struct func func_rows_agg_histogram[] = {
-	ROWS("histogram", "array(row(value T, count bigint))", &one_def, histogram_resolve,
-	     "histogram(x): the different values in ascending order, and how often each is there; NULLs are not counted"),
-	ROWS("map_agg", "array(row(key K, value V))", &one_def, map_resolve,
-	     "map_agg(k, v): each k in ascending order with the first v that came with it; rows with NULL for k are left out"),
-	ROWS("multimap_agg", "array(row(key K, value array(V)))", &every_def, map_resolve,
-	     "multimap_agg(k, v): each k in ascending order with all that came with it; rows with NULL for k are left out"),
+	ROWS("histogram", "T", "array(row(value T, count bigint))", &one_def, histogram_resolve,
+	     "the different values in ascending order, and how often each is there; NULLs are not counted"),
+	ROWS("map_agg", "K, V", "array(row(key K, value V))", &one_def, map_resolve,
+	     "each key in ascending order with the first value that came with it; rows with a NULL for key are left out"),
+	ROWS("multimap_agg", "K, V", "array(row(key K, value array(V)))", &every_def, map_resolve,
+	     "each key in ascending order with all values that came with it; rows with a NULL for key are left out"),
 	FUNC_END,
 };

@@ -83,7 +83,8 @@ static const struct agg_def list_def = {sizeof(struct text), list_add, NULL, lis
 const struct func func_rows_agg_list[] = {
 	AGGREGATE("listagg", "varchar", "varchar", &list_def,
 		  "the texts one behind the other, NULLs left out; order them with WITHIN GROUP (ORDER BY ...)"),
-	{.name = "listagg", .params = "varchar, varchar", .ret = "varchar", .agg = &list_def, .flags = FN_CONST_ARGS,
+	{.name = "listagg", .params = "varchar, varchar", .ret = "varchar",
+	 .agg = &list_def, .flags = FN_CONST_ARGS,
 	 .group = GROUP, .help = "the texts with a constant separator between them, NULLs left out"},
 	FUNC_END,
 };

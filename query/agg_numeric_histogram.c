@@ -175,9 +175,10 @@ static int histogram_resolve(struct arena *a, const struct func *f, const struct
 }
 
 const struct func func_rows_agg_numeric_histogram[] = {
-	{.name = "numeric_histogram", .ret = "array(row(key double, value double))", .agg = &histogram_def,
+	{.name = "numeric_histogram", .params = "bigint, double [, double]", .ret = "array(row(key double, value double))",
+	 .agg = &histogram_def,
 	 .resolve = histogram_resolve, .group = GROUP,
-	 .help = "numeric_histogram(b, x [, weight]): x as at most b (2 to 10,000) centres and their weights; exact up to b "
-		 "different values"},
+	 .help = "(b, x, weight): x as at most b (2 to 10,000) centres and their weights; exact up to b different values, "
+		 "beyond it the nearest are joined"},
 	FUNC_END,
 };

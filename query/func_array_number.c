@@ -125,8 +125,10 @@ VECTORS(euclidean_distance, true, sqrt(p.distance))
 #define TWO(name, h) SCALAR(#name, "array(double), array(double)", "double", name, h)
 
 const struct func func_rows_array_number[] = {
-	SCALAR("array_sum", "array(bigint)", "bigint", array_sum_i64, "the sum of the elements that are not NULL; 0: there are none"),
-	SCALAR("array_sum", "array(double)", "double", array_sum_f64, "the sum of the elements that are not NULL; 0: there are none"),
+	SCALAR("array_sum", "array(bigint)", "bigint", array_sum_i64,
+	       "the sum of the elements that are not NULL; 0: there are none"),
+	SCALAR("array_sum", "array(double)", "double", array_sum_f64,
+	       "the sum of the elements that are not NULL; 0: there are none"),
 	SCALAR("array_average", "array(double)", "double", array_average,
 	       "the mean of the elements that are not NULL; NULL: there are none"),
 	TWO(cosine_similarity, "cosine of the angle between two arrays of one length; NULL where one is all zeros"),

@@ -218,7 +218,8 @@ static int combinations_row(struct parts *s, struct vec_list l, int64_t n, struc
 PARTING(combinations, combinations_row)
 
 const struct func func_rows_array_parts[] = {
-	SCALAR("flatten", "array(array(T))", "array(T)", flatten, "the inner arrays one after the other; NULL ones add nothing"),
+	SCALAR("flatten", "array(array(T))", "array(T)", flatten,
+	       "the inner arrays one after the other; NULL ones add nothing"),
 	SCALAR("trim_array", "array(T), bigint", "array(T)", trim_array,
 	       "without so many elements at the end; more than there are is an error"),
 	SCALAR("array_first", "array(T)", "T", array_first, "the first element; NULL of an empty array"),

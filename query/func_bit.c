@@ -73,7 +73,7 @@ static int bitwise_right_shift_arithmetic(struct fn_call *c, struct vec *ret, st
 
 const struct func func_rows_bit[] = {
 	SCALAR("bit_count", "bigint, bigint", "bigint", bit_count,
-	       "the ones in the number's two's complement of so many bits"),
+	       "the ones in the number's two's complement of so many (2 to 64) bits; an error where it does not fit"),
 	SCALAR("bitwise_and", "bigint, bigint", "bigint", bitwise_and, "bits set in both"),
 	SCALAR("bitwise_not", "bigint", "bigint", bitwise_not, "all bits inverted"),
 	SCALAR("bitwise_or", "bigint, bigint", "bigint", bitwise_or, "bits set in either"),

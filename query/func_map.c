@@ -63,9 +63,11 @@ static int map_values(struct fn_call *c, struct vec *ret, struct err *e)
 }
 
 const struct func func_rows_map[] = {
-	{.name = "map_keys", .ret = "array(K)", .scalar = map_keys, .resolve = keys_resolve, .group = GROUP,
-	 .help = "map_keys(array(row(K, V))): the first fields of the rows"},
-	{.name = "map_values", .ret = "array(V)", .scalar = map_values, .resolve = values_resolve, .group = GROUP,
-	 .help = "map_values(array(row(K, V))): the second fields of the rows"},
+	{.name = "map_keys", .params = "array(row(K, V))", .ret = "array(K)", .scalar = map_keys,
+	 .resolve = keys_resolve, .group = GROUP,
+	 .help = "the first fields of the rows, in their order"},
+	{.name = "map_values", .params = "array(row(K, V))", .ret = "array(V)", .scalar = map_values,
+	 .resolve = values_resolve, .group = GROUP,
+	 .help = "the second fields of the rows, in their order"},
 	FUNC_END,
 };

@@ -28,14 +28,14 @@ static double cube_root(double x)
 	X(degrees, x / M_PI * 180.0, "radians to degrees")                                \
 	X(exp, exp(x), "e to the power of x")                                             \
 	X(floor, floor(x), "down to a whole number")                                      \
-	X(ln, log(x), "natural logarithm")                                                \
-	X(log2, log2(x), "logarithm to base 2")                                           \
-	X(log10, log10(x), "logarithm to base 10")                                        \
+	X(ln, log(x), "natural logarithm; -Infinity of 0, NaN below")                                                \
+	X(log2, log2(x), "logarithm to base 2; -Infinity of 0, NaN below")                                           \
+	X(log10, log10(x), "logarithm to base 10; -Infinity of 0, NaN below")                                        \
 	X(radians, x / 180.0 * M_PI, "degrees to radians")                                \
-	X(sqrt, sqrt(x), "square root")                                                   \
+	X(sqrt, sqrt(x), "square root; NaN of a negative number")                                                   \
 	X(truncate, trunc(x), "without the fraction")                                     \
-	X(acos, acos(x), "arc cosine, in radians")                                        \
-	X(asin, asin(x), "arc sine, in radians")                                          \
+	X(acos, acos(x), "arc cosine, in radians; NaN outside -1 to 1")                                        \
+	X(asin, asin(x), "arc sine, in radians; NaN outside -1 to 1")                                          \
 	X(atan, atan(x), "arc tangent, in radians")                                       \
 	X(cos, cos(x), "cosine of radians")                                               \
 	X(cosh, cosh(x), "hyperbolic cosine")                                             \
@@ -383,7 +383,7 @@ static int random_between(struct fn_call *c, struct vec *ret, struct err *e)
 	SCALAR(name, "double", "double", kd, h)
 
 const struct func func_rows_math[] = {
-	SAME3("abs", abs_i32, abs_i64, abs_f64, "absolute value"),
+	SAME3("abs", abs_i32, abs_i64, abs_f64, "absolute value; overflow of the smallest whole number is an error"),
 	SCALAR("ceil", "integer", "integer", same_i64, "the number itself"),
 	SCALAR("ceil", "bigint", "bigint", same_i64, "the number itself"),
 	SAME3("ceiling", same_i64, same_i64, ceil_f64, "up to a whole number"),
@@ -392,12 +392,18 @@ const struct func func_rows_math[] = {
 	DOUBLE_FUNCTIONS(DOUBLE_ROW)
 	SAME3("sign", sign_i64, sign_i64, sign_f64, "-1, 0 or 1"),
 	SAME3("round", same_i64, same_i64, round_f64, "to a whole number, half away from zero"),
-	SCALAR("round", "integer, bigint", "integer", round_to_i32, "to so many digits, half away from zero"),
-	SCALAR("round", "bigint, bigint", "bigint", round_to_i64, "to so many digits, half away from zero"),
-	SCALAR("round", "double, bigint", "double", round_to_f64, "to so many digits, half away from zero"),
-	SCALAR("mod", "integer, integer", "integer", mod_i64, "remainder, with the sign of the first"),
-	SCALAR("mod", "bigint, bigint", "bigint", mod_i64, "remainder, with the sign of the first"),
-	SCALAR("mod", "double, double", "double", mod_f64, "remainder, with the sign of the first"),
+	SCALAR("round", "integer, bigint", "integer", round_to_i32,
+	       "to so many digits behind the point, half away from zero; d may be negative"),
+	SCALAR("round", "bigint, bigint", "bigint", round_to_i64,
+	       "to so many digits behind the point, half away from zero; d may be negative"),
+	SCALAR("round", "double, bigint", "double", round_to_f64,
+	       "to so many digits behind the point, half away from zero; d may be negative"),
+	SCALAR("mod", "integer, integer", "integer", mod_i64,
+	       "remainder, with the sign of the first; of whole numbers by 0 an error"),
+	SCALAR("mod", "bigint, bigint", "bigint", mod_i64,
+	       "remainder, with the sign of the first; of whole numbers by 0 an error"),
+	SCALAR("mod", "double, double", "double", mod_f64,
+	       "remainder, with the sign of the first; of whole numbers by 0 an error"),
 	SCALAR("pow", "double, double", "double", power_f64, "x to the power of p"),
 	SCALAR("power", "double, double", "double", power_f64, "x to the power of p"),
 	SCALAR("atan2", "double, double", "double", atan2_f64, "arc tangent of y / x, in radians"),
@@ -405,23 +411,31 @@ const struct func func_rows_math[] = {
 	SCALAR("e", "", "double", e_f64, "2.718281828459045"),
 	SCALAR("nan", "", "double", nan_f64, "not a number"),
 	SCALAR("infinity", "", "double", infinity_f64, "positive infinity"),
-	SCALAR("is_finite", "double", "boolean", is_finite, "neither NaN nor infinite?"),
-	SCALAR("is_infinite", "double", "boolean", is_infinite, "infinite?"),
-	SCALAR("is_nan", "double", "boolean", is_nan, "not a number?"),
-	SCALAR("from_base", "varchar, bigint", "bigint", from_base, "the number that a text means in a base"),
-	SCALAR("to_base", "bigint, bigint", "varchar", to_base, "the number in a base of 2 to 36"),
+	SCALAR("is_finite", "double", "boolean", is_finite, "whether it is neither NaN nor infinite"),
+	SCALAR("is_infinite", "double", "boolean", is_infinite, "whether it is infinite"),
+	SCALAR("is_nan", "double", "boolean", is_nan, "whether it is NaN"),
+	SCALAR("from_base", "varchar, bigint", "bigint", from_base,
+	       "the number that a text means in a base of 2 to 36"),
+	SCALAR("to_base", "bigint, bigint", "varchar", to_base,
+	       "the number in a base of 2 to 36, in lower-case digits"),
 	SCALAR_F("rand", "", "double", random_f64, FN_VOLATILE, "a random number in [0, 1)"),
 	SCALAR_F("random", "", "double", random_f64, FN_VOLATILE, "a random number in [0, 1)"),
 	SCALAR_F("random", "integer", "integer", random_below, FN_VOLATILE, "a random whole number in [0, n)"),
 	SCALAR_F("random", "bigint", "bigint", random_below, FN_VOLATILE, "a random whole number in [0, n)"),
-	SCALAR_F("random", "integer, integer", "integer", random_between, FN_VOLATILE, "a random whole number in [m, n)"),
-	SCALAR_F("random", "bigint, bigint", "bigint", random_between, FN_VOLATILE, "a random whole number in [m, n)"),
-	SCALAR("log", "double, double", "double", log_f64, "log(b, x): logarithm of x to base b"),
-	SCALAR("truncate", "integer, bigint", "integer", truncate_to_i64, "without the digits behind the d-th; d may be negative"),
-	SCALAR("truncate", "bigint, bigint", "bigint", truncate_to_i64, "without the digits behind the d-th; d may be negative"),
-	SCALAR("truncate", "double, bigint", "double", truncate_to_f64, "without the digits behind the d-th; d may be negative"),
+	SCALAR_F("random", "integer, integer", "integer", random_between, FN_VOLATILE,
+		 "a random whole number in [m, n)"),
+	SCALAR_F("random", "bigint, bigint", "bigint", random_between, FN_VOLATILE,
+		 "a random whole number in [m, n)"),
+	SCALAR("log", "double, double", "double", log_f64,
+	       "log(b, x): logarithm of x to base b; -Infinity of 0, NaN below"),
+	SCALAR("truncate", "integer, bigint", "integer", truncate_to_i64,
+	       "without the digits behind the d-th; d may be negative"),
+	SCALAR("truncate", "bigint, bigint", "bigint", truncate_to_i64,
+	       "without the digits behind the d-th; d may be negative"),
+	SCALAR("truncate", "double, bigint", "double", truncate_to_f64,
+	       "without the digits behind the d-th; d may be negative"),
 	SCALAR("width_bucket", "double, double, double, bigint", "bigint", width_bucket,
-	       "width_bucket(x, from, to, n): which of n equal parts x lies in; 0 or n + 1 outside"),
+	       "(x, from, to, n): which of n equal parts x lies in; 0 or n + 1 outside"),
 	SCALAR("width_bucket", "double, array(double)", "bigint", width_bucket_array,
 	       "how many of the ascending bounds are at most x"),
 	FUNC_END,

@@ -400,7 +400,8 @@ static int format_resolve(struct arena *a, const struct func *f, const struct ty
 }
 
 const struct func func_rows_printf[] = {
-	{.name = "format", .ret = "varchar", .scalar = format, .resolve = format_resolve, .flags = FN_NULLS, .group = GROUP,
-	 .help = "format(pattern, ...): the pattern with %s, %d, %.2f, %05d, %,d, %x, %1$s ... filled in; NULLs print as null"},
+	{.name = "format", .params = "varchar, T...", .ret = "varchar", .scalar = format,
+	 .resolve = format_resolve, .flags = FN_NULLS, .group = GROUP,
+	 .help = "the pattern with %s, %d, %.2f, %05d, %,d, %x, %1$s ... filled in; NULLs print as null"},
 	FUNC_END,
 };

@@ -113,7 +113,8 @@ static int concat_ws(struct fn_call *c, struct vec *ret, struct err *e)
 }
 
 const struct func func_rows_text[] = {
-	SCALAR("starts_with", "varchar, varchar", "boolean", starts_with, "whether the text begins with the second"),
+	SCALAR("starts_with", "varchar, varchar", "boolean", starts_with,
+	       "whether the text begins with the second"),
 	SCALAR("ends_with", "varchar, varchar", "boolean", ends_with, "whether the text ends with the second"),
 	SCALAR("translate", "varchar, varchar, varchar", "varchar", translate,
 	       "each character of the second replaced by that at its place in the third, or by nothing"),

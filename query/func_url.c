@@ -242,8 +242,10 @@ BY_ROW_OR_NULL(url_parameter, parameter_row, str)
 #define PART(name, k, help) SCALAR("url_extract_" name, "varchar", "varchar", k, help)
 
 const struct func func_rows_url[] = {
-	SCALAR("url_encode", "varchar", "varchar", url_encode, "as in an HTML form: a blank is +, other bytes are %XX"),
-	SCALAR("url_decode", "varchar", "varchar", url_decode, "what url_encode() made; malformed escapes are an error"),
+	SCALAR("url_encode", "varchar", "varchar", url_encode,
+	       "as in an HTML form: a blank is +, other bytes are %XX"),
+	SCALAR("url_decode", "varchar", "varchar", url_decode,
+	       "what url_encode() made; malformed escapes are an error"),
 	PART("protocol", url_scheme, "the URL's protocol, such as https; NULL: it is no URL"),
 	PART("host", url_host, "the URL's host; empty: it has none; NULL: it is no URL"),
 	SCALAR("url_extract_port", "varchar", "bigint", url_port, "the URL's port; NULL where it names none"),
