@@ -50,18 +50,14 @@ static int enter_row(struct rows *r, uint32_t i)
 		r->regex = x;
 		r->pattern = p;
 	}
-	return regex_match_create(r->c->arena, r->regex, &r->match) < 0 ? func_no_memory(r->e) : 0;
-}
-
-/* Every few rows: somebody may not want the answer any more. */
-static int look_up(const struct rows *r, uint32_t i)
-{
-	return i % 64 == 0 ? func_cancelled(r->c, r->e) : 0;
+	return regex_match_create(r->c->arena, r->regex, r->c->exec ? r->c->exec->cancelled : NULL, &r->match) < 0
+		       ? func_no_memory(r->e)
+		       : 0;
 }
 
 #define EACH_ROW(r, i, rc)                                                                         \
 	for (uint32_t i = 0; i < (r).c->n && rc >= 0; i++)                                         \
-		if (!row_ok((r).c, i) || (rc = look_up(&(r), i)) < 0 || (rc = enter_row(&(r), i)) < 0) \
+		if (!row_ok((r).c, i) || (rc = enter_row(&(r), i)) < 0)                            \
 			;                                                                          \
 		else
 
