@@ -18,6 +18,8 @@ static int scan_open_op(struct op *o, struct err *e)
 	const struct plan *p = o->plan;
 
 	s->series = table_series(p->table);
+	s->t_lo = p->t_lo;
+	s->t_hi = p->t_hi;
 	s->field_ids = arena_array(o->x->arena, uint32_t, p->col_count + 1);
 	s->field_col = arena_array(o->x->arena, uint32_t, p->col_count + 1);
 	s->dims = arena_zarray(o->x->arena, struct scan_dim, p->col_count + 1);
@@ -168,18 +170,18 @@ static int start(struct scan_op *s, struct err *e)
 {
 	const struct plan *p = s->base.plan;
 	struct scan_spec spec = {
-		.t_lo = p->t_lo,
-		.t_hi = p->t_hi,
+		.t_lo = s->t_lo,
+		.t_hi = s->t_hi,
 		.cols = s->field_ids,
 		.col_count = s->field_n,
 		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
 	};
 
-	if (p->t_lo > p->t_hi)
+	if (s->t_lo > s->t_hi)
 		return 0;
 	for (uint32_t i = 0; i < p->col_count; i++)
 		spec.times_wanted |= p->scan_cols[i].kind == SCAN_TIME;
-	if (p->series_where) {
+	if (p->series_where || s->allow) {
 		uint32_t n = s->series_n = series_count(s->series);
 		int rc = scan_choose_series(s, n, e);
 		if (rc < 0)
