@@ -26,6 +26,7 @@ struct scan_allow {
 struct scan_op {
 	struct op base;
 	bool is_started, is_done;
+	struct exec_table *moment; /* until it has begun */
 	int64_t t_lo, t_hi; /* the plan's, or narrower */
 	struct scan_allow *allow;
 	struct series_set *series;
