@@ -316,6 +316,9 @@ int op_scan_narrow(struct op *o, uint32_t col, const struct narrowing *n, struct
 	for (uint32_t i = 0; i < n->values->n; i++) {
 		const struct vec *v = row_store_vec(n->values, i, n->col);
 		uint32_t at = row_store_at(i);
+		/* Keys of several columns have the same value again and again. */
+		if (at && !v->valid && str_eq(v->str[at], v->str[at - 1]))
+			continue;
 		int64_t code = vec_is_null(v, at) ? -1 : series_dict_find(s->series, a->col_id, v->str[at]);
 		if (code >= 0 && code < a->code_n)
 			bit_set(a->codes, (uint32_t)code);
