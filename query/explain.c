@@ -357,7 +357,7 @@ static void format_join(const struct plan *p, struct buf *out)
 		buf_release(&names);
 		free(cols);
 	}
-	buf_adds(out, p->build_left ? " holds left" : " holds right");
+	buf_adds(out, p->build_left ? " holds left" : p->left_first ? " reads left, holds right" : " holds right");
 }
 
 static void format_node(const struct plan *p, int depth, struct buf *out)
