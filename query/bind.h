@@ -42,6 +42,8 @@ struct scope_col {
 	struct str name;
 	const struct type *type;
 	uint32_t index;     /* of the plan below */
+	bool is_merged;      /* the column that USING makes of two */
+	bool qualified_only; /* one of these two */
 };
 
 /* Splits nested ANDs; also any other list of expressions. */
@@ -176,6 +178,8 @@ struct plan *plan_filter(struct bind *b, struct plan *child, struct bx *where);
 struct plan *plan_project(struct bind *b, struct plan *child, uint32_t col_count);
 /* Only the first n columns of it. */
 struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
+/* Two of them joined, for now without keys and condition. */
+struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *l, struct plan *r, struct pos at);
 /* Its distinct rows. */
 struct plan *plan_distinct(struct bind *b, struct plan *child);
 
@@ -187,6 +191,10 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, struct plan **ret);
 int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
 int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
+	      struct scope *ret_scope);
+
+/* FROM a JOIN b (bind_join.c). */
+int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope);
 
 /* A table by name, referenced by the binder; checks that the caller has this right to it. */

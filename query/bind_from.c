@@ -161,5 +161,5 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 	case FROM_JOIN:
 		break;
 	}
-	return bind_no_yet(b, f->pos, "a join of several tables");
+	return bind_join(b, f, outer, ret, ret_scope);
 }

@@ -127,8 +127,8 @@ struct plan_agg {
 /*
  * How the rows of two plans come together. Left and right rows match where all pairs of keys are equal and
  * the condition (plan.where, over the columns of the left, then those of the right) is TRUE. Rows come out in
- * the order of the left, and for each of these in the order of the right; a FULL join's right rows without
- * a match at the end. (An INNER join may be worked out the other way round; see plan.build_left.)
+ * the order of the left, and for each of these in the order of the right; right rows without a match
+ * at the end. (INNER and RIGHT joins may be worked out the other way round; see plan.build_left.)
  */
 enum plan_join {
 	PJ_INNER,
@@ -202,7 +202,9 @@ struct plan {
 	enum plan_join join;
 	struct plan_join_key *join_keys; /* none: every pair is looked at */
 	uint32_t join_key_count;
-	bool build_left; /* INNER: hold the left rows and stream the right; decided by the plan's shape alone */
+	/* Decided by the plan's shape alone. INNER, RIGHT: hold the left rows and stream the right. */
+	bool build_left;
+	bool left_first; /* others but FULL, with keys: read the left rows before the right, of which only their keys matter */
 
 	/* SORT, LIMIT */
 	struct plan_key *keys;
