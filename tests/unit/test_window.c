@@ -455,7 +455,7 @@ static struct plan_window random_function(struct unit_rng *r, const struct data 
 	static const char *const values[] = {"first_value", "last_value", "nth_value", "lead", "lag"};
 	static const char *const ints_of[] = {"sum", "avg", "count", "bitwise_and_agg", "bitwise_or_agg", "approx_distinct"};
 	static const char *const doubles_of[] = {"sum", "avg", "min", "max", "variance", "stddev_pop", "skewness"};
-	static const char *const texts_of[] = {"min", "max", "arbitrary", "array_agg", "count"};
+	static const char *const texts_of[] = {"min", "max", "arbitrary", "count", "array_agg"};
 	struct bx *x = bx_column(C_INT, &type_bigint), *f = bx_column(C_DBL, &type_double);
 	struct bx *s = bx_column(C_STR, &type_varchar), *n = bx_column(C_COUNT, &type_bigint);
 	struct bx *nth = unit_below(r, 2) ? n : bx_int(1 + (int64_t)unit_below(r, 4));
@@ -463,7 +463,6 @@ static struct plan_window random_function(struct unit_rng *r, const struct data 
 	struct plan_window w;
 	uint32_t k;
 
-	(void)d;
 	switch (unit_below(r, 12)) {
 	case 0:
 		return window_of(plain[unit_below(r, 5)], 0, NULL);
@@ -491,7 +490,8 @@ static struct plan_window random_function(struct unit_rng *r, const struct data 
 		w = window_of(doubles_of[unit_below(r, ARRAY_LEN(doubles_of))], BX_ARGS(f));
 		break;
 	case 8:
-		w = window_of(texts_of[unit_below(r, ARRAY_LEN(texts_of))], BX_ARGS(s));
+		k = (uint32_t)unit_below(r, ARRAY_LEN(texts_of) - (d->n > 1000)); /* arrays of all rows, for each row */
+		w = window_of(texts_of[k], BX_ARGS(s));
 		break;
 	case 9:
 		w = window_of("count", 0, NULL);
