@@ -20,7 +20,7 @@ static const struct func *const tables[] = {
 	func_rows_lambda,  func_rows_reduce,   func_rows_sort,       func_rows_gapfill,    func_rows_smooth,
 	func_rows_counter, func_rows_agg_first,
 	func_rows_regexp,  func_rows_agg_basic, func_rows_agg_minmax, func_rows_agg_stat,
-	func_rows_agg_distinct, func_rows_agg_percentile,
+	func_rows_agg_distinct, func_rows_agg_percentile, func_rows_window,
 	func_rows_text, func_rows_printf, func_rows_hash, func_rows_url, func_rows_json, func_rows_array_parts,
 	func_rows_array_number, func_rows_map, func_rows_agg_list, func_rows_agg_histogram,
 	func_rows_agg_numeric_histogram, func_rows_agg_checksum,
@@ -99,6 +99,13 @@ bool func_exists(struct str name)
 	const struct func *f;
 
 	return overloads(name, &f) > 0;
+}
+
+bool func_is_window(struct str name)
+{
+	const struct func *f;
+
+	return overloads(name, &f) > 0 && f->window;
 }
 
 bool func_is_aggregate(struct str name)

@@ -21,7 +21,7 @@ extern const struct func func_rows_op[], func_rows_math[], func_rows_string[], f
 	func_rows_url[], func_rows_json[], func_rows_array_parts[], func_rows_array_number[], func_rows_map[],
 	func_rows_agg_list[], func_rows_agg_histogram[], func_rows_agg_numeric_histogram[], func_rows_agg_checksum[],
 	func_rows_agg_basic[], func_rows_agg_minmax[], func_rows_agg_stat[], func_rows_agg_distinct[],
-	func_rows_agg_percentile[];
+	func_rows_agg_percentile[], func_rows_window[];
 
 /* A row of a table: an operator, a scalar function, an aggregate. */
 #define OPERATOR(n, p, r, k, h) \
@@ -30,6 +30,8 @@ extern const struct func func_rows_op[], func_rows_math[], func_rows_string[], f
 #define SCALAR_F(n, p, r, k, f, h) \
 	{.name = n, .params = p, .ret = r, .scalar = k, .flags = f, .group = GROUP, .help = h}
 #define AGGREGATE(n, p, r, d, h) {.name = n, .params = p, .ret = r, .agg = d, .group = GROUP, .help = h}
+#define AGGREGATE_U(n, p, r, d, u, h) \
+	{.name = n, .params = p, .ret = r, .agg = d, .unmerge = u, .group = GROUP, .help = h}
 
 /* ---- reading arguments -------------------------------------------------------------------------- */
 

@@ -79,6 +79,7 @@ enum plan_kind {
 	PLAN_FILTER,
 	PLAN_PROJECT,
 	PLAN_AGG,     /* groups and aggregates; DISTINCT is one without aggregates */
+	PLAN_WINDOW,  /* the child's columns, then one a window function; the rows come sorted by its keys */
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
@@ -122,6 +123,21 @@ struct plan_agg {
 	uint32_t key_count;
 	const struct type *type;
 	struct pos pos;
+};
+
+/*
+ * A window function: a plan_agg (its function may be one of windows alone, its args and filter are columns
+ * or constants) over the rows of a frame.
+ */
+struct plan_bound {
+	enum bound_kind kind;
+	struct bx *offset; /* PRECEDING, FOLLOWING: a column or a constant; bigint, or what RANGE adds to the key */
+};
+struct plan_window {
+	struct plan_agg call;
+	enum frame_kind unit; /* never NONE */
+	struct plan_bound start, end;
+	bool ignore_nulls;
 };
 
 /*
@@ -206,7 +222,12 @@ struct plan {
 	bool build_left;
 	bool left_first; /* others but FULL, with keys: read the left rows before the right, of which only their keys matter */
 
-	/* SORT, LIMIT */
+	/* WINDOW: also .keys, of which the first partition_count part the rows, and the others order them */
+	struct plan_window *windows;
+	uint32_t window_count;
+	uint32_t partition_count;
+
+	/* SORT, LIMIT, WINDOW */
 	struct plan_key *keys;
 	uint32_t key_count;
 	uint64_t limit; /* UINT64_MAX: none */
