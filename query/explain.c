@@ -7,6 +7,7 @@
  *	      SCAN iot.weather (host, temp) time >= 2024-01-01 00:00:00.000000000 series (host = 'a')
  */
 #include "query/bind.h"
+#include "query/unload.h"
 
 #include <ctype.h>
 
@@ -292,6 +293,22 @@ static void format_change(const struct plan *p, struct buf *out)
 	buf_addc(out, ')');
 }
 
+/* UNLOAD parquet, gzip, to 'daily' by (region, host) */
+static void format_unload(const struct plan *p, struct buf *out)
+{
+	const struct unload_spec *s = p->unload;
+	const struct plan *child = p->children[0];
+
+	buf_addf(out, "UNLOAD %s, %s, to '%.*s'", s->is_parquet ? "parquet" : "csv", s->is_compressed ? "gzip" : "not compressed",
+		 STR_FMT(s->target));
+	for (uint32_t i = 0; i < s->part_n; i++) {
+		buf_adds(out, i ? ", " : " by (");
+		format_name(child->cols[child->col_count - s->part_n + i].name, out);
+	}
+	if (s->part_n)
+		buf_addc(out, ')');
+}
+
 static void format_node(const struct plan *p, int depth, struct buf *out)
 {
 	buf_addf(out, "%*s", 2 * depth, "");
@@ -322,6 +339,9 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_DELETE:
 	case PLAN_INSERT:
 		format_change(p, out);
+		break;
+	case PLAN_UNLOAD:
+		format_unload(p, out);
 		break;
 	}
 	buf_addc(out, '\n');

@@ -14,6 +14,7 @@
 struct cell_memo {
 	int64_t day_ns;    /* midnight of the day in `date`; INT64_MIN: none */
 	char date[11];     /* "2022-06-17 " */
+	bool is_zulu;      /* in JSON the times of a timeseries end in Z, as UNLOAD wants them */
 };
 
 /* Print value k of a FLAT or CONST vector that is not NULL; bare text, nothing escaped. */
@@ -21,6 +22,11 @@ typedef void cell_fn(struct cell_memo *m, const struct vec *v, uint32_t k, struc
 cell_fn *cell_of(const struct type *t);
 bool cell_is_text(const struct type *t); /* may hold any character: varchar, and what may contain it */
 bool cell_is_number(const struct type *t);
+
+/* The same as JSON (format_json.c): value k, not NULL, of a FLAT or CONST vector; and a text, in quotes. */
+void json_cell(struct cell_memo *m, const struct type *t, cell_fn *cell, const struct vec *v, uint32_t k,
+	       struct buf *out);
+void json_string(struct str s, struct buf *out);
 
 struct query_text;
 struct format {

@@ -61,6 +61,7 @@ enum plan_kind {
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
+	PLAN_UNLOAD,  /* likewise; its row says also where the files are */
 };
 
 struct plan_col {
@@ -146,6 +147,7 @@ struct plan {
 	 */
 	struct pos pos;
 	struct plan_target *targets; /* INSERT: one a column of the child */
+	struct unload_spec *unload;  /* UNLOAD: unload.h; .pos of the statement */
 
 	/* SORT, LIMIT */
 	struct plan_key *keys;
