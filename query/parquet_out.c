@@ -113,6 +113,8 @@ int parquet_out_rows(struct parquet_out *p, const struct vbatch *b, struct err *
 		return rc;
 	p->group_rows += b->n;
 	rc = count(p, e);
+	if (rc == -ENOMEM) /* a smaller row group, then */
+		return parquet_out_end_group(p, e);
 	if (rc >= 0 && (p->group_rows >= GROUP_ROWS || pending(p, &raw) >= GROUP_BYTES || raw >= GROUP_RAW))
 		rc = parquet_out_end_group(p, e);
 	return rc;

@@ -25,21 +25,21 @@ for (let i = 0; i < 30000; i++) {
 const queries = {
   flat: 'SELECT time, host, measure_name, v, n, b, x FROM t ORDER BY time',
   types: `SELECT CAST(n % 1000 AS integer) AS i, CAST(time AS date) AS d, parse_duration(CAST(abs(n % 100000) AS varchar) || 'ms') AS iv,
-          CASE WHEN n % 2 = 0 THEN 14month END AS ym, nullif(x, 'plain') AS x, from_nanoseconds(-1 - n % 1000) AS early, v AS v, v + 1 AS v
-          FROM t ORDER BY time`,
+          CASE WHEN n % 2 = 0 THEN 14month END AS ym, nullif(x, 'plain') AS x, from_nanoseconds(-1 - n % 1000) AS early, v AS v, v + 1 AS v FROM t`,
   nested: `SELECT ARRAY[v, n, NULL] AS a, CASE WHEN n % 3 = 0 THEN ARRAY[x] WHEN n % 3 = 1 THEN ARRAY[x, nullif(x, x), 'z'] END AS s,
            CAST(ROW(v, x) AS row(p double, q varchar)) AS r, ARRAY[ARRAY[n, 1], ARRAY[n]] AS aa, ROW(n, time) AS anon,
-           ARRAY[CAST(ROW(x, ARRAY[b, NULL]) AS row(x varchar, l array(boolean)))] AS ar
-           FROM t ORDER BY time`,
+           ARRAY[CAST(ROW(x, ARRAY[b, NULL]) AS row(x varchar, l array(boolean)))] AS ar FROM t`,
   series: `SELECT host, create_time_series(time, v) AS ts, create_time_series(time, x) AS xs, count(*) AS n FROM t
            WHERE v IS NOT NULL AND x IS NOT NULL GROUP BY host ORDER BY host`,
+  // More texts than a dictionary takes, first few ones.
+  texts: `SELECT CASE WHEN time < TIMESTAMP '2023-11-15' THEN host ELSE x || CAST(time AS varchar) END AS a, ARRAY[x || CAST(time AS varchar), host] AS b FROM t`,
   none: 'SELECT time, v, ARRAY[x] AS a FROM t WHERE n = 12345',
 }
 
-// The files of the query with each of these options; one run of the tool for all.
-function unload(sql, ...options) {
+// The files of the query with each of these options; one run of the tool for all. Little memory: several row groups.
+function unload(sql, memory, ...options) {
   const statements = options.map(o => `UNLOAD (${sql}) TO 'f' WITH (${o})`)
-  const r = spawnSync(tool, [dir, ...statements], { input: lines, encoding: 'utf8' })
+  const r = spawnSync(tool, [dir, `memory=${memory}`, ...statements], { input: lines, encoding: 'utf8' })
   if (r.status) throw new Error(`${sql}: ${r.stderr}`)
   return r.stdout.trim().split('\n').map(p => JSON.parse(readFileSync(p, 'utf8')).result_files.map(f => f.url))
 }
@@ -148,7 +148,7 @@ const quoted = s => `'${s.replaceAll("'", "''")}'`
 mkdirSync(dir, { recursive: true })
 const codecs = ['GZIP', 'NONE']
 for (const [name, sql] of Object.entries(queries)) {
-  const [plain, packed, ...parquet] = unload(sql, "compression = 'NONE'", "compression = 'GZIP'",
+  const [plain, packed, ...parquet] = unload(sql, name === 'series' ? 256 : 12, "compression = 'NONE'", "compression = 'GZIP'",
     ...codecs.map(c => `format = 'PARQUET', compression = '${c}'`))
   const csv = plain.flatMap(f => parse(readFileSync(f, 'utf8')))
   const gz = packed.flatMap(f => parse(gunzipSync(readFileSync(f)).toString('utf8')))
@@ -163,7 +163,7 @@ for (const [name, sql] of Object.entries(queries)) {
 
 // Partitions come back as columns.
 const columns = 'time, v, x, host, region'
-const [plain, parts] = unload(`SELECT ${columns} FROM t ORDER BY time`, "compression = 'NONE'",
+const [plain, parts] = unload(`SELECT ${columns} FROM t ORDER BY time`, 12, "compression = 'NONE'",
   "format = 'PARQUET', partitioned_by = ARRAY['host', 'region']")
 if (parts.length !== 14) throw new Error(`${parts.length} partitions`)
 compare('duckdb partitions', plain.flatMap(f => parse(readFileSync(f, 'utf8'))),

@@ -1,6 +1,7 @@
 /*
- * unload OUT 'UNLOAD ...'... <LINES: runs the statements below OUT, over a table d.t of these lines of
- * line protocol (which goes again), and prints where the manifest of each is. For tests/readers.
+ * unload OUT [memory=MIB] 'UNLOAD ...'... <LINES: runs the statements below OUT, over a table d.t of these
+ * lines of line protocol (which goes again), and prints where the manifest of each is. Little memory
+ * makes small row groups. For tests/readers.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -43,9 +44,9 @@ static int fill(struct engine *en, struct err *e)
 	return (int)MIN(rc, 0);
 }
 
-static int unload(struct engine *en, const char *out, const char *sql, struct err *e)
+static int unload(struct engine *en, const char *out, size_t memory, const char *sql, struct err *e)
 {
-	struct query_env env = {.engine = en, .default_db = "d", .unload_dir = out, .unload_io = io_posix()};
+	struct query_env env = {.engine = en, .default_db = "d", .unload_dir = out, .unload_io = io_posix(), .memory_bytes = memory};
 	struct buf reply;
 	int64_t rows;
 	char *at, *end;
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
 	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
 	struct engine *en = NULL;
 	struct err e = {0};
+	size_t memory = 0;
 
 	snprintf(dir, sizeof dir, "%.200s/tidefs-unload-XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!out || !mkdtemp(dir)) {
@@ -80,8 +82,12 @@ int main(int argc, char **argv)
 	int rc = engine_open(dir, &opt, &en, &e);
 	if (rc >= 0)
 		rc = fill(en, &e);
-	for (int i = 2; i < argc && rc >= 0; i++)
-		rc = unload(en, out, argv[i], &e);
+	for (int i = 2; i < argc && rc >= 0; i++) {
+		if (strncmp(argv[i], "memory=", 7) == 0)
+			memory = (size_t)atoi(argv[i] + 7) << 20;
+		else
+			rc = unload(en, out, memory, argv[i], &e);
+	}
 	if (rc < 0)
 		fprintf(stderr, "unload: %s\n", err_text(&e, rc));
 	engine_close(en);
