@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-/* zlib's own default: what the gzip command makes. */
-#define LEVEL       6
+/* A third of the time of 6, zlib's default, for 5 % more bytes (2 M rows of numbers: 3.5 s and 10.2 s). */
+#define LEVEL       4
 #define WINDOW_BITS (15 + 16) /* 16: gzip's wrapping */
 #define ROOM        ((size_t)32 << 10)
 
