@@ -364,7 +364,7 @@ void options_print_help(void)
 	       "\n"
 	       "  tidefs DATA_DIR MOUNTPOINT [-f] [-d] [-o option,...]\n"
 	       "      mounts the databases in DATA_DIR, which is made where it does not exist\n"
-	       "  tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt]\n"
+	       "  tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt|parquet]\n"
 	       "      asks without a mount; reads only\n"
 	       "  tidefs fsck DATA_DIR [--repair]\n"
 	       "      checks every byte of an unmounted DATA_DIR, and repairs what can be repaired\n"

@@ -33,6 +33,8 @@ struct format {
 	void (*begin)(struct query_text *t, struct buf *out);
 	void (*rows)(struct query_text *t, const struct vbatch *b, struct buf *out);
 	void (*end)(struct query_text *t, struct buf *out);
+	void (*release)(struct query_text *t); /* NULL: nothing to release */
+	bool is_binary;                        /* no line can say what failed */
 };
 
 struct text_col {
@@ -57,12 +59,17 @@ struct query_text {
 	struct buf held;       /* txt: cells held back... */
 	struct buf held_lens;  /* ...and their lengths, u32 each */
 	bool is_aligned;       /* txt: widths are fixed, nothing is held back any more */
+	struct parquet_result *parquet; /* parquet: the file in the making */
+	int rc;                /* parquet: what went wrong... */
+	struct err e;          /* ...and how */
 };
 
 /* query.c: bytes handed out, for query_progress(). */
 void query_count_out(struct query *q, size_t bytes);
+struct budget *query_budget(struct query *q);
 
-extern const struct format format_csv, format_tsv, format_json, format_jsonl, format_txt;
+extern const struct format format_csv, format_tsv, format_json, format_jsonl, format_txt,
+	format_parquet;
 
 /* Room for n more bytes without a call where it is there. */
 static inline char *format_room(struct buf *b, size_t n)

@@ -21,6 +21,7 @@
 #include "query/unload_dir.h"
 
 #define WRITE_BYTES ((size_t)64 << 10)
+#define GROUP_BYTES ((uint64_t)32 << 20) /* of Parquet */
 #define ID_CHARS    52 /* of an id of the query: base32, as the service has them */
 
 struct part {
@@ -136,8 +137,9 @@ static int begin_file(struct part *t, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (s->is_parquet)
-		return parquet_out_create(d->cols, d->col_n, d->coder, budget_of(d), (struct out_sink){to_file, t},
-					  &t->parquet, e);
+		return parquet_out_create(&(struct parquet_spec){
+			.cols = d->cols, .col_count = d->col_n, .group_bytes = GROUP_BYTES, .coder = d->coder,
+			.budget = budget_of(d), .sink = {to_file, t}}, &t->parquet, e);
 	if (s->is_compressed && !t->gzip)
 		rc = gzip_create(budget_of(d), &t->gzip, e);
 	if (rc >= 0 && s->has_header)

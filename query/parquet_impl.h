@@ -51,9 +51,7 @@ struct shape {
 };
 
 struct parquet_out {
-	struct out_sink sink;
-	struct page_coder *coder;
-	struct budget *budget;
+	struct parquet_spec spec;
 	struct arena arena;  /* schema, and the footer's account of finished groups */
 	size_t counted;      /* of `budget`: what the leaves hold */
 	struct pq_column *columns;
@@ -72,13 +70,13 @@ struct parquet_out {
 };
 
 /* parquet_schema.c: columns, shapes and leaves of the types. */
-int schema_make(struct parquet_out *p, const struct query_col *cols, uint32_t n, struct err *e) must_check;
+int schema_make(struct parquet_out *p, struct err *e) must_check;
 
 /* parquet_rows.c */
 int rows_add(struct parquet_out *p, uint32_t col, const struct vec *v, uint32_t n, struct err *e) must_check;
 
 /* parquet_leaf.c */
-void leaf_init(struct leaf *l, const struct type *t, struct budget *b);
+void leaf_init(struct leaf *l, const struct type *t, bool has_nanos, struct budget *b);
 void leaf_release(struct leaf *l);
 size_t leaf_held(const struct leaf *l);
 static inline bool leaf_page_is_full(const struct leaf *l)

@@ -106,7 +106,7 @@ int page_coder_pack(struct page_coder *c, struct str raw, struct str *ret, struc
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static enum pq_type type_of(const struct type *t)
+static enum pq_type type_of(const struct type *t, bool has_nanos)
 {
 	switch (t->kind) {
 	case TY_BOOLEAN:
@@ -119,15 +119,15 @@ static enum pq_type type_of(const struct type *t)
 	case TY_DOUBLE:
 		return PQ_DOUBLE;
 	case TY_TIMESTAMP:
-		return PQ_INT96;
+		return has_nanos ? PQ_INT64 : PQ_INT96;
 	default:
 		return PQ_BYTE_ARRAY;
 	}
 }
 
-void leaf_init(struct leaf *l, const struct type *t, struct budget *b)
+void leaf_init(struct leaf *l, const struct type *t, bool has_nanos, struct budget *b)
 {
-	*l = (struct leaf){.type = t, .pq = type_of(t), .cell = cell_of(t)};
+	*l = (struct leaf){.type = t, .pq = type_of(t, has_nanos), .cell = cell_of(t)};
 	buf_init(&l->defs, PAGE_MAX);
 	buf_init(&l->reps, PAGE_MAX);
 	buf_init(&l->values, PAGE_MAX);

@@ -7,24 +7,20 @@
 
 #include "query/parquet_impl.h"
 
-#define GROUP_ROWS  (1u << 20)
-#define GROUP_BYTES ((uint64_t)32 << 20)  /* in the file */
-#define GROUP_RAW   ((uint64_t)256 << 20) /* before compression: what a reader has to hold */
+#define GROUP_ROWS (1u << 20)
+#define GROUP_RAW  ((uint64_t)256 << 20) /* before compression: what a reader has to hold */
 
-int parquet_out_create(const struct query_col *cols, uint32_t col_count, struct page_coder *coder,
-		       struct budget *budget, struct out_sink sink, struct parquet_out **ret, struct err *e)
+int parquet_out_create(const struct parquet_spec *spec, struct parquet_out **ret, struct err *e)
 {
 	struct parquet_out *p = calloc(1, sizeof *p);
 
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
-	p->sink = sink;
-	p->coder = coder;
-	p->budget = budget;
+	p->spec = *spec;
 	p->memo.day_ns = INT64_MIN;
-	arena_init(&p->arena, budget);
+	arena_init(&p->arena, spec->budget);
 	buf_init(&p->text, 1 << 20);
-	int rc = schema_make(p, cols, col_count, e);
+	int rc = schema_make(p, e);
 	if (rc < 0) {
 		parquet_out_destroy(p);
 		return rc;
@@ -39,7 +35,7 @@ void parquet_out_destroy(struct parquet_out *p)
 		return;
 	for (uint32_t i = 0; i < p->leaf_n; i++)
 		leaf_release(&p->leaves[i]);
-	budget_give(p->budget, p->counted);
+	budget_give(p->spec.budget, p->counted);
 	arena_release(&p->arena);
 	buf_release(&p->text);
 	free(p->groups);
@@ -48,7 +44,7 @@ void parquet_out_destroy(struct parquet_out *p)
 
 static int put(struct parquet_out *p, const void *at, size_t n, struct err *e)
 {
-	int rc = n ? p->sink.write(p->sink.ctx, at, n, e) : 0;
+	int rc = n ? p->spec.sink.write(p->spec.sink.ctx, at, n, e) : 0;
 
 	p->written += n;
 	return rc;
@@ -69,10 +65,10 @@ static int count(struct parquet_out *p, struct err *e)
 
 	for (uint32_t i = 0; i < p->leaf_n; i++)
 		held += leaf_held(&p->leaves[i]);
-	if (held > p->counted && !budget_take(p->budget, held - p->counted))
+	if (held > p->counted && !budget_take(p->spec.budget, held - p->counted))
 		return err_set(e, -ENOMEM, "out of memory");
 	if (held < p->counted)
-		budget_give(p->budget, p->counted - held);
+		budget_give(p->spec.budget, p->counted - held);
 	p->counted = held;
 	return 0;
 }
@@ -115,7 +111,7 @@ int parquet_out_rows(struct parquet_out *p, const struct vbatch *b, struct err *
 	rc = count(p, e);
 	if (rc == -ENOMEM) /* a smaller row group, then */
 		return parquet_out_end_group(p, e);
-	if (rc >= 0 && (p->group_rows >= GROUP_ROWS || pending(p, &raw) >= GROUP_BYTES || raw >= GROUP_RAW))
+	if (rc >= 0 && (p->group_rows >= GROUP_ROWS || pending(p, &raw) >= p->spec.group_bytes || raw >= GROUP_RAW))
 		rc = parquet_out_end_group(p, e);
 	return rc;
 }
@@ -128,13 +124,13 @@ static int write_chunk(struct parquet_out *p, struct leaf *l, struct pq_chunk *c
 	int rc;
 
 	buf_init(&dict, (size_t)1 << 30);
-	rc = leaf_end_chunk(l, p->coder, &dict, e);
+	rc = leaf_end_chunk(l, p->spec.coder, &dict, e);
 	*c = (struct pq_chunk){
 		.type = l->pq,
 		.encodings = l->encodings,
 		.path = l->path,
 		.path_n = l->path_n,
-		.codec = page_coder_codec(p->coder),
+		.codec = page_coder_codec(p->spec.coder),
 		.num_values = (int64_t)l->entries,
 		.raw_bytes = (int64_t)l->raw_bytes,
 		.stored_bytes = (int64_t)(l->pages.len + dict.len),

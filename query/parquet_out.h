@@ -3,7 +3,7 @@
  *
  *	boolean, double, varchar    BOOLEAN, DOUBLE, BYTE_ARRAY (UTF8)
  *	integer, bigint, date       INT32, INT64, INT32 (DATE)
- *	timestamp                   INT96: nanoseconds of the day and the Julian day
+ *	timestamp                   INT96: nanoseconds of the day and the Julian day; or INT64 (TIMESTAMP)
  *	intervals, time             BYTE_ARRAY (UTF8): their text
  *	array(T)                    LIST of T
  *	row(...)                    a group; a field without a name is field0, field1, ...
@@ -34,10 +34,22 @@ void page_coder_destroy(struct page_coder *c); /* NULL is fine */
 
 struct parquet_out;
 
-/* cols: borrowed for its life, as are budget and coder. -EINVAL: a type that a file cannot have. */
-int parquet_out_create(const struct query_col *cols, uint32_t col_count, struct page_coder *coder,
-		       struct budget *budget, struct out_sink sink, struct parquet_out **ret,
-		       struct err *e) must_check;
+struct parquet_spec {
+	const struct query_col *cols;
+	uint32_t col_count;
+	/*
+	 * Timestamps as INT64 nanoseconds, which DuckDB and Arrow read whole and Spark not at all; else INT96,
+	 * which all read, DuckDB to the microsecond.
+	 */
+	bool has_nanos;
+	uint64_t group_bytes; /* of a row group in the file, about */
+	struct page_coder *coder;
+	struct budget *budget;
+	struct out_sink sink;
+};
+
+/* What the spec points to is borrowed for its life. -EINVAL: a type that a file cannot have. */
+int parquet_out_create(const struct parquet_spec *s, struct parquet_out **ret, struct err *e) must_check;
 void parquet_out_destroy(struct parquet_out *p); /* NULL is fine */
 
 /* Columns of the batch behind the file's are left out. */

@@ -79,7 +79,7 @@ static int add_scalars(struct parquet_out *p, struct leaf *l, const struct vec *
 		}
 	}
 	if (rc >= 0 && leaf_page_is_full(l))
-		rc = leaf_end_page(l, p->coder, e);
+		rc = leaf_end_page(l, p->spec.coder, e);
 	return rc;
 }
 
@@ -140,7 +140,7 @@ int rows_add(struct parquet_out *p, uint32_t col, const struct vec *v, uint32_t 
 		for (uint32_t x = 0; x < s->leaf_n && rc >= 0; x++) {
 			struct leaf *l = &p->leaves[s->first_leaf + x];
 			if (leaf_page_is_full(l))
-				rc = leaf_end_page(l, p->coder, e);
+				rc = leaf_end_page(l, p->spec.coder, e);
 		}
 	}
 	return rc;

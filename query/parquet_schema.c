@@ -72,7 +72,7 @@ static int add_leaf(struct maker *m, struct str name, const struct type *t, uint
 		return nomem(m->e);
 	p->leaves = v;
 	l = &v[p->leaf_n];
-	leaf_init(l, t, p->budget);
+	leaf_init(l, t, p->spec.has_nanos, p->spec.budget);
 	p->leaf_n++;
 	l->def_max = def;
 	l->rep_max = rep;
@@ -82,7 +82,8 @@ static int add_leaf(struct maker *m, struct str name, const struct type *t, uint
 		return nomem(m->e);
 	memcpy(l->path, m->path, m->depth * sizeof *l->path);
 	return add_column(m, (struct pq_column){
-		.name = name, .type = l->pq, .repetition = PQ_OPTIONAL, .logical = logical[t->kind]});
+		.name = name, .type = l->pq, .repetition = PQ_OPTIONAL,
+		.logical = t->kind == TY_TIMESTAMP && p->spec.has_nanos ? PQ_LOGICAL_TIMESTAMP_NANOS : logical[t->kind]});
 }
 
 static int add_node(struct maker *m, struct str name, const struct type *t, uint8_t def, uint8_t rep,
@@ -177,8 +178,10 @@ static int add_node(struct maker *m, struct str name, const struct type *t, uint
 	return rc;
 }
 
-int schema_make(struct parquet_out *p, const struct query_col *cols, uint32_t n, struct err *e)
+int schema_make(struct parquet_out *p, struct err *e)
 {
+	const struct query_col *cols = p->spec.cols;
+	uint32_t n = p->spec.col_count;
 	struct maker m = {.p = p, .e = e};
 	struct type_field *fields = arena_zarray(&p->arena, struct type_field, n + 1);
 	struct str *names = NULL;

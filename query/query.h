@@ -35,6 +35,7 @@ enum query_format {
 	QF_JSON,  /* one array of objects */
 	QF_JSONL, /* an object a line */
 	QF_TXT,   /* aligned table for people */
+	QF_PARQUET,
 	QUERY_FORMATS
 };
 extern const char *const query_format_names[QUERY_FORMATS]; /* "csv", ... as file extensions */

@@ -6,7 +6,7 @@
 #include "engine/parquet/thrift.h"
 
 enum { CONVERTED_UTF8 = 0, CONVERTED_LIST = 3, CONVERTED_DATE = 6, CONVERTED_TIMESTAMP_MICROS = 10 };
-enum { LOGICAL_STRING = 1, LOGICAL_LIST = 3, LOGICAL_DATE = 6, LOGICAL_TIMESTAMP = 8, UNIT_MICROS = 2 };
+enum { LOGICAL_STRING = 1, LOGICAL_LIST = 3, LOGICAL_DATE = 6, LOGICAL_TIMESTAMP = 8, UNIT_MICROS = 2, UNIT_NANOS = 3 };
 
 /* ---- page headers ---------------------------------------------------------------------------- */
 
@@ -138,6 +138,17 @@ static void bounds_decode(struct thrift_in *t, struct pq_bounds *b)
 
 /* ---- the footer, written --------------------------------------------------------------------- */
 
+static void timestamp_encode(struct thrift_out *t, bool is_utc, int16_t unit)
+{
+	thrift_put_struct(t, 10);
+	thrift_put_struct(t, LOGICAL_TIMESTAMP);
+	thrift_put_bool(t, 1, is_utc);
+	thrift_put_struct(t, 2);
+	thrift_put_struct(t, unit);
+	for (int i = 0; i < 4; i++)
+		thrift_end(t);
+}
+
 static void column_encode(struct thrift_out *t, const struct pq_column *c)
 {
 	static const struct {
@@ -163,15 +174,9 @@ static void column_encode(struct thrift_out *t, const struct pq_column *c)
 		thrift_end(t);
 	} else if (c->logical == PQ_LOGICAL_TIMESTAMP_MICROS) {
 		thrift_put_i32(t, 6, CONVERTED_TIMESTAMP_MICROS);
-		thrift_put_struct(t, 10);
-		thrift_put_struct(t, LOGICAL_TIMESTAMP);
-		thrift_put_bool(t, 1, true); /* is adjusted to UTC */
-		thrift_put_struct(t, 2);
-		thrift_put_struct(t, UNIT_MICROS);
-		thrift_end(t);
-		thrift_end(t);
-		thrift_end(t);
-		thrift_end(t);
+		timestamp_encode(t, true, UNIT_MICROS);
+	} else if (c->logical == PQ_LOGICAL_TIMESTAMP_NANOS) {
+		timestamp_encode(t, false, UNIT_NANOS);
 	}
 	thrift_end(t);
 }

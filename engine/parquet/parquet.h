@@ -53,6 +53,7 @@ enum pq_logical {
 	PQ_LOGICAL_OTHER,
 	PQ_LOGICAL_DATE, /* this one and those below are only written; read they are OTHER */
 	PQ_LOGICAL_LIST,
+	PQ_LOGICAL_TIMESTAMP_NANOS, /* of no zone */
 };
 
 /* ---- bit-packed / RLE hybrid (hybrid.c): levels, dictionary codes, booleans ----------------- */

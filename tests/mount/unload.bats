@@ -234,3 +234,20 @@ is_empty() {
 	expect 60002 "$(cat "$OUT"/m/results/*.csv | wc -l)"
 	expect 2 "$(cat "$OUT"/m/results/*.csv | grep -c '^x,a,b,c')"
 }
+
+@test "query.parquet and q/: a Parquet file; an error is a sentence" {
+	mount_with
+	echo 'SELECT * FROM iot.w' >"$Q"
+	expect PAR1PAR1 "$(head -c 4 "$Q.parquet"; tail -c 4 "$Q.parquet")"
+	f="$MNT/q/SELECT time, v, ARRAY[n] AS a FROM iot.w.parquet"
+	cp "$f" "$DIR/copy.parquet"
+	expect "$(stat -c %s "$f")" "$(stat -c %s "$DIR/copy.parquet")"
+	expect PAR1 "$(tail -c 4 "$DIR/copy.parquet")"
+	echo 'SELECT 1/(v - 2) FROM (SELECT CAST(v AS bigint) AS v FROM iot.w) AS x' >"$Q"
+	run cat "$Q.parquet"
+	[ "$status" -ne 0 ]
+	[[ $output == *"line 1:9: division by zero"* ]]
+	[[ $output != *PAR1* ]]
+	tide_umount
+	expect PAR1 "$("$TIDEFS" sql "$DATA" 'SELECT 1 AS a' parquet | head -c 4)"
+}

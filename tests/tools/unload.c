@@ -1,7 +1,7 @@
 /*
- * unload OUT [memory=MIB] 'UNLOAD ...'... <LINES: runs the statements below OUT, over a table d.t of these
- * lines of line protocol (which goes again), and prints where the manifest of each is. Little memory
- * makes small row groups. For tests/readers.
+ * unload OUT [memory=MIB] 'UNLOAD ...'|'SELECT ...'... <LINES: runs the statements below OUT, over a table d.t of these
+ * lines of line protocol (which goes again), and prints where the manifest of each is; of a query, where
+ * its result is as Parquet. Little memory makes small row groups. For tests/readers.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -65,6 +65,37 @@ static int unload(struct engine *en, const char *out, size_t memory, const char 
 	return rc;
 }
 
+/* A query: its result as OUT/query.N.parquet, whose path is printed. */
+static int ask(struct engine *en, const char *out, size_t memory, const char *sql, int number, struct err *e)
+{
+	struct query_env env = {.engine = en, .default_db = "d", .memory_bytes = memory};
+	struct query_text *t = NULL;
+	struct query *q = NULL;
+	struct buf bytes;
+	char path[4200];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%.4000s/query.%d.parquet", out, number);
+	f = fopen(path, "wb");
+	if (!f)
+		return err_set(e, -errno, "cannot make %s", path);
+	buf_init(&bytes, (size_t)1 << 30);
+	int rc = query_prepare(&env, str_from(sql), &q, e);
+	if (rc >= 0)
+		rc = query_text_create(q, QF_PARQUET, &t, e);
+	while (rc >= 0 && (rc = query_text_next(t, &bytes, e)) > 0) {
+		fwrite(bytes.data, 1, bytes.len, f);
+		buf_clear(&bytes);
+	}
+	query_text_destroy(t);
+	buf_release(&bytes);
+	if (fclose(f) != 0 && rc >= 0)
+		rc = err_set(e, -errno, "cannot write %s", path);
+	if (rc >= 0)
+		printf("%s\n", path);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -85,6 +116,8 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc && rc >= 0; i++) {
 		if (strncmp(argv[i], "memory=", 7) == 0)
 			memory = (size_t)atoi(argv[i] + 7) << 20;
+		else if (strncmp(argv[i], "SELECT", 6) == 0)
+			rc = ask(en, out, memory, argv[i], i, &e);
 		else
 			rc = unload(en, out, memory, argv[i], &e);
 	}

@@ -35,7 +35,10 @@ static void open_file(struct file *f, const struct query_col *cols, uint32_t n, 
 	arena_init(&f->arena, NULL);
 	buf_init(&f->bytes, 256 << 20);
 	ck_assert_int_ge(page_coder_create(codec, &f->budget, &f->coder, &e), 0);
-	int rc = parquet_out_create(cols, n, f->coder, &f->budget, (struct out_sink){to_buf, f}, &f->out, &e);
+	struct parquet_spec s = {
+		.cols = cols, .col_count = n, .group_bytes = 32 << 20, .coder = f->coder, .budget = &f->budget,
+		.sink = {to_buf, f}};
+	int rc = parquet_out_create(&s, &f->out, &e);
 	ck_assert_msg(rc >= 0, "%s", e.text);
 }
 
@@ -220,7 +223,9 @@ START_TEST(too_deep_is_refused)
 		for (uint32_t i = 0; i < depth; i++)
 			t = type_array(&a, t);
 		struct query_col col = {STR_LIT("deep"), t};
-		int rc = parquet_out_create(&col, 1, coder, &budget, (struct out_sink){to_buf, NULL}, &out, &e);
+		struct parquet_spec s = {
+			.cols = &col, .col_count = 1, .coder = coder, .budget = &budget, .sink = {to_buf, NULL}};
+		int rc = parquet_out_create(&s, &out, &e);
 		ck_assert_int_eq(rc, depth < 59 ? 0 : -EINVAL);
 		if (rc >= 0)
 			parquet_out_destroy(out);
@@ -251,11 +256,12 @@ START_TEST(random_rows_come_back)
 		/* Few texts at first, then more and more. */
 		const char *z = arena_printf(&f.arena, "%llu", (unsigned long long)unit_below(&r, 3 + (i < 9000 ? 0 : i)));
 		texts[i] = str_from(z);
-		numbers[i] = (int64_t)unit_rand_log(&r) * (unit_below(&r, 2) ? -1 : 1);
+		numbers[i] = (int64_t)(unit_below(&r, 2) ? unit_rand_log(&r) : -unit_rand_log(&r));
 		valid[i] = unit_below(&r, 5) > 0;
 	}
 	for (uint32_t i = 0; i < rows;) {
-		uint32_t n = (uint32_t)MIN(1 + unit_below(&r, VEC_ROWS), rows - i);
+		uint32_t n = 1 + (uint32_t)unit_below(&r, VEC_ROWS);
+		n = MIN(n, rows - i);
 		struct vec v[2] = {{.type = &type_varchar, .valid = valid + i, .str = texts + i},
 				   {.type = &type_bigint, .i64 = numbers + i}};
 		add(&f, v, 2, n);
