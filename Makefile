@@ -10,7 +10,7 @@ Q       := $(if $(filter 1,$(V)),,@)
 
 B := build/$(VARIANT)
 
-PKGS := fuse3 libzstd sqlite3 libpcre2-8
+PKGS := fuse3 libzstd sqlite3 libpcre2-8 zlib
 PKG_CFLAGS  := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 TEST_CFLAGS := $(shell pkg-config --cflags check 2>/dev/null)

@@ -20,6 +20,7 @@
 	QUERY(l, "query.json", QF_JSON, "the same, one JSON array of objects"),                  \
 	QUERY(l, "query.jsonl", QF_JSONL, "the same, one JSON object a line"),                   \
 	QUERY(l, "query.txt", QF_TXT, "the same, an aligned table for people"),                  \
+	QUERY(l, "query.parquet", QF_PARQUET, "the same, a Parquet file"),                       \
 	DIR(l, "q", 0555, LEVEL_Q,                                                               \
 	    "`q/<SQL>.csv`: the file name is the query, with `%2F` for `/`; read-only statements")
 
@@ -59,7 +60,7 @@ static const struct vfile static_rows[] = {
 static const char *const names_to_come[] = {
 	"metrics",     "queries",     "running",      "scheduled",    "snapshot.json", "import",
 	"follow",      "latest",      "latest.csv",   "latest.json",  "latest.prom", "ingest.csv",
-	"ingest.prom", "query.parquet", "query.arrow", "README.md",  "_delta_log",
+	"ingest.prom", "query.arrow", "README.md",  "_delta_log",
 };
 
 /* Setting rows go where the first part of their name says. */

@@ -96,13 +96,13 @@ static int cmd_sql(int argc, char **argv)
 	int rc;
 
 	if (argc < 2 || argc > 3)
-		return usage(&e, err_set(&e, -EINVAL, "tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt]"));
+		return usage(&e, err_set(&e, -EINVAL, "tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt|parquet]"));
 	if (argc == 3) {
 		int f = 0;
 		while (f < QUERY_FORMATS && strcmp(argv[2], query_format_names[f]) != 0)
 			f++;
 		if (f == QUERY_FORMATS)
-			return usage(&e, err_set(&e, -EINVAL, "'%s' is no format: csv, tsv, json, jsonl or txt", argv[2]));
+			return usage(&e, err_set(&e, -EINVAL, "'%s' is no format: csv, tsv, json, jsonl, txt or parquet", argv[2]));
 		format = (enum query_format)f;
 	}
 	if (access(argv[0], F_OK) < 0)

@@ -250,6 +250,7 @@ int bind_plan(struct bind *b, const struct ast_query *q, struct plan **ret);
 /* DELETE (bind_delete.c) and INSERT (bind_insert.c): the root's only column says how many rows. */
 int bind_delete(struct bind *b, const struct ast_stmt *s, struct plan **ret);
 int bind_insert(struct bind *b, const struct ast_stmt *s, struct plan **ret);
+int bind_unload(struct bind *b, const struct ast_stmt *s, struct plan **ret); /* bind_unload.c */
 /* Such a root over its child, for the table. */
 struct plan *plan_change(struct bind *b, enum plan_kind kind, struct table *t, struct plan *child, struct pos at);
 

@@ -7,6 +7,7 @@
  *	      SCAN iot.weather (host, temp) time >= 2024-01-01 00:00:00.000000000 series (host = 'a')
  */
 #include "query/bind.h"
+#include "query/unload.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -435,6 +436,22 @@ static void format_join(const struct plan *p, struct buf *out)
 	buf_adds(out, p->build_left ? " holds left" : p->left_first ? " reads left, holds right" : " holds right");
 }
 
+/* UNLOAD parquet, gzip, to 'daily' by (region, host) */
+static void format_unload(const struct plan *p, struct buf *out)
+{
+	const struct unload_spec *s = p->unload;
+	const struct plan *child = p->children[0];
+
+	buf_addf(out, "UNLOAD %s, %s, to '%.*s'", s->is_parquet ? "parquet" : "csv", s->is_compressed ? "gzip" : "not compressed",
+		 STR_FMT(s->target));
+	for (uint32_t i = 0; i < s->part_n; i++) {
+		buf_adds(out, i ? ", " : " by (");
+		format_name(child->cols[child->col_count - s->part_n + i].name, out);
+	}
+	if (s->part_n)
+		buf_addc(out, ')');
+}
+
 static void format_node(const struct plan *p, int depth, struct buf *out)
 {
 	buf_addf(out, "%*s", 2 * depth, "");
@@ -471,6 +488,9 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_DELETE:
 	case PLAN_INSERT:
 		format_change(p, out);
+		break;
+	case PLAN_UNLOAD:
+		format_unload(p, out);
 		break;
 	}
 	buf_addc(out, '\n');

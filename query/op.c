@@ -13,6 +13,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
 	[PLAN_JOIN] = &op_join_class,
 	[PLAN_WINDOW] = &op_window_class,
+	[PLAN_UNLOAD] = &op_unload_class,
 };
 
 int exec_cancelled(const struct exec *x, struct err *e)

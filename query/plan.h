@@ -86,6 +86,7 @@ enum plan_kind {
 	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
+	PLAN_UNLOAD,  /* likewise; its row says also where the files are */
 };
 
 struct plan_col {
@@ -213,6 +214,7 @@ struct plan {
 	 */
 	struct pos pos;
 	struct plan_target *targets; /* INSERT: one a column of the child */
+	struct unload_spec *unload;  /* UNLOAD: unload.h; .pos of the statement */
 
 	/* JOIN: also .where, over the columns of both, or NULL; .pos */
 	enum plan_join join;

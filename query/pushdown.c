@@ -486,6 +486,7 @@ int push(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **re
 	case PLAN_LIMIT:
 	case PLAN_DELETE:
 	case PLAN_INSERT:
+	case PLAN_UNLOAD:
 		break;
 	}
 	return push_none(b, p, conds, ret);
