@@ -177,6 +177,13 @@ int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, s
 int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope);
 
+/* UNNEST(...) over what stands left of it in FROM (alone: a row without columns): bind_unnest.c */
+int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struct plan *left,
+		const struct scope *left_scope, struct plan **ret, struct scope *ret_scope);
+/* A join whose right side is UNNEST. */
+int bind_unnest_join(struct bind *b, const struct ast_from *join, struct plan *left, const struct scope *left_scope,
+		     struct plan **ret, struct scope *ret_scope);
+
 /* A table by name, referenced by the binder; checks that the caller has this right to it. */
 int bind_table(struct bind *b, const struct ident_list *names, enum query_right right, struct table **ret);
 int bind_db(struct bind *b, const struct ident *name, struct db **ret); /* given */

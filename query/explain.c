@@ -275,6 +275,26 @@ static void format_sort(const struct plan *p, struct buf *out)
 		buf_adds(out, " with ties");
 }
 
+/* UNNEST series AS time, value; LEFT: a row without elements stays */
+static void format_unnest(const struct plan *p, struct buf *out)
+{
+	bool first = true;
+
+	buf_adds(out, p->keep_empty ? "UNNEST LEFT " : "UNNEST ");
+	for (uint32_t i = 0; i < p->list_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		bx_format(p->lists[i], p->children[0]->cols, out);
+	}
+	for (uint32_t i = 0; i < p->col_count; i++) {
+		if (p->items[i].kind == ITEM_CHILD)
+			continue;
+		buf_adds(out, first ? " AS " : ", ");
+		format_name(p->cols[i].name, out);
+		first = false;
+	}
+}
+
 /* DELETE iot.weather by series and time; INSERT iot.weather (time, host, hum as a new measure) */
 static void format_change(const struct plan *p, struct buf *out)
 {
@@ -321,6 +341,9 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_SORT:
 	case PLAN_LIMIT:
 		format_sort(p, out);
+		break;
+	case PLAN_UNNEST:
+		format_unnest(p, out);
 		break;
 	case PLAN_JOIN:
 		buf_adds(out, "JOIN");

@@ -9,6 +9,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_SCAN] = &op_scan_class,       [PLAN_VALUES] = &op_values_class,
 	[PLAN_FILTER] = &op_filter_class,   [PLAN_PROJECT] = &op_project_class,
 	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
+	[PLAN_UNNEST] = &op_unnest_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
 };
@@ -41,6 +42,8 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 		rc = prepare_list(a, p->exprs, p->col_count, e);
 	if (rc >= 0)
 		rc = prepare_list(a, p->groups, p->group_count, e);
+	if (rc >= 0)
+		rc = prepare_list(a, p->lists, p->list_count, e);
 	for (uint32_t i = 0; i < p->agg_count && rc >= 0; i++) {
 		rc = prepare_list(a, p->aggs[i].args, p->aggs[i].argc, e);
 		if (rc >= 0 && p->aggs[i].filter)

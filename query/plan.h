@@ -81,6 +81,7 @@ enum plan_kind {
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
+	PLAN_UNNEST,  /* each row once for each element of its lists, these as columns */
 	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
@@ -118,6 +119,21 @@ struct plan_agg {
 struct plan_key {
 	uint32_t col; /* of the child */
 	bool desc, nulls_first;
+};
+
+/*
+ * What a column of UNNEST is. Its lists are gone through side by side: the longest says how many rows come
+ * of a row, the shorter ones are padded with NULL.
+ */
+enum item_kind {
+	ITEM_CHILD,   /* column .index of the child */
+	ITEM_ELEMENT, /* of list .index */
+	ITEM_FIELD,   /* field .field of the element of list .index: arrays of rows, timeseries */
+	ITEM_NUMBER,  /* WITH ORDINALITY: 1, 2, ... */
+};
+struct plan_item {
+	enum item_kind kind;
+	uint32_t index, field;
 };
 
 /*
@@ -185,6 +201,12 @@ struct plan {
 	bool is_global;
 	struct plan_agg *aggs;
 	uint32_t agg_count;
+
+	/* UNNEST: an item a column. keep_empty (LEFT JOIN): a row without elements comes out once, with NULLs. */
+	struct bx **lists; /* over the child's columns */
+	uint32_t list_count;
+	struct plan_item *items;
+	bool keep_empty;
 
 	/*
 	 * DELETE, INSERT: .table (with its names), .pos where it was named.

@@ -319,6 +319,57 @@ static int push_agg(struct bind *b, struct plan *p, const struct bx_list *conds,
 	return rc < 0 ? rc : filter_over(b, p, &above, ret);
 }
 
+static bool could_fail(const struct bx *x, void *ctx)
+{
+	switch (x->kind) {
+	case BX_CALL:
+		return !is_total(x);
+	case BX_CAST:
+		return !x->is_try;
+	case BX_LAMBDA:
+	case BX_SUBQUERY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_unnested(const struct bx *x, void *ctx)
+{
+	const struct plan *p = ctx;
+
+	return x->kind == BX_COLUMN && p->items[x->index].kind != ITEM_CHILD;
+}
+
+/*
+ * A condition on the child's columns holds for all rows that come of a row or for none. One that could fail
+ * must not meet a row of which none comes.
+ */
+static int push_unnest(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
+{
+	struct bx_list below = {0}, above = {0};
+	uint32_t *map = arena_zarray(b->arena, uint32_t, p->col_count + 1);
+	int rc = 0;
+
+	if (!map)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < p->col_count; i++)
+		map[i] = p->items[i].index;
+	for (uint32_t i = 0; i < conds->n && rc >= 0; i++) {
+		struct bx *x = conds->v[i];
+
+		if (bx_any(x, is_unnested, p) || bx_is_volatile(x) || (!p->keep_empty && bx_any(x, could_fail, NULL))) {
+			rc = bx_push(b, &above, x);
+			continue;
+		}
+		x = bx_remap(b, x, map);
+		rc = x ? bx_push(b, &below, x) : failed(b);
+	}
+	if (rc >= 0)
+		rc = push(b, p->children[0], &below, &p->children[0]);
+	return rc < 0 ? rc : filter_over(b, p, &above, ret);
+}
+
 static int push_union(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	for (uint32_t i = 0; i < p->child_count; i++) {
@@ -392,6 +443,8 @@ static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct pl
 		return push_none(b, p, conds, ret);
 	case PLAN_UNION:
 		return push_union(b, p, conds, ret);
+	case PLAN_UNNEST:
+		return push_unnest(b, p, conds, ret);
 	case PLAN_JOIN:
 	case PLAN_VALUES:
 	case PLAN_LIMIT:
