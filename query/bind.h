@@ -75,9 +75,18 @@ struct output {
 	struct pos pos;
 };
 
+/* grouping(a, b) */
+struct grouping {
+	struct bx **args;
+	uint32_t argc;
+	struct pos pos;
+};
+
 struct aggs {
 	struct plan_agg *v;
 	uint32_t n, cap;
+	struct grouping *groupings;
+	uint32_t grouping_n, grouping_cap;
 };
 
 /* Where an expression stands. */
@@ -101,6 +110,8 @@ int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct
 
 /* Aggregates stand in expressions as columns from here on, until bind_select puts the AGG node below. */
 #define AGG_MARK UINT32_C(0x40000000)
+/* Likewise calls of grouping(), until it is known what the sets are. */
+#define GROUPING_MARK UINT32_C(0x60000000)
 
 int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
 int bind_condition(struct bind_ctx *c, const struct ast_expr *x, const char *what, struct bx **ret);
@@ -183,6 +194,23 @@ int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struc
 /* A join whose right side is UNNEST. */
 int bind_unnest_join(struct bind *b, const struct ast_from *join, struct plan *left, const struct scope *left_scope,
 		     struct plan **ret, struct scope *ret_scope);
+
+/*
+ * GROUP BY (bind_group.c): which of the group expressions are in which grouping set. add() binds an expression
+ * and gives its number; equal ones have one number.
+ */
+struct group_sets {
+	bool *has;      /* set times expr_n + expression */
+	uint32_t n;     /* sets, at least one */
+	uint32_t expr_n;
+};
+int bind_group_sets(struct bind *b, const struct ast_select *s,
+		    int (*add)(void *ctx, const struct ast_expr *x, uint32_t *ret), void *ctx,
+		    struct group_sets *ret);
+int bind_grouping(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret); /* a call: a mark */
+/* What it gives, over the AGG node, where set_col is the number of the set. */
+int bind_grouping_mask(struct bind *b, const struct grouping *g, const struct bx_list *groups,
+		       const struct group_sets *sets, uint32_t set_col, struct bx **ret);
 
 /* A table by name, referenced by the binder; checks that the caller has this right to it. */
 int bind_table(struct bind *b, const struct ident_list *names, enum query_right right, struct table **ret);

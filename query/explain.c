@@ -228,12 +228,35 @@ static void format_project(const struct plan *p, struct buf *out)
 	}
 }
 
+/* (a, b), (a), () */
+static void format_sets(const struct plan *p, struct buf *out)
+{
+	uint32_t n = p->group_count - 1;
+
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		bool first = true;
+
+		buf_adds(out, s ? ", (" : "(");
+		for (uint32_t i = 0; i < n; i++) {
+			if (!p->sets[s * n + i])
+				continue;
+			if (!first)
+				buf_adds(out, ", ");
+			bx_format(p->groups[i], p->children[0]->cols, out);
+			first = false;
+		}
+		buf_addc(out, ')');
+	}
+}
+
 static void format_agg(const struct plan *p, struct buf *out)
 {
 	const struct plan_col *below = p->children[0]->cols;
 
-	buf_adds(out, p->is_global ? "AGG all rows" : "AGG by ");
-	for (uint32_t i = 0; i < p->group_count; i++) {
+	buf_adds(out, p->is_global ? "AGG all rows" : p->set_count ? "AGG by sets " : "AGG by ");
+	if (p->set_count)
+		format_sets(p, out);
+	for (uint32_t i = 0; i < p->group_count && !p->set_count; i++) {
 		if (i)
 			buf_adds(out, ", ");
 		bx_format(p->groups[i], below, out);

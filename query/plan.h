@@ -201,6 +201,12 @@ struct plan {
 	bool is_global;
 	struct plan_agg *aggs;
 	uint32_t agg_count;
+	/*
+	 * AGG with grouping sets: each row counts once in each set. The last group is the set's number, from 1
+	 * (a constant that stands for it); of the others those are NULL that the set lacks.
+	 */
+	const bool *sets; /* set_count times group_count - 1: is the group in it? */
+	uint32_t set_count; /* 0: there are none */
 
 	/* UNNEST: an item a column. keep_empty (LEFT JOIN): a row without elements comes out once, with NULLs. */
 	struct bx **lists; /* over the child's columns */

@@ -291,23 +291,42 @@ static int push_project(struct bind *b, struct plan *p, const struct bx_list *co
 	return rc < 0 ? rc : filter_over(b, p, &above, ret);
 }
 
+/* A grouping set that lacks the group has NULL there, whatever its rows have. */
 static bool is_no_plain_group(const struct bx *x, void *ctx)
 {
 	const struct plan *p = ctx;
 
-	return x->kind == BX_COLUMN && (x->index >= p->group_count || p->groups[x->index]->kind != BX_COLUMN);
+	if (x->kind != BX_COLUMN)
+		return false;
+	if (x->index >= p->group_count || p->groups[x->index]->kind != BX_COLUMN)
+		return true;
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		if (!p->sets[s * (p->group_count - 1) + x->index])
+			return true;
+	}
+	return false;
+}
+
+static bool has_empty_set(const struct plan *p)
+{
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		if (!memchr(p->sets + s * (p->group_count - 1), true, p->group_count - 1))
+			return true;
+	}
+	return p->is_global;
 }
 
 /* A condition on a group that is a plain column holds for all its rows or for none. */
 static int push_agg(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	struct bx_list below = {0}, above = {0};
+	bool is_global = has_empty_set(p);
 	int rc = 0;
 
 	for (uint32_t i = 0; i < conds->n && rc >= 0; i++) {
 		struct bx *x = conds->v[i];
 
-		if (p->is_global || bx_any(x, is_no_plain_group, p)) {
+		if (is_global || bx_any(x, is_no_plain_group, p)) {
 			rc = bx_push(b, &above, x);
 			continue;
 		}
