@@ -11,10 +11,13 @@
 
 /* A WITH query, visible to those behind it and to the query it stands in front of. */
 struct outer;
+struct recursion; /* bind_recursive.c */
 struct cte {
 	const struct cte *next; /* declared before, or further out */
 	const struct ast_with *with;
 	struct outer *outer;    /* of the subquery that it was declared in */
+	bool is_recursive;      /* WITH RECURSIVE */
+	struct recursion *self; /* its own name inside a recursive query; NULL: this is the query */
 };
 
 struct bind {
@@ -27,6 +30,7 @@ struct bind {
 	uint32_t table_count, table_cap;
 	uint32_t depth;        /* queries inside queries, WITH expanded */
 	uint32_t nodes;
+	uint32_t recursions;
 	const struct cte *ctes;
 };
 
@@ -185,6 +189,18 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 		struct plan **ret); /* with q's ORDER BY and LIMIT */
 int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, struct plan **ret);
 int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
+int bind_body(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
+/* UNION and so on of two plans. */
+int bind_set_of(struct bind *b, const struct ast_body *body, struct plan *left, struct plan *right, struct plan **ret);
+/* p with its columns as those types; itself where they are. */
+int bind_cast_cols(struct bind *b, struct plan *p, const struct plan_col *cols, struct plan **ret);
+/* ORDER BY and LIMIT of q over what is no SELECT of its own. */
+int bind_ordered(struct bind *b, const struct ast_query *q, struct plan *p, struct outer *outer, struct plan **ret);
+/* A query inside another: -E2BIG where there are too many; b->depth-- when it is bound. */
+int bind_deeper(struct bind *b, struct pos at);
+/* WITH RECURSIVE: a use of the query, and of its own name in it. */
+int bind_recursive(struct bind *b, const struct cte *cte, struct plan **ret);
+int bind_recursive_self(struct bind *b, const struct cte *cte, struct pos at, struct plan **ret);
 int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope);
 

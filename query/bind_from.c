@@ -85,8 +85,10 @@ static int bind_cte(struct bind *b, const struct cte *cte, struct pos at, const 
 	struct plan *p;
 	int rc;
 
+	if (cte->self)
+		return bind_recursive_self(b, cte, at, ret);
 	b->ctes = cte->next;
-	rc = bind_query(b, cte->with->query, cte->outer, &p);
+	rc = cte->is_recursive ? bind_recursive(b, cte, &p) : bind_query(b, cte->with->query, cte->outer, &p);
 	b->ctes = all;
 	if (rc < 0)
 		return rc;

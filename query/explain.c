@@ -368,6 +368,12 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_UNNEST:
 		format_unnest(p, out);
 		break;
+	case PLAN_RECURSIVE:
+	case PLAN_WORKING:
+		buf_adds(out, p->kind == PLAN_RECURSIVE ? "RECURSIVE " : "WORKING ");
+		format_name(p->recursion_name, out);
+		buf_adds(out, p->kind == PLAN_WORKING ? "" : p->drops_seen ? " UNION" : " UNION ALL");
+		break;
 	case PLAN_JOIN:
 		buf_adds(out, "JOIN");
 		break;

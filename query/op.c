@@ -10,6 +10,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_FILTER] = &op_filter_class,   [PLAN_PROJECT] = &op_project_class,
 	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
 	[PLAN_UNNEST] = &op_unnest_class,
+	[PLAN_RECURSIVE] = &op_recursive_class, [PLAN_WORKING] = &op_working_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
 };
@@ -52,13 +53,27 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 	return rc;
 }
 
+static int prepare_tree(struct arena *a, const struct plan *p, struct err *e)
+{
+	int rc = prepare_plan(a, p, e);
+
+	for (uint32_t i = 0; i < p->child_count && rc >= 0; i++)
+		rc = prepare_tree(a, p->children[i], e);
+	return rc;
+}
+
 int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e)
 {
-	const struct op_class *cls = classes[p->kind];
+	int rc = prepare_tree(x->arena, p, e);
 
-	int rc = prepare_plan(x->arena, p, e);
-	if (rc < 0)
-		return rc;
+	return rc < 0 ? rc : op_open_again(x, p, ret, e);
+}
+
+int op_open_again(struct exec *x, const struct plan *p, struct op **ret, struct err *e)
+{
+	const struct op_class *cls = classes[p->kind];
+	int rc = 0;
+
 	struct op *o = arena_zalloc(x->arena, cls->size);
 	if (!o)
 		return exec_nomem(&x->ctx, e);
@@ -69,10 +84,11 @@ int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e
 	o->children = arena_zarray(x->arena, struct op *, p->child_count + 1);
 	if (!o->children)
 		return exec_nomem(&x->ctx, e);
-	for (; o->child_count < p->child_count; o->child_count++) {
-		rc = op_open(x, p->children[o->child_count], &o->children[o->child_count], e);
+	while (o->child_count < (cls->opens_later ? 1 : p->child_count)) {
+		rc = op_open_again(x, p->children[o->child_count], &o->children[o->child_count], e);
 		if (rc < 0)
 			goto fail;
+		o->child_count++;
 	}
 	if (cls->open)
 		rc = cls->open(o, e);

@@ -24,6 +24,16 @@ struct exec {
 	/* Of this table only what was stored up to upto_seq is seen; NULL: all of every table. */
 	const struct table *moment_of;
 	uint64_t upto_seq;
+	const struct working *working; /* of the recursive queries that are at work here */
+};
+
+/* The rows that a recursion's WORKING gives in this round: [from, to) of the store. */
+struct row_store;
+struct working {
+	const struct working *next;
+	uint32_t recursion;
+	const struct row_store *rows;
+	uint32_t from, to;
 };
 
 struct op;
@@ -36,6 +46,7 @@ struct op_class {
 	/* 1: *ret is the next batch, never empty; 0: no more. */
 	int (*next)(struct op *o, struct vbatch *ret, struct err *e);
 	void (*close)(struct op *o); /* also after a failed open; may be NULL */
+	bool opens_later; /* the children behind the first it opens itself */
 };
 
 struct op {
@@ -49,6 +60,8 @@ struct op {
 
 /* Operators for the plan and all below it. On failure nothing is left open. */
 int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e) must_check;
+/* Likewise for a part of a plan that was opened before (or whose parent was): its expressions are prepared. */
+int op_open_again(struct exec *x, const struct plan *p, struct op **ret, struct err *e) must_check;
 int op_next(struct op *o, struct vbatch *ret, struct err *e) must_check;
 void op_close(struct op *o); /* NULL is fine */
 
@@ -56,7 +69,8 @@ void op_close(struct op *o); /* NULL is fine */
 int exec_cancelled(const struct exec *x, struct err *e) must_check;
 
 extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
-	op_agg_class, op_unnest_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class;
+	op_agg_class, op_unnest_class, op_recursive_class,
+	op_working_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class;
 
 /* A batch of one row: what DELETE and INSERT give. */
 int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;

@@ -82,6 +82,8 @@ enum plan_kind {
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
 	PLAN_UNNEST,  /* each row once for each element of its lists, these as columns */
+	PLAN_RECURSIVE, /* the rows of the first child, then of the second, over and over: see .recursion */
+	PLAN_WORKING, /* in a RECURSIVE's second child: the rows of the round before */
 	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
@@ -213,6 +215,15 @@ struct plan {
 	uint32_t list_count;
 	struct plan_item *items;
 	bool keep_empty;
+
+	/*
+	 * RECURSIVE: the second child is run until it gives no more rows. The WORKING in it, the one with the
+	 * same number, gives those of the round before; of the first child in the first. drops_seen (UNION
+	 * without ALL): rows that were there before are left out.
+	 */
+	uint32_t recursion;
+	struct str recursion_name;
+	bool drops_seen;
 
 	/*
 	 * DELETE, INSERT: .table (with its names), .pos where it was named.

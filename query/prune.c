@@ -247,6 +247,17 @@ static int prune_union(struct bind *b, struct plan *p, const bool *needed, uint3
 	return *ret_map ? 0 : bind_nomem(b);
 }
 
+/* Rows go round with all their columns: what nobody looks at above may be what the next round needs. */
+static int prune_none(struct bind *b, struct plan *p, uint32_t **ret_map)
+{
+	bool *all = flags(b, NULL, p->col_count);
+
+	if (!all)
+		return bind_nomem(b);
+	memset(all, true, p->col_count);
+	return prune_union(b, p, all, ret_map);
+}
+
 static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **ret_map)
 {
 	switch (p->kind) {
@@ -264,6 +275,9 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 		return prune_union(b, p, needed, ret_map);
 	case PLAN_UNNEST:
 		return prune_unnest(b, p, needed, ret_map);
+	case PLAN_RECURSIVE:
+	case PLAN_WORKING:
+		return prune_none(b, p, ret_map);
 	case PLAN_JOIN:
 	case PLAN_VALUES:
 	case PLAN_DELETE: /* above everything that is pruned */

@@ -464,6 +464,8 @@ static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct pl
 		return push_union(b, p, conds, ret);
 	case PLAN_UNNEST:
 		return push_unnest(b, p, conds, ret);
+	case PLAN_RECURSIVE: /* a row that is left out may be the one that others come of */
+	case PLAN_WORKING:
 	case PLAN_JOIN:
 	case PLAN_VALUES:
 	case PLAN_LIMIT:
