@@ -250,6 +250,7 @@ struct plan *plan_change(struct bind *b, enum plan_kind kind, struct table *t, s
 
 int bind_show(struct bind *b, const struct ast_stmt *s, struct plan **ret);
 int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret);
+int bind_analyze(struct bind *b, struct plan *inner, struct plan **ret);
 
 /* ---- rewriting ------------------------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
  *	      SCAN iot.weather (host, temp) time >= 2024-01-01 00:00:00.000000000 series (host = 'a')
  */
 #include "query/bind.h"
+#include "query/op.h"
 
 #include <ctype.h>
 
@@ -23,8 +24,11 @@ static void format_name(struct str s, struct buf *out)
 		buf_addc(out, '"');
 }
 
+#define LIST_TEXT_MAX 100 /* of a constant array: its beginning tells what it is */
+
 static void format_const(const struct bx *x, struct buf *out)
 {
+	size_t from = out->len;
 	bool quoted;
 
 	if (bx_is_null(x)) {
@@ -44,6 +48,12 @@ static void format_const(const struct bx *x, struct buf *out)
 	if (quoted)
 		buf_addc(out, '\'');
 	vec_format(&x->value, 0, out);
+	if (type_layout(x->type) >= LAYOUT_LIST && out->len - from > LIST_TEXT_MAX) {
+		out->len = from + LIST_TEXT_MAX;
+		while (((unsigned char)out->data[out->len] & 0xc0) == 0x80) /* not within a character */
+			out->len--;
+		buf_adds(out, "...");
+	}
 	if (quoted)
 		buf_addc(out, '\'');
 }
@@ -341,7 +351,98 @@ static void format_change(const struct plan *p, struct buf *out)
 	buf_addc(out, ')');
 }
 
-static void format_node(const struct plan *p, int depth, struct buf *out)
+/* ---- what was counted (EXPLAIN ANALYZE) ---------------------------------------------------------- */
+
+static void format_bytes(uint64_t n, struct buf *out)
+{
+	if (n < 10 << 10)
+		buf_addf(out, "%llu bytes", (unsigned long long)n);
+	else if (n < 10 << 20)
+		buf_addf(out, "%.1f KiB", (double)n / (1 << 10));
+	else
+		buf_addf(out, "%.1f MiB", (double)n / (1 << 20));
+}
+
+static void format_ms(int64_t ns, struct buf *out)
+{
+	buf_addf(out, "%.3f ms", (double)ns / (double)NS_PER_MS);
+}
+
+/* "3 rows", "1 row" */
+static void format_count(uint64_t n, const char *what, const char *many, struct buf *out)
+{
+	buf_addf(out, "%llu %s%s", (unsigned long long)n, what, n == 1 ? "" : many);
+}
+
+/* - read 2 of 1000 series, 3 of 30 files (27 left out by time, 0 by part), 3 of 120 pages, 51 bytes, ... */
+static void format_scan_counts(const struct op_stats *s, int indent, struct buf *out)
+{
+	const struct scan_stats *c = &s->scan;
+
+	buf_addf(out, "%*s- read %llu of %llu series", indent, "", (unsigned long long)s->series_wanted,
+		 (unsigned long long)s->series);
+	if (c->tiles) {
+		buf_addf(out, ", %u of %u files (%u left out by time, %u by part), %llu of %llu pages, ",
+			 c->tiles - c->tiles_pruned, c->tiles, c->tiles_pruned - c->tiles_pruned_part, c->tiles_pruned_part,
+			 (unsigned long long)c->pages_read, (unsigned long long)(c->pages_read + c->pages_pruned));
+		format_bytes(c->bytes_read, out);
+	}
+	if (c->blocks)
+		buf_addf(out, ", %u of %u blocks of memory", c->blocks - c->blocks_pruned, c->blocks);
+	buf_addc(out, '\n');
+}
+
+/* - 720 rows in 1 batch, 0.210 ms */
+static void format_counts(const struct plan *p, const struct op_stats *s, int indent, struct buf *out)
+{
+	int64_t own = s->ns;
+
+	for (uint32_t i = 0; i < p->child_count; i++)
+		own -= s->children[i].ns;
+	buf_addf(out, "%*s- ", indent, "");
+	format_count(s->rows, "row", "s", out);
+	buf_adds(out, " in ");
+	format_count(s->batches, "batch", "es", out);
+	buf_adds(out, ", ");
+	format_ms(MAX(own, 0), out);
+	buf_addc(out, '\n');
+	if (p->kind == PLAN_SCAN)
+		format_scan_counts(s, indent, out);
+}
+
+static void add_scans(const struct plan *p, const struct op_stats *s, struct scan_stats *to)
+{
+	to->tiles += s->scan.tiles;
+	to->tiles_pruned += s->scan.tiles_pruned;
+	to->pages_read += s->scan.pages_read;
+	to->pages_pruned += s->scan.pages_pruned;
+	to->rows += s->scan.rows;
+	to->bytes_read += s->scan.bytes_read;
+	for (uint32_t i = 0; i < p->child_count; i++)
+		add_scans(p->children[i], &s->children[i], to);
+}
+
+static void format_totals(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out)
+{
+	struct scan_stats sum = {0};
+
+	add_scans(p, s, &sum);
+	buf_adds(out, "Result: ");
+	format_count(s->rows, "row", "s", out);
+	buf_adds(out, " in ");
+	format_ms(s->ns, out);
+	buf_adds(out, ", with at most ");
+	format_bytes(peak, out);
+	buf_adds(out, " of memory\nRead: ");
+	format_count(sum.rows, "row", "s", out);
+	buf_addf(out, ", %llu of %llu pages, %u of %u files, ", (unsigned long long)sum.pages_read,
+		 (unsigned long long)(sum.pages_read + sum.pages_pruned), sum.tiles - sum.tiles_pruned, sum.tiles);
+	format_bytes(sum.bytes_read, out);
+	buf_addc(out, '\n');
+}
+
+/* stats: NULL: the plan alone. */
+static void format_node(const struct plan *p, const struct op_stats *stats, int depth, struct buf *out)
 {
 	buf_addf(out, "%*s", 2 * depth, "");
 	switch (p->kind) {
@@ -384,13 +485,24 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_INSERT:
 		format_change(p, out);
 		break;
+	case PLAN_ANALYZE: /* its child is what it tells of */
+		buf_adds(out, "ANALYZE");
+		break;
 	}
 	buf_addc(out, '\n');
+	if (stats)
+		format_counts(p, stats, 2 * depth + 4, out);
 	for (uint32_t i = 0; i < p->child_count; i++)
-		format_node(p->children[i], depth + 1, out);
+		format_node(p->children[i], stats ? &stats->children[i] : NULL, depth + 1, out);
 }
 
 void plan_format(const struct plan *p, struct buf *out)
 {
-	format_node(p, 0, out);
+	format_node(p, NULL, 0, out);
+}
+
+void plan_format_stats(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out)
+{
+	format_node(p, s, 0, out);
+	format_totals(p, s, peak, out);
 }

@@ -13,6 +13,7 @@
 #ifndef TIDE_OP_H
 #define TIDE_OP_H
 
+#include "engine/scan.h"
 #include "query/plan.h"
 #include "query/eval.h"
 
@@ -38,6 +39,15 @@ struct working {
 
 struct op;
 
+/* What EXPLAIN ANALYZE counts of an operator, over all its executions where there are several (rounds). */
+struct op_stats {
+	uint64_t batches, rows; /* given */
+	int64_t ns;             /* taken, with the operators below */
+	struct scan_stats scan; /* SCAN */
+	uint64_t series, series_wanted;
+	struct op_stats *children; /* as many as the plan's node has */
+};
+
 struct op_class {
 	const char *name;
 	size_t size; /* of the operator's struct, which begins with struct op */
@@ -46,7 +56,7 @@ struct op_class {
 	/* 1: *ret is the next batch, never empty; 0: no more. */
 	int (*next)(struct op *o, struct vbatch *ret, struct err *e);
 	void (*close)(struct op *o); /* also after a failed open; may be NULL */
-	bool opens_later; /* the children behind the first it opens itself */
+	bool opens_children; /* it does so itself, by op_open_child() */
 };
 
 struct op {
@@ -56,12 +66,13 @@ struct op {
 	struct op **children;
 	uint32_t child_count;
 	struct arena batch; /* what the batch at hand consists of */
+	struct op_stats *stats; /* NULL: nothing is counted */
 };
 
 /* Operators for the plan and all below it. On failure nothing is left open. */
 int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e) must_check;
-/* Likewise for a part of a plan that was opened before (or whose parent was): its expressions are prepared. */
-int op_open_again(struct exec *x, const struct plan *p, struct op **ret, struct err *e) must_check;
+/* Child i of an operator that is open, whose expressions so are prepared; x: the operator's, or one like it. */
+int op_open_child(struct op *o, struct exec *x, uint32_t i, struct op **ret, struct err *e) must_check;
 int op_next(struct op *o, struct vbatch *ret, struct err *e) must_check;
 void op_close(struct op *o); /* NULL is fine */
 
@@ -70,7 +81,8 @@ int exec_cancelled(const struct exec *x, struct err *e) must_check;
 
 extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
 	op_agg_class, op_unnest_class, op_recursive_class,
-	op_working_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class;
+	op_working_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class,
+	op_analyze_class;
 
 /* A batch of one row: what DELETE and INSERT give. */
 int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;

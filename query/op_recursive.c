@@ -40,6 +40,9 @@ static int recursive_open(struct op *o, struct err *e)
 		return exec_nomem(&o->x->ctx, e);
 	for (uint32_t i = 0; i < p->col_count; i++)
 		types[i] = p->cols[i].type;
+	rc = op_open_child(o, o->x, 0, &o->children[0], e);
+	if (rc < 0)
+		return rc;
 	if (p->drops_seen)
 		return groups_init(&r->seen, &o->x->ctx, types, p->col_count, e);
 	rc = row_store_init(&r->rows[0], &o->x->ctx, types, p->col_count, e);
@@ -88,7 +91,7 @@ static int round_begin(struct recursive_op *r, struct err *e)
 	r->round.moment_of = o->x->moment_of;
 	r->round.upto_seq = o->x->upto_seq;
 	r->round.working = &r->working;
-	int rc = op_open_again(&r->round, o->plan->children[1], &r->step, e);
+	int rc = op_open_child(o, &r->round, 1, &r->step, e);
 	return rc < 0 ? rc : 1;
 }
 
@@ -171,7 +174,7 @@ const struct op_class op_recursive_class = {
 	.open = recursive_open,
 	.next = recursive_next,
 	.close = recursive_close,
-	.opens_later = true,
+	.opens_children = true,
 };
 
 /* ---- the rows of the round before ----------------------------------------------------------------- */

@@ -87,6 +87,7 @@ enum plan_kind {
 	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
+	PLAN_ANALYZE, /* runs its child to the end, and gives its plan as text, with what was counted */
 };
 
 struct plan_col {
@@ -271,7 +272,11 @@ int bind_stmt(struct arena *a, const struct query_env *env, const struct ast_stm
 void bound_release(struct bound *b);
 
 /* The plan as text lines, for EXPLAIN. */
+#define PLAN_TEXT_MAX (8 << 20)
 void plan_format(const struct plan *p, struct buf *out);
+struct op_stats; /* op.h */
+/* EXPLAIN ANALYZE; peak: bytes of memory. */
+void plan_format_stats(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out);
 void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out);
 
 /* ---- evaluation (eval.c) ------------------------------------------------------------------------------ */

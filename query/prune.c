@@ -282,6 +282,7 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 	case PLAN_VALUES:
 	case PLAN_DELETE: /* above everything that is pruned */
 	case PLAN_INSERT:
+	case PLAN_ANALYZE:
 		break;
 	}
 	*ret_map = squeeze(b, p, needed);

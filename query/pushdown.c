@@ -471,6 +471,7 @@ static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct pl
 	case PLAN_LIMIT:
 	case PLAN_DELETE:
 	case PLAN_INSERT:
+	case PLAN_ANALYZE:
 		break;
 	}
 	return push_none(b, p, conds, ret);
