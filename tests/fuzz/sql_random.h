@@ -263,6 +263,19 @@ static inline void gen_from(struct sqlgen *g)
 	put(g, g->table);
 }
 
+/* Behind a table: rows times elements, some of which have none. */
+static inline void gen_unnest(struct sqlgen *g)
+{
+	static const char *const forms[] = {
+		" CROSS JOIN UNNEST(ARRAY[%i, %i]) AS un(e)", ", UNNEST(ARRAY[%s], ARRAY[%d, %d]) WITH ORDINALITY AS un(e, f, o)",
+		" LEFT JOIN UNNEST(if(%b, ARRAY[%i, 2])) AS un(e) ON true", ", UNNEST(split(%s, '1')) AS un(e)",
+		" JOIN UNNEST(ARRAY[ROW(%i, %s), NULL]) AS un(e, f) ON %b", ", UNNEST(sequence(1, abs(%i % 5) + 1)) AS un(e)",
+	};
+
+	if (pick(g, 5) == 0)
+		gen_form(g, ONE_OF(g, forms), 2);
+}
+
 static inline uint32_t gen_where(struct sqlgen *g)
 {
 	if (pick(g, 5) == 0)
@@ -296,9 +309,27 @@ static inline void gen_plain(struct sqlgen *g, bool is_ordered)
 		gen_any(g, (int)pick(g, 4));
 	}
 	gen_from(g);
+	gen_unnest(g);
 	gen_where(g);
 	if (is_ordered)
 		gen_order(g, n);
+}
+
+/* GROUP BY 1, 2, ... in one of its ways. */
+static inline void gen_group_by(struct sqlgen *g, uint32_t keys)
+{
+	static const char *const forms[] = {"ROLLUP (", "CUBE (", "GROUPING SETS ((), ("};
+	uint32_t form = pick(g, 12);
+
+	if (!keys)
+		return;
+	put(g, " GROUP BY ");
+	if (form < ARRAY_LEN(forms))
+		put(g, forms[form]);
+	for (uint32_t i = 0; i < keys; i++)
+		buf_addf(&g->sql, "%s%u", i ? ", " : "", i + 1);
+	if (form < ARRAY_LEN(forms))
+		put(g, form == 2 ? "))" : ")");
 }
 
 static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
@@ -315,9 +346,9 @@ static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
 		gen_aggregate(g, (int)pick(g, 3));
 	}
 	gen_from(g);
+	gen_unnest(g);
 	gen_where(g);
-	for (uint32_t i = 0; i < keys; i++)
-		buf_addf(&g->sql, "%s%u", i ? ", " : " GROUP BY ", i + 1);
+	gen_group_by(g, keys);
 	if (pick(g, 5) == 0) {
 		put(g, " HAVING ");
 		gen_aggregate(g, 1);
