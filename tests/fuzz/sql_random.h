@@ -364,7 +364,15 @@ static inline bool gen_statement(struct sqlgen *g)
 	bool is_ordered = pick(g, 3) == 0;
 
 	buf_clear(&g->sql);
-	switch (pick(g, 8)) {
+	switch (pick(g, 9)) {
+	case 6: /* what goes in circles, from random beginnings */
+		put(g, "WITH RECURSIVE q (i, h) AS (SELECT n, host");
+		gen_from(g);
+		gen_where(g);
+		put(g, pick(g, 2) ? " UNION SELECT (i * 3) % 11, h FROM q" : " UNION ALL SELECT i - 7, h FROM q WHERE i > 0");
+		put(g, ") SELECT h, count(*), sum(i), min(i) FROM q GROUP BY ROLLUP (h)");
+		is_ordered = false;
+		break;
 	case 0:
 	case 1:
 	case 2: gen_grouped(g, is_ordered); break;
