@@ -207,6 +207,8 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 /* UNNEST(...) over what stands left of it in FROM (alone: a row without columns): bind_unnest.c */
 int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struct plan *left,
 		const struct scope *left_scope, struct plan **ret, struct scope *ret_scope);
+/* a, UNNEST(a.x) JOIN c as (a, UNNEST(a.x)) JOIN c; f itself where it is nothing of the kind. NULL: no memory. */
+const struct ast_from *unnest_to_left(struct bind *b, const struct ast_from *f);
 /* A join whose right side is UNNEST. */
 int bind_unnest_join(struct bind *b, const struct ast_from *join, struct plan *left, const struct scope *left_scope,
 		     struct plan **ret, struct scope *ret_scope);

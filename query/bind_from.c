@@ -180,6 +180,9 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 		rc = from_nothing(b, outer, &p, &scope);
 		return rc < 0 ? rc : bind_unnest(b, f, false, p, &scope, ret, ret_scope);
 	case FROM_JOIN:
+		f = unnest_to_left(b, f);
+		if (!f)
+			return bind_nomem(b);
 		if (f->right->kind == FROM_UNNEST)
 			return from_unnest_join(b, f, outer, ret, ret_scope);
 		break;

@@ -130,6 +130,33 @@ int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struc
 	return put_alias(b, f, p, ret_scope, left_scope->n);
 }
 
+/* Does the leftmost of these joins begin with an UNNEST whose rows all of them keep apart? */
+static bool begins_with_unnest(const struct ast_from *f)
+{
+	while (f->kind == FROM_JOIN && f->join != JOIN_RIGHT && f->join != JOIN_FULL)
+		f = f->left;
+	return f->kind == FROM_UNNEST;
+}
+
+/* The comma binds less than JOIN, but UNNEST is to see what stands left of the comma, too. */
+const struct ast_from *unnest_to_left(struct bind *b, const struct ast_from *f)
+{
+	struct ast_from *top, *comma;
+	const struct ast_from *right = f->right;
+
+	if (f->join != JOIN_CROSS || right->kind != FROM_JOIN || !begins_with_unnest(right))
+		return f;
+	top = arena_new(b->arena, struct ast_from);
+	comma = arena_new(b->arena, struct ast_from);
+	if (!top || !comma)
+		return NULL;
+	*comma = *f;
+	comma->right = right->left;
+	*top = *right;
+	top->left = comma; /* where UNNEST is deeper in there, it is looked at when this is bound */
+	return top;
+}
+
 int bind_unnest_join(struct bind *b, const struct ast_from *join, struct plan *left, const struct scope *left_scope,
 		     struct plan **ret, struct scope *ret_scope)
 {
