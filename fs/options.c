@@ -344,6 +344,8 @@ void options_print_help(void)
 	       "  tidefs version\n"
 	       "  tidefs --print-files\n"
 	       "      the files of a mount, as Markdown\n"
+	       "  tidefs --print-functions\n"
+	       "      the functions of SQL, as Markdown\n"
 	       "\n"
 	       "  -f   stay in the foreground, log to standard error\n"
 	       "  -d   -f, and print every request\n"

@@ -46,6 +46,8 @@ struct scope_col {
 	struct str name;
 	const struct type *type;
 	uint32_t index;     /* of the plan below */
+	bool is_merged;      /* the column that USING makes of two */
+	bool qualified_only; /* one of these two */
 };
 
 /* Splits nested ANDs; also any other list of expressions. */
@@ -93,6 +95,13 @@ struct aggs {
 	uint32_t grouping_n, grouping_cap;
 };
 
+/* The parameters of a lambda, which come before all columns. */
+struct lambda_scope {
+	const struct lambda_scope *outer; /* of the lambda around this one */
+	const struct ident_list *names;
+	const struct type_field *types;
+};
+
 /* Where an expression stands. */
 struct bind_ctx {
 	struct bind *b;
@@ -103,6 +112,7 @@ struct bind_ctx {
 	const struct output *outputs; /* names that come first (ORDER BY) */
 	uint32_t output_n;
 	const struct item_list *aliases; /* not visible, but worth a hint */
+	const struct lambda_scope *lambda; /* the lambda whose body this is; NULL: none */
 };
 
 /* How well `name` fits what was written: 2 exactly, 1 but for case (unquoted only), 0 not. */
@@ -110,7 +120,7 @@ int name_fits(const struct ident *id, struct str name);
 int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
 int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct bx **ret); /* (x).a.b */
 
-/* ---- expressions (bind_expr.c, bind_call.c) ----------------------------------------------------------- */
+/* ---- expressions (bind_expr.c, bind_call.c, bind_lambda.c) ----------------------------------------------------------- */
 
 /* Aggregates stand in expressions as columns from here on, until bind_select puts the AGG node below. */
 #define AGG_MARK UINT32_C(0x40000000)
@@ -122,6 +132,10 @@ int bind_condition(struct bind_ctx *c, const struct ast_expr *x, const char *wha
 int bind_exprs(struct bind_ctx *c, const struct expr_list *l, struct bx ***ret, bool **ret_literal);
 int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
 int bind_form(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret); /* 1: it was one; 0: not */
+int bind_param(struct bind_ctx *c, const struct ident_list *n, struct bx **ret); /* likewise */
+int bind_lambda_call(struct bind_ctx *c, const struct ast_expr *x, const char *name, struct bx **ret);
+int bind_in_lambda(struct bind_ctx *c, const struct ast_expr *x); /* may x stand in a lambda's body? */
+bool has_lambda(const struct expr_list *l);
 int bind_type(struct bind *b, const struct ast_type *t, const struct type **ret);
 
 /* A registry function over bound arguments, coerced and folded. */
@@ -179,6 +193,8 @@ struct plan *plan_filter(struct bind *b, struct plan *child, struct bx *where);
 struct plan *plan_project(struct bind *b, struct plan *child, uint32_t col_count);
 /* Only the first n columns of it. */
 struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
+/* Two of them joined, for now without keys and condition. */
+struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *l, struct plan *r, struct pos at);
 /* Its distinct rows. */
 struct plan *plan_distinct(struct bind *b, struct plan *child);
 
@@ -229,6 +245,10 @@ int bind_grouping(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 /* What it gives, over the AGG node, where set_col is the number of the set. */
 int bind_grouping_mask(struct bind *b, const struct grouping *g, const struct bx_list *groups,
 		       const struct group_sets *sets, uint32_t set_col, struct bx **ret);
+
+/* FROM a JOIN b (bind_join.c). */
+int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
+	      struct scope *ret_scope);
 
 /* A table by name, referenced by the binder; checks that the caller has this right to it. */
 int bind_table(struct bind *b, const struct ident_list *names, enum query_right right, struct table **ret);

@@ -187,5 +187,5 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 			return from_unnest_join(b, f, outer, ret, ret_scope);
 		break;
 	}
-	return bind_no_yet(b, f->pos, "a join of several tables");
+	return bind_join(b, f, outer, ret, ret_scope);
 }

@@ -2,6 +2,7 @@
  * SHOW, DESCRIBE and EXPLAIN: rows that the binder knows.
  */
 #include "query/bind.h"
+#include "query/func_docs.h"
 
 #include <stdlib.h>
 
@@ -326,11 +327,12 @@ static int show_functions(struct bind *b, const struct ast_stmt *s, struct plan 
 	uint32_t n;
 	const struct func *all = func_all(&n);
 	struct rows r;
+	struct buf sign;
 	int rc = rows_init(&r, b, names, 4);
 
+	buf_init(&sign, 4096);
 	for (uint32_t i = 0; i < n && rc >= 0; i++) {
 		const struct func *f = &all[i];
-		const char *sign;
 		struct str cells[4] = {str_from(f->name)};
 
 		if (f->flags & FN_HIDDEN)
@@ -338,15 +340,14 @@ static int show_functions(struct bind *b, const struct ast_stmt *s, struct plan 
 		rc = is_like(b, s->like, cells[0]);
 		if (rc <= 0)
 			continue;
-		sign = arena_printf(b->arena, "%s(%s)%s%s", f->name, f->params ? f->params : "...",
-				    f->ret ? " -> " : "", f->ret ? f->ret : "");
-		if (!sign)
-			return bind_nomem(b);
-		cells[1] = str_from(sign);
+		buf_clear(&sign);
+		func_signature(f, &sign);
+		cells[1] = buf_str(&sign); /* rows_add() copies it */
 		cells[2] = str_from(f->group ? f->group : "");
 		cells[3] = str_from(f->help ? f->help : "");
-		rc = rows_add(&r, cells);
+		rc = sign.rc < 0 ? bind_nomem(b) : rows_add(&r, cells);
 	}
+	buf_release(&sign);
 	return rc < 0 ? rc : rows_plan(&r, ret);
 }
 

@@ -10,13 +10,14 @@
 #include "query/op.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 static void format_name(struct str s, struct buf *out)
 {
 	bool plain = s.len > 0 && !isdigit((unsigned char)s.ptr[0]);
 
 	for (size_t i = 0; i < s.len && plain; i++)
-		plain = isalnum((unsigned char)s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == ':';
+		plain = isalnum((unsigned char)s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == ':' || s.ptr[i] == '.';
 	if (!plain)
 		buf_addc(out, '"');
 	buf_add_str(out, s);
@@ -120,6 +121,21 @@ static void format_call(const struct bx *x, const struct plan_col *cols, struct 
 	}
 }
 
+static void format_lambda(const struct bx *x, const struct plan_col *cols, struct buf *out)
+{
+	bool list = x->param_count != 1;
+
+	if (list)
+		buf_addc(out, '(');
+	for (uint32_t i = 0; i < x->param_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		format_name(x->type->fields[i].name, out);
+	}
+	buf_adds(out, list ? ") -> " : " -> ");
+	bx_format(x->args[0], cols, out);
+}
+
 void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 {
 	switch (x->kind) {
@@ -130,7 +146,7 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		format_name(cols[x->index].name, out);
 		break;
 	case BX_PARAM:
-		buf_addf(out, "$%u.%u", x->depth, x->index);
+		format_name(x->name, out);
 		break;
 	case BX_CALL:
 		format_call(x, cols, out);
@@ -172,7 +188,11 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		break;
 	case BX_FIELD:
 		bx_format(x->args[0], cols, out);
-		buf_addf(out, ".%u", x->index + 1);
+		buf_addc(out, '.');
+		if (x->args[0]->type->fields[x->index].name.ptr)
+			format_name(x->args[0]->type->fields[x->index].name, out);
+		else
+			buf_addf(out, "%u", x->index + 1);
 		break;
 	case BX_OUTER:
 		buf_addf(out, "outer%u", x->index);
@@ -181,8 +201,7 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		buf_adds(out, "(subquery)");
 		break;
 	case BX_LAMBDA:
-		buf_addf(out, "(%u) -> ", x->param_count);
-		bx_format(x->args[0], cols, out);
+		format_lambda(x, cols, out);
 		break;
 	}
 }
@@ -282,6 +301,12 @@ static void format_agg(const struct plan *p, struct buf *out)
 				buf_adds(out, ", ");
 			bx_format(a->args[k], below, out);
 		}
+		for (uint32_t k = 0; k < a->key_count; k++) {
+			buf_adds(out, k ? ", " : " ORDER BY ");
+			bx_format(a->order[k], below, out);
+			buf_adds(out, a->keys[k].desc ? " DESC" : "");
+			buf_adds(out, a->keys[k].nulls_first ? " NULLS FIRST" : "");
+		}
 		buf_addc(out, ')');
 		if (a->filter) {
 			buf_adds(out, " FILTER ");
@@ -351,94 +376,65 @@ static void format_change(const struct plan *p, struct buf *out)
 	buf_addc(out, ')');
 }
 
-/* ---- what was counted (EXPLAIN ANALYZE) ---------------------------------------------------------- */
-
-static void format_bytes(uint64_t n, struct buf *out)
+/* Column names of both sides; those that both have get their side in front. names: what they point to. */
+static struct plan_col *both_cols(const struct plan *p, struct buf *names)
 {
-	if (n < 10 << 10)
-		buf_addf(out, "%llu bytes", (unsigned long long)n);
-	else if (n < 10 << 20)
-		buf_addf(out, "%.1f KiB", (double)n / (1 << 10));
-	else
-		buf_addf(out, "%.1f MiB", (double)n / (1 << 20));
-}
+	const struct plan *l = p->children[0], *r = p->children[1];
+	uint32_t n = l->col_count + r->col_count;
+	struct plan_col *cols = malloc(sizeof(*cols) * (n + 1));
 
-static void format_ms(int64_t ns, struct buf *out)
-{
-	buf_addf(out, "%.3f ms", (double)ns / (double)NS_PER_MS);
-}
+	for (int pass = 0; cols && pass < 2; pass++) {
+		size_t at = 0;
 
-/* "3 rows", "1 row" */
-static void format_count(uint64_t n, const char *what, const char *many, struct buf *out)
-{
-	buf_addf(out, "%llu %s%s", (unsigned long long)n, what, n == 1 ? "" : many);
-}
+		for (uint32_t i = 0; i < n; i++) {
+			bool is_left = i < l->col_count, twice = false;
+			const struct plan *other = is_left ? r : l;
+			struct plan_col c = is_left ? l->cols[i] : r->cols[i - l->col_count];
+			size_t len = c.name.len + (is_left ? 5 : 6);
 
-/* - read 2 of 1000 series, 3 of 30 files (27 left out by time, 0 by part), 3 of 120 pages, 51 bytes, ... */
-static void format_scan_counts(const struct op_stats *s, int indent, struct buf *out)
-{
-	const struct scan_stats *c = &s->scan;
-
-	buf_addf(out, "%*s- read %llu of %llu series", indent, "", (unsigned long long)s->series_wanted,
-		 (unsigned long long)s->series);
-	if (c->tiles) {
-		buf_addf(out, ", %u of %u files (%u left out by time, %u by part), %llu of %llu pages, ",
-			 c->tiles - c->tiles_pruned, c->tiles, c->tiles_pruned - c->tiles_pruned_part, c->tiles_pruned_part,
-			 (unsigned long long)c->pages_read, (unsigned long long)(c->pages_read + c->pages_pruned));
-		format_bytes(c->bytes_read, out);
+			for (uint32_t k = 0; k < other->col_count && !twice; k++)
+				twice = str_eq(other->cols[k].name, c.name);
+			if (twice && !pass)
+				buf_addf(names, "%s.%.*s", is_left ? "left" : "right", STR_FMT(c.name));
+			else if (twice && names->rc >= 0)
+				c.name = (struct str){(char *)names->data + at, len};
+			at += twice ? len : 0;
+			cols[i] = c;
+		}
 	}
-	if (c->blocks)
-		buf_addf(out, ", %u of %u blocks of memory", c->blocks - c->blocks_pruned, c->blocks);
-	buf_addc(out, '\n');
+	return cols;
 }
 
-/* - 720 rows in 1 batch, 0.210 ms */
-static void format_counts(const struct plan *p, const struct op_stats *s, int indent, struct buf *out)
+/* JOIN left on host = host, bin(time, 1h) = hour where (left.v > right.v) holds right */
+static void format_join(const struct plan *p, struct buf *out)
 {
-	int64_t own = s->ns;
+	static const char *const kinds[] = {
+		[PJ_INNER] = "inner", [PJ_LEFT] = "left", [PJ_RIGHT] = "right", [PJ_FULL] = "full",
+		[PJ_SEMI] = "semi", [PJ_ANTI] = "anti", [PJ_MARK] = "mark", [PJ_SINGLE] = "single",
+	};
+	const struct plan *l = p->children[0], *r = p->children[1];
+	struct plan_col *cols;
+	struct buf names;
 
-	for (uint32_t i = 0; i < p->child_count; i++)
-		own -= s->children[i].ns;
-	buf_addf(out, "%*s- ", indent, "");
-	format_count(s->rows, "row", "s", out);
-	buf_adds(out, " in ");
-	format_count(s->batches, "batch", "es", out);
-	buf_adds(out, ", ");
-	format_ms(MAX(own, 0), out);
-	buf_addc(out, '\n');
-	if (p->kind == PLAN_SCAN)
-		format_scan_counts(s, indent, out);
-}
+	buf_addf(out, "JOIN %s", kinds[p->join]);
+	for (uint32_t i = 0; i < p->join_key_count; i++) {
+		const struct plan_join_key *k = &p->join_keys[i];
 
-static void add_scans(const struct plan *p, const struct op_stats *s, struct scan_stats *to)
-{
-	to->tiles += s->scan.tiles;
-	to->tiles_pruned += s->scan.tiles_pruned;
-	to->pages_read += s->scan.pages_read;
-	to->pages_pruned += s->scan.pages_pruned;
-	to->rows += s->scan.rows;
-	to->bytes_read += s->scan.bytes_read;
-	for (uint32_t i = 0; i < p->child_count; i++)
-		add_scans(p->children[i], &s->children[i], to);
-}
-
-static void format_totals(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out)
-{
-	struct scan_stats sum = {0};
-
-	add_scans(p, s, &sum);
-	buf_adds(out, "Result: ");
-	format_count(s->rows, "row", "s", out);
-	buf_adds(out, " in ");
-	format_ms(s->ns, out);
-	buf_adds(out, ", with at most ");
-	format_bytes(peak, out);
-	buf_adds(out, " of memory\nRead: ");
-	format_count(sum.rows, "row", "s", out);
-	buf_addf(out, ", %llu of %llu pages, %u of %u files, ", (unsigned long long)sum.pages_read,
-		 (unsigned long long)(sum.pages_read + sum.pages_pruned), sum.tiles - sum.tiles_pruned, sum.tiles);
-	format_bytes(sum.bytes_read, out);
-	buf_addc(out, '\n');
+		buf_adds(out, i ? ", " : " on ");
+		bx_format(k->left, l->cols, out);
+		buf_adds(out, k->is_in ? " IN " : k->null_safe ? " IS " : " = ");
+		bx_format(k->right, r->cols, out);
+	}
+	if (p->where) {
+		buf_init(&names, 1 << 20);
+		cols = both_cols(p, &names);
+		buf_adds(out, " where ");
+		if (cols)
+			bx_format(p->where, cols, out);
+		buf_release(&names);
+		free(cols);
+	}
+	buf_adds(out, p->build_left ? " holds left" : p->left_first ? " reads left, holds right" : " holds right");
 }
 
 /* stats: NULL: the plan alone. */
@@ -476,7 +472,7 @@ static void format_node(const struct plan *p, const struct op_stats *stats, int 
 		buf_adds(out, p->kind == PLAN_WORKING ? "" : p->drops_seen ? " UNION" : " UNION ALL");
 		break;
 	case PLAN_JOIN:
-		buf_adds(out, "JOIN");
+		format_join(p, out);
 		break;
 	case PLAN_UNION:
 		buf_adds(out, "UNION");
@@ -491,7 +487,7 @@ static void format_node(const struct plan *p, const struct op_stats *stats, int 
 	}
 	buf_addc(out, '\n');
 	if (stats)
-		format_counts(p, stats, 2 * depth + 4, out);
+		op_stats_format(stats, p, 2 * depth + 4, out);
 	for (uint32_t i = 0; i < p->child_count; i++)
 		format_node(p->children[i], stats ? &stats->children[i] : NULL, depth + 1, out);
 }
@@ -504,5 +500,5 @@ void plan_format(const struct plan *p, struct buf *out)
 void plan_format_stats(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out)
 {
 	format_node(p, s, 0, out);
-	format_totals(p, s, peak, out);
+	op_stats_totals(s, p, peak, out);
 }

@@ -93,48 +93,10 @@ FN_UNARY(neg_f64, double, f64, double, f64, -x)
 
 /* ---- comparisons -------------------------------------------------------------------------------- */
 
-/* -1: the answer is NULL, since a NULL inside decides it; else whether they are equal. */
-static int equal3(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j)
-{
-	bool unknown = false;
-	uint32_t n;
-
-	if (vec_is_null(a, i) || vec_is_null(b, j))
-		return -1;
-	i = vec_index(a, i);
-	j = vec_index(b, j);
-	a = vec_base(a);
-	b = vec_base(b);
-	switch (type_layout(a->type)) {
-	case LAYOUT_F64:
-		return a->f64[i] == b->f64[j]; /* NaN equals nothing */
-	case LAYOUT_LIST:
-		if (a->list[i].len != b->list[j].len)
-			return 0;
-		n = a->list[i].len;
-		break;
-	case LAYOUT_ROW:
-		n = a->type->field_count;
-		break;
-	default:
-		return vec_cmp(a, i, b, j) == 0;
-	}
-	for (uint32_t k = 0; k < n; k++) {
-		bool is_row = type_layout(a->type) == LAYOUT_ROW;
-		int eq = is_row ? equal3(&a->child[k], i, &b->child[k], j)
-				: equal3(a->child, a->list[i].off + k, b->child, b->list[j].off + k);
-
-		if (eq == 0)
-			return 0;
-		unknown |= eq < 0;
-	}
-	return unknown ? -1 : 1;
-}
-
 static int equal_any(struct fn_call *c, struct vec *ret, bool negate, struct err *e)
 {
 	for (uint32_t i = 0; i < c->n; i++) {
-		int eq = row_ok(c, i) ? equal3(&c->args[0], i, &c->args[1], i) : 0;
+		int eq = row_ok(c, i) ? vec_equal3(&c->args[0], i, &c->args[1], i) : 0;
 		int rc = eq < 0 ? ret_set_null(c, ret, i, e) : 0;
 
 		if (rc < 0)
@@ -304,7 +266,7 @@ static int nullif(struct fn_call *c, struct vec *ret, struct err *e)
 	if (rc >= 0)
 		rc = vec_alloc_valid(ret, c->n, c->arena, e);
 	for (uint32_t i = 0; rc >= 0 && i < c->n; i++)
-		ret->valid[i] = !vec_is_null(&c->args[0], i) && equal3(&c->args[0], i, &c->args[1], i) != 1;
+		ret->valid[i] = !vec_is_null(&c->args[0], i) && vec_equal3(&c->args[0], i, &c->args[1], i) != 1;
 	return rc;
 }
 
@@ -332,9 +294,12 @@ const struct func func_rows_op[] = {
 	OPERATOR("/", "integer, integer", "integer", div_i32, "quotient, toward zero"),
 	OPERATOR("/", "bigint, bigint", "bigint", div_i64, "quotient, toward zero"),
 	OPERATOR("/", "double, double", "double", div_f64, "quotient"),
-	OPERATOR("%", "integer, integer", "integer", mod_i64, "remainder, with the sign of the first"),
-	OPERATOR("%", "bigint, bigint", "bigint", mod_i64, "remainder, with the sign of the first"),
-	OPERATOR("%", "double, double", "double", mod_f64, "remainder, with the sign of the first"),
+	OPERATOR("%", "integer, integer", "integer", mod_i64,
+		 "remainder, with the sign of the first; of whole numbers by 0 an error"),
+	OPERATOR("%", "bigint, bigint", "bigint", mod_i64,
+		 "remainder, with the sign of the first; of whole numbers by 0 an error"),
+	OPERATOR("%", "double, double", "double", mod_f64,
+		 "remainder, with the sign of the first; of whole numbers by 0 an error"),
 	OPERATOR("neg", "integer", "integer", neg_i32, "negated"),
 	OPERATOR("neg", "bigint", "bigint", neg_i64, "negated"),
 	OPERATOR("neg", "double", "double", neg_f64, "negated"),
@@ -364,7 +329,7 @@ const struct func func_rows_op[] = {
 	{.name = "if", .params = "boolean, T, T", .ret = "T", .flags = FN_NULLS, .group = "Conditional",
 	 .help = "the first value where the condition is TRUE, else the second"},
 	{.name = "try", .params = "T", .ret = "T", .flags = FN_NULLS, .group = "Conditional",
-	 .help = "NULL where the expression fails"},
+	 .help = "the expression, or NULL where it fails: division by zero, a cast, overflow, a bad argument"},
 	{.name = "nullif", .params = "T, T", .ret = "T", .scalar = nullif, .flags = FN_NULLS,
 	 .group = "Conditional", .help = "NULL where both are equal, else the first"},
 	{.name = "typeof", .params = "T", .ret = "varchar", .scalar = type_of, .flags = FN_NULLS,

@@ -14,6 +14,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_RECURSIVE] = &op_recursive_class, [PLAN_WORKING] = &op_working_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
+	[PLAN_JOIN] = &op_join_class,
 };
 
 int exec_cancelled(const struct exec *x, struct err *e)
@@ -46,10 +47,17 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 		rc = prepare_list(a, p->groups, p->group_count, e);
 	if (rc >= 0)
 		rc = prepare_list(a, p->lists, p->list_count, e);
+	for (uint32_t i = 0; i < p->join_key_count && rc >= 0; i++) {
+		rc = bx_prepare(a, p->join_keys[i].left, e);
+		if (rc >= 0)
+			rc = bx_prepare(a, p->join_keys[i].right, e);
+	}
 	for (uint32_t i = 0; i < p->agg_count && rc >= 0; i++) {
 		rc = prepare_list(a, p->aggs[i].args, p->aggs[i].argc, e);
 		if (rc >= 0 && p->aggs[i].filter)
 			rc = bx_prepare(a, p->aggs[i].filter, e);
+		if (rc >= 0)
+			rc = prepare_list(a, p->aggs[i].order, p->aggs[i].key_count, e);
 	}
 	return rc;
 }
@@ -184,31 +192,4 @@ void grow_release(struct grow *g, struct budget *b)
 		budget_give(b, g->bytes);
 	free(g->data);
 	*g = (struct grow){0};
-}
-
-int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e)
-{
-	*ret = *v;
-	if (v->form == VEC_CONST || !from)
-		return 0;
-	if (v->form == VEC_DICT) {
-		ret->codes += from;
-		return 0;
-	}
-	if (v->valid)
-		ret->valid += from;
-	enum type_layout l = type_layout(v->type);
-	if (l != LAYOUT_ROW) {
-		ret->data = (char *)v->data + from * layout_size(l);
-		return 0;
-	}
-	ret->child = arena_array(a, struct vec, v->type->field_count + 1);
-	if (!ret->child)
-		return err_set(e, -ENOMEM, "out of memory");
-	for (uint32_t i = 0; i < v->type->field_count; i++) {
-		int rc = vec_slice(&v->child[i], from, a, &ret->child[i], e);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
 }

@@ -17,6 +17,17 @@
 #include "query/plan.h"
 #include "query/eval.h"
 
+/*
+ * A table that a statement reads: all scans of it see the same moment, that in which the first one began.
+ * Pinned from there until the last one has begun, or is closed.
+ */
+struct exec_table {
+	struct exec_table *next;
+	const struct table *table;
+	uint32_t scans, waiting; /* of the plan; of these, that have not begun */
+	struct scan_pin *pin;
+};
+
 /* One execution of one plan; one thread at a time. */
 struct exec {
 	struct exec_ctx ctx;
@@ -25,6 +36,7 @@ struct exec {
 	/* Of this table only what was stored up to upto_seq is seen; NULL: all of every table. */
 	const struct table *moment_of;
 	uint64_t upto_seq;
+	struct exec_table *tables;
 	const struct working *working; /* of the recursive queries that are at work here */
 };
 
@@ -47,6 +59,10 @@ struct op_stats {
 	uint64_t series, series_wanted;
 	struct op_stats *children; /* as many as the plan's node has */
 };
+
+/* As lines of EXPLAIN ANALYZE (explain_stats.c): of a node of the plan; of all of it, at its end. */
+void op_stats_format(const struct op_stats *s, const struct plan *p, int indent, struct buf *out);
+void op_stats_totals(const struct op_stats *s, const struct plan *p, size_t peak, struct buf *out);
 
 struct op_class {
 	const char *name;
@@ -80,12 +96,15 @@ void op_close(struct op *o); /* NULL is fine */
 int exec_cancelled(const struct exec *x, struct err *e) must_check;
 
 extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
-	op_agg_class, op_unnest_class, op_recursive_class,
-	op_working_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class,
-	op_analyze_class;
+	op_agg_class, op_unnest_class, op_recursive_class, op_working_class, op_sort_class, op_limit_class,
+	op_union_class, op_delete_class, op_insert_class, op_join_class, op_analyze_class;
 
 /* A batch of one row: what DELETE and INSERT give. */
 int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;
+
+/* What is scanned later, perhaps several times, sees the moment of all others: kept until it is left. */
+int op_moment_join(struct exec *x, const struct table *t, struct exec_table **ret, struct err *e) must_check;
+void op_moment_leave(struct exec_table *t); /* NULL is fine */
 
 /* The series that a scan which has begun looks at: a bit set of *ret_n bits, lent; NULL: all. */
 const uint64_t *op_scan_series(const struct op *scan, uint32_t *ret_n);
@@ -101,10 +120,5 @@ struct grow {
 /* At least `bytes`; new memory is zeroed. -ENOMEM: over the budget, nothing changed. */
 int grow_to(struct grow *g, struct budget *b, size_t bytes) must_check;
 void grow_release(struct grow *g, struct budget *b);
-
-/* ---- small things about vectors ------------------------------------------------------------------- */
-
-/* Rows [from, from + n) of v without copying; the result shares v's memory. */
-int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e) must_check;
 
 #endif

@@ -13,8 +13,10 @@
  * that it lacks NULL; expressions and arguments are evaluated once for all sets.
  *
  * DISTINCT keeps, for each aggregate that has it, a set of (group, arguments); only rows that are new
- * to the set are passed on. FILTER passes on the rows that it selects.
+ * to the set are passed on. FILTER passes on the rows that it selects. With ORDER BY inside the
+ * aggregate its rows are kept until the input has ended (agg_order.h).
  */
+#include "query/agg_order.h"
 #include "query/groups.h"
 
 struct agg {
@@ -23,10 +25,12 @@ struct agg {
 	struct grow states;
 	size_t stride;
 	struct groups seen; /* DISTINCT */
-	/* What the batch at hand gives it, the same in all grouping sets: arguments of rows sel[0..n) (NULL: all). */
+	/* What the batch at hand gives it, the same in all grouping sets: arguments, and behind them the
+	 * keys of ORDER BY, of rows sel[0..n) (NULL: all). */
 	struct vec *in;
 	const uint32_t *sel;
 	uint32_t n;
+	struct agg_order order; /* ORDER BY inside */
 };
 
 struct agg_op {
@@ -87,6 +91,8 @@ static int agg_open(struct op *op, struct err *e)
 		};
 		if (a->plan->distinct)
 			rc = distinct_init(o, a, e);
+		if (rc >= 0 && a->plan->key_count)
+			rc = agg_order_open(&a->order, x, a->plan, e);
 	}
 	return rc;
 }
@@ -209,6 +215,15 @@ static int update(struct agg_op *o, struct agg *a, struct runs *r, const struct 
 	return rc < 0 ? agg_error(a, rc, e) : 0;
 }
 
+/* Put aside with their keys, until the input has ended. keys: as many as the plan says. */
+static int update_later(struct agg_op *o, struct agg *a, struct runs *r, const struct vec *keys,
+			const struct vec *args, struct err *e)
+{
+	int rc = row_groups(o, r, e);
+
+	return rc < 0 ? rc : agg_order_add(&a->order, r->row_group, keys, args, r->n, &o->base.batch, e);
+}
+
 /* The aggregate's arguments, for the rows that its filter selects. */
 static int agg_input(struct agg_op *o, struct agg *a, const struct vbatch *in, struct err *e)
 {
@@ -220,7 +235,7 @@ static int agg_input(struct agg_op *o, struct agg *a, const struct vbatch *in, s
 
 	a->n = in->n;
 	a->sel = NULL;
-	a->in = arena_zarray(m, struct vec, p->argc + 1);
+	a->in = arena_zarray(m, struct vec, p->argc + p->key_count + 1);
 	if (!a->in)
 		return exec_nomem(ctx, e);
 	if (p->filter) { /* first: an argument may fail on a row that the filter leaves out */
@@ -251,6 +266,11 @@ static int agg_input(struct agg_op *o, struct agg *a, const struct vbatch *in, s
 		if (rc < 0)
 			return rc;
 	}
+	for (uint32_t i = 0; i < p->key_count; i++) {
+		rc = bx_eval(ctx, p->order[i], &rows, m, &a->in[p->argc + i], e);
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }
 
@@ -262,6 +282,7 @@ static int agg_batch(struct agg_op *o, struct agg *a, struct runs *all, struct e
 	const struct exec_ctx *ctx = &o->base.x->ctx;
 	struct runs some, fresh, *r = all;
 	struct vec *args = a->in;
+	uint32_t arg_n = p->argc + p->key_count;
 	int rc = 0;
 
 	if (grow_to(&a->states, ctx->budget, a->stride * groups_count(&o->groups)) < 0)
@@ -274,21 +295,23 @@ static int agg_batch(struct agg_op *o, struct agg *a, struct runs *all, struct e
 	}
 	if (rc >= 0 && p->distinct) {
 		uint32_t *sel = arena_array(m, uint32_t, r->n);
-		args = arena_array(m, struct vec, p->argc + 1);
+		args = arena_array(m, struct vec, arg_n + 1);
 		if (!sel || !args)
 			return exec_nomem(ctx, e);
-		memcpy(args, a->in, sizeof *args * p->argc);
+		memcpy(args, a->in, sizeof *args * arg_n);
 		int64_t n = distinct_rows(o, a, r, args, sel, e);
 		if (n <= 0)
 			return (int)n;
 		if (n < r->n) {
-			rc = gather_args(o, args, p->argc, sel, (uint32_t)n, e);
+			rc = gather_args(o, args, arg_n, sel, (uint32_t)n, e);
 			if (rc >= 0)
 				rc = runs_select(o, r, sel, (uint32_t)n, &fresh, e);
 			r = &fresh;
 		}
 	}
-	return rc < 0 ? rc : update(o, a, r, args, e);
+	if (rc < 0)
+		return rc;
+	return p->key_count ? update_later(o, a, r, args + p->argc, args, e) : update(o, a, r, args, e);
 }
 
 /* The batch's rows by these keys. */
@@ -424,6 +447,11 @@ static int build(struct agg_op *o, struct err *e)
 		if (grow_to(&a->states, o->base.x->ctx.budget, a->stride * groups_count(&o->groups)) < 0)
 			rc = exec_nomem(&o->base.x->ctx, e);
 		groups_release(&a->seen);
+		if (rc >= 0 && a->plan->key_count) {
+			rc = agg_order_run(&a->order, &a->call, a->states.data, a->stride, &o->base.batch, e);
+			rc = rc < 0 ? agg_error(a, rc, e) : 0;
+		}
+		agg_order_release(&a->order);
 	}
 	return rc;
 }
@@ -486,6 +514,7 @@ static void agg_close(struct op *op)
 	for (uint32_t i = 0; o->aggs && i < op->plan->agg_count; i++) {
 		grow_release(&o->aggs[i].states, b);
 		groups_release(&o->aggs[i].seen);
+		agg_order_release(&o->aggs[i].order);
 	}
 }
 

@@ -21,12 +21,42 @@ struct recursive_op {
 	struct arena arena;
 	struct op *step;       /* NULL: the first child is not at its end yet */
 	struct working working;
+	struct exec_table **moments; /* of the tables that rounds scan: all see the same */
+	uint32_t moment_n;
 	struct groups seen;    /* UNION */
 	struct row_store rows[2]; /* UNION ALL: of the round before, of this one */
 	uint32_t now;          /* of rows */
 	uint32_t rounds;
 	bool is_done;
 };
+
+static uint32_t count_scans(const struct plan *p)
+{
+	uint32_t n = p->kind == PLAN_SCAN;
+
+	for (uint32_t i = 0; i < p->child_count; i++)
+		n += count_scans(p->children[i]);
+	return n;
+}
+
+static int join_moments(struct recursive_op *r, const struct plan *p, struct err *e)
+{
+	int rc = 0;
+
+	if (p->kind == PLAN_SCAN) {
+		rc = op_moment_join(r->base.x, p->table, &r->moments[r->moment_n], e);
+		r->moment_n += rc >= 0;
+	}
+	for (uint32_t i = 0; i < p->child_count && rc >= 0; i++)
+		rc = join_moments(r, p->children[i], e);
+	return rc;
+}
+
+static void leave_moments(struct recursive_op *r)
+{
+	while (r->moment_n)
+		op_moment_leave(r->moments[--r->moment_n]);
+}
 
 static int recursive_open(struct op *o, struct err *e)
 {
@@ -40,7 +70,12 @@ static int recursive_open(struct op *o, struct err *e)
 		return exec_nomem(&o->x->ctx, e);
 	for (uint32_t i = 0; i < p->col_count; i++)
 		types[i] = p->cols[i].type;
-	rc = op_open_child(o, o->x, 0, &o->children[0], e);
+	r->moments = arena_array(o->x->arena, struct exec_table *, count_scans(p->children[1]) + 1);
+	if (!r->moments)
+		return exec_nomem(&o->x->ctx, e);
+	rc = join_moments(r, p->children[1], e);
+	if (rc >= 0)
+		rc = op_open_child(o, o->x, 0, &o->children[0], e);
 	if (rc < 0)
 		return rc;
 	if (p->drops_seen)
@@ -90,6 +125,7 @@ static int round_begin(struct recursive_op *r, struct err *e)
 	r->round.arena = &r->arena;
 	r->round.moment_of = o->x->moment_of;
 	r->round.upto_seq = o->x->upto_seq;
+	r->round.tables = o->x->tables;
 	r->round.working = &r->working;
 	int rc = op_open_child(o, &r->round, 1, &r->step, e);
 	return rc < 0 ? rc : 1;
@@ -142,6 +178,8 @@ static int recursive_next(struct op *o, struct vbatch *ret, struct err *e)
 			if (rc < 0)
 				return rc;
 			r->is_done = !rc;
+			if (r->is_done)
+				leave_moments(r);
 			continue;
 		}
 		arena_reset(&o->batch);
@@ -162,6 +200,7 @@ static void recursive_close(struct op *o)
 	struct recursive_op *r = (struct recursive_op *)o;
 
 	op_close(r->step);
+	leave_moments(r);
 	groups_release(&r->seen);
 	row_store_release(&r->rows[0]);
 	row_store_release(&r->rows[1]);

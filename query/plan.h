@@ -26,7 +26,7 @@ enum bx_kind {
 	BX_ROW,      /* .args -> LAYOUT_ROW */
 	BX_ARRAY,    /* .args -> LAYOUT_LIST */
 	BX_FIELD,    /* .args[0] is a row: its field .index */
-	BX_LAMBDA,   /* only as an argument of BX_CALL: .args[0] the body, .param_types */
+	BX_LAMBDA,   /* only as an argument of BX_CALL: .args[0] the body; .type has the parameters' types */
 	BX_OUTER,    /* in a subquery that is being bound: parameter .index of it (see BX_SUBQUERY) */
 	BX_SUBQUERY, /* .sub; .args: its parameters, over the columns at hand, then what it is compared with */
 };
@@ -60,10 +60,11 @@ struct bx {
 	struct vec value;
 	struct bx_sub *sub; /* SUBQUERY */
 	const struct func *func;
-	void *prepared; /* func->prepare()'s, or the executor's own (IN's hash set) */
+	void *prepared; /* func->prepare()'s, or the executor's own (IN's hash set, a fold's parts) */
 	bool is_try;
-	const struct type *const *param_types; /* LAMBDA */
-	uint32_t param_count;
+	struct str name;      /* PARAM: as written, for EXPLAIN */
+	uint32_t param_count; /* LAMBDA; .type's fields have their names */
+	bool is_closed;       /* LAMBDA: its body looks at nothing but its parameters, and is not volatile */
 	uint32_t depth; /* PARAM: 0 = the innermost lambda */
 };
 
@@ -107,6 +108,11 @@ struct plan_scan_col {
 	uint32_t col_id; /* DIMENSION, FIELD */
 };
 
+struct plan_key {
+	uint32_t col; /* of the child */
+	bool desc, nulls_first;
+};
+
 struct plan_agg {
 	const struct func *func;
 	struct bx **args; /* over the child's columns, cast to the parameter types */
@@ -115,13 +121,11 @@ struct plan_agg {
 	const struct vec *const *const_args; /* argc entries, NULL where not constant */
 	bool distinct;
 	struct bx *filter; /* or NULL */
+	struct bx **order; /* ORDER BY inside: key i sorts by order[i]; see agg_order.h */
+	struct plan_key *keys;
+	uint32_t key_count;
 	const struct type *type;
 	struct pos pos;
-};
-
-struct plan_key {
-	uint32_t col; /* of the child */
-	bool desc, nulls_first;
 };
 
 /*
@@ -142,8 +146,8 @@ struct plan_item {
 /*
  * How the rows of two plans come together. Left and right rows match where all pairs of keys are equal and
  * the condition (plan.where, over the columns of the left, then those of the right) is TRUE. Rows come out in
- * the order of the left, and for each of these in the order of the right; a FULL join's right rows without
- * a match at the end. (An INNER join may be worked out the other way round; see plan.build_left.)
+ * the order of the left, and for each of these in the order of the right; right rows without a match
+ * at the end. (INNER and RIGHT joins may be worked out the other way round; see plan.build_left.)
  */
 enum plan_join {
 	PJ_INNER,
@@ -238,7 +242,9 @@ struct plan {
 	enum plan_join join;
 	struct plan_join_key *join_keys; /* none: every pair is looked at */
 	uint32_t join_key_count;
-	bool build_left; /* INNER: hold the left rows and stream the right; decided by the plan's shape alone */
+	/* Decided by the plan's shape alone. INNER, RIGHT: hold the left rows and stream the right. */
+	bool build_left;
+	bool left_first; /* others but FULL, with keys: read the left rows before the right, of which only their keys matter */
 
 	/* SORT, LIMIT */
 	struct plan_key *keys;

@@ -76,6 +76,9 @@ int vec_flatten(const struct vec *v, uint32_t n, struct arena *a, struct vec *re
 int vec_gather(const struct vec *v, const uint32_t *sel, uint32_t n, struct arena *a, struct vec *ret,
 	       struct err *e) must_check;
 
+/* Rows [from, ...) of v without copying; the result shares v's memory. */
+int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e) must_check;
+
 /*
  * Three-way comparison of two rows of vectors of one type, in ORDER BY's sense: NaN is the largest,
  * NULLs must have been dealt with by the caller (inside arrays and rows NULL sorts last).
@@ -85,6 +88,12 @@ int vec_cmp(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j);
 /* Equal in the sense of GROUP BY and DISTINCT: NULL equals NULL, NaN equals NaN, 0.0 equals -0.0. */
 bool vec_same(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j);
 uint64_t vec_hash(const struct vec *v, uint32_t i, uint64_t seed); /* agrees with vec_same */
+
+/*
+ * Equal in the sense of `=`: 1 or 0, NaN equals nothing; -1 where a NULL, also one inside, decides
+ * that it is not known. What does not equal itself equals nothing.
+ */
+int vec_equal3(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j);
 
 /* Append the text form (2.5, 2022-06-17 10:15:00.000000000, [1, 2], null inside them) of row i. */
 void vec_format(const struct vec *v, uint32_t i, struct buf *out);
@@ -103,6 +112,8 @@ struct vec_builder {
 };
 int vb_init(struct vec_builder *b, const struct type *t, uint32_t cap_hint, struct arena *a, struct err *e) must_check;
 int vb_add(struct vec_builder *b, const struct vec *from, uint32_t i, struct err *e) must_check;
+/* Rows [0, n) of a vector. */
+int vb_add_many(struct vec_builder *b, const struct vec *from, uint32_t n, struct err *e) must_check;
 int vb_add_null(struct vec_builder *b, struct err *e) must_check;
 int vb_add_i64(struct vec_builder *b, int64_t v, struct err *e) must_check; /* any LAYOUT_I64 */
 int vb_add_f64(struct vec_builder *b, double v, struct err *e) must_check;
