@@ -60,7 +60,7 @@ static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, u
 	for (uint32_t i = 0; i < s->spec.col_count; i++) {
 		const struct col *col;
 		struct col *to = &s->cols[i];
-		int rc = page_col(src, i, &col, e);
+		int rc = page_col(s, src, i, &col, e);
 		if (rc < 0)
 			return rc;
 		if (!col) {
@@ -211,7 +211,7 @@ static int overlay(struct scan *s, struct cursor *c, uint32_t at, int64_t *versi
 		const struct col *col = src->file ? NULL : src->block_cols[i];
 		struct col *to = &s->cols[i];
 		if (src->file) {
-			int rc = page_col(src, i, &col, e);
+			int rc = page_col(s, src, i, &col, e);
 			if (rc < 0)
 				return rc;
 		}

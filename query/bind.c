@@ -203,13 +203,15 @@ static int bind_any(struct bind *b, const struct ast_stmt *s, struct plan **ret)
 	case STMT_QUERY:
 		return bind_plan(b, s->query, ret);
 	case STMT_EXPLAIN:
-		if (s->analyze)
-			return bind_no_yet(b, s->pos, "EXPLAIN ANALYZE");
+		if (s->analyze && s->inner->kind != STMT_QUERY)
+			return bind_fail(b, s->inner->pos, "EXPLAIN ANALYZE runs the statement, and it only runs queries");
 		if (s->inner->kind != STMT_QUERY && s->inner->kind != STMT_DELETE && s->inner->kind != STMT_INSERT &&
 		    s->inner->kind != STMT_UNLOAD)
 			return bind_fail(b, s->inner->pos, "only queries, DELETE, INSERT and UNLOAD have a plan to explain");
 		rc = bind_any(b, s->inner, ret);
-		return rc < 0 ? rc : bind_explain(b, *ret, ret);
+		if (rc < 0)
+			return rc;
+		return s->analyze ? bind_analyze(b, *ret, ret) : bind_explain(b, *ret, ret);
 	case STMT_DELETE:
 		return bind_delete(b, s, ret);
 	case STMT_INSERT:

@@ -9,7 +9,6 @@
 #include "engine/scan.h"
 
 #define SHOW_COLS 4
-#define EXPLAIN_TEXT_MAX (8 << 20)
 
 /* A VALUES node of varchar columns that grows by a row. */
 struct rows {
@@ -377,10 +376,10 @@ int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret)
 
 	if (rc < 0)
 		return rc;
-	buf_init(&text, EXPLAIN_TEXT_MAX);
+	buf_init(&text, PLAN_TEXT_MAX);
 	plan_format(inner, &text);
 	if (text.rc < 0)
-		rc = err_set(b->e, -E2BIG, "the plan's text is longer than %d bytes", EXPLAIN_TEXT_MAX);
+		rc = err_set(b->e, -E2BIG, "the plan's text is longer than %d bytes", PLAN_TEXT_MAX);
 	for (size_t from = 0; from < text.len && rc >= 0;) {
 		const char *end = memchr(text.data + from, '\n', text.len - from);
 		size_t len = (size_t)(end - (text.data + from));
@@ -391,4 +390,20 @@ int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret)
 	}
 	buf_release(&text);
 	return rc < 0 ? rc : rows_plan(&r, ret);
+}
+
+int bind_analyze(struct bind *b, struct plan *inner, struct plan **ret)
+{
+	struct plan *p = plan_new(b, PLAN_ANALYZE, 1);
+
+	if (!p)
+		return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	p->children = arena_array(b->arena, struct plan *, 1);
+	if (!p->children)
+		return bind_nomem(b);
+	p->children[0] = inner;
+	p->child_count = 1;
+	p->cols[0] = (struct plan_col){STR_LIT("Query Plan"), &type_varchar};
+	*ret = p;
+	return 0;
 }

@@ -83,10 +83,14 @@ enum plan_kind {
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
+	PLAN_UNNEST,  /* each row once for each element of its lists, these as columns */
+	PLAN_RECURSIVE, /* the rows of the first child, then of the second, over and over: see .recursion */
+	PLAN_WORKING, /* in a RECURSIVE's second child: the rows of the round before */
 	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
 	PLAN_UNLOAD,  /* likewise; its row says also where the files are */
+	PLAN_ANALYZE, /* runs its child to the end, and gives its plan as text, with what was counted */
 };
 
 struct plan_col {
@@ -139,6 +143,21 @@ struct plan_window {
 	enum frame_kind unit; /* never NONE */
 	struct plan_bound start, end;
 	bool ignore_nulls;
+};
+
+/*
+ * What a column of UNNEST is. Its lists are gone through side by side: the longest says how many rows come
+ * of a row, the shorter ones are padded with NULL.
+ */
+enum item_kind {
+	ITEM_CHILD,   /* column .index of the child */
+	ITEM_ELEMENT, /* of list .index */
+	ITEM_FIELD,   /* field .field of the element of list .index: arrays of rows, timeseries */
+	ITEM_NUMBER,  /* WITH ORDINALITY: 1, 2, ... */
+};
+struct plan_item {
+	enum item_kind kind;
+	uint32_t index, field;
 };
 
 /*
@@ -206,6 +225,27 @@ struct plan {
 	bool is_global;
 	struct plan_agg *aggs;
 	uint32_t agg_count;
+	/*
+	 * AGG with grouping sets: each row counts once in each set. The last group is the set's number, from 1
+	 * (a constant that stands for it); of the others those are NULL that the set lacks.
+	 */
+	const bool *sets; /* set_count times group_count - 1: is the group in it? */
+	uint32_t set_count; /* 0: there are none */
+
+	/* UNNEST: an item a column. keep_empty (LEFT JOIN): a row without elements comes out once, with NULLs. */
+	struct bx **lists; /* over the child's columns */
+	uint32_t list_count;
+	struct plan_item *items;
+	bool keep_empty;
+
+	/*
+	 * RECURSIVE: the second child is run until it gives no more rows. The WORKING in it, the one with the
+	 * same number, gives those of the round before; of the first child in the first. drops_seen (UNION
+	 * without ALL): rows that were there before are left out.
+	 */
+	uint32_t recursion;
+	struct str recursion_name;
+	bool drops_seen;
 
 	/*
 	 * DELETE, INSERT: .table (with its names), .pos where it was named.
@@ -261,7 +301,11 @@ int bind_stmt(struct arena *a, const struct query_env *env, const struct ast_stm
 void bound_release(struct bound *b);
 
 /* The plan as text lines, for EXPLAIN. */
+#define PLAN_TEXT_MAX (8 << 20)
 void plan_format(const struct plan *p, struct buf *out);
+struct op_stats; /* op.h */
+/* EXPLAIN ANALYZE; peak: bytes of memory. */
+void plan_format_stats(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out);
 void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out);
 
 /* ---- evaluation (eval.c) ------------------------------------------------------------------------------ */

@@ -362,6 +362,19 @@ static inline void gen_from(struct sqlgen *g)
 	put(g, g->table);
 }
 
+/* Behind a table: rows times elements, some of which have none. */
+static inline void gen_unnest(struct sqlgen *g)
+{
+	static const char *const forms[] = {
+		" CROSS JOIN UNNEST(ARRAY[%i, %i]) AS un(e)", ", UNNEST(ARRAY[%s], ARRAY[%d, %d]) WITH ORDINALITY AS un(e, f, o)",
+		" LEFT JOIN UNNEST(if(%b, ARRAY[%i, 2])) AS un(e) ON true", ", UNNEST(split(%s, '1')) AS un(e)",
+		" JOIN UNNEST(ARRAY[ROW(%i, %s), NULL]) AS un(e, f) ON %b", ", UNNEST(sequence(1, abs(%i % 5) + 1)) AS un(e)",
+	};
+
+	if (pick(g, 5) == 0)
+		gen_form(g, ONE_OF(g, forms), 2);
+}
+
 static inline uint32_t gen_where(struct sqlgen *g)
 {
 	if (pick(g, 5) == 0)
@@ -395,9 +408,27 @@ static inline void gen_plain(struct sqlgen *g, bool is_ordered)
 		gen_any(g, (int)pick(g, 4));
 	}
 	gen_from(g);
+	gen_unnest(g);
 	gen_where(g);
 	if (is_ordered)
 		gen_order(g, n);
+}
+
+/* GROUP BY 1, 2, ... in one of its ways. */
+static inline void gen_group_by(struct sqlgen *g, uint32_t keys)
+{
+	static const char *const forms[] = {"ROLLUP (", "CUBE (", "GROUPING SETS ((), ("};
+	uint32_t form = pick(g, 12);
+
+	if (!keys)
+		return;
+	put(g, " GROUP BY ");
+	if (form < ARRAY_LEN(forms))
+		put(g, forms[form]);
+	for (uint32_t i = 0; i < keys; i++)
+		buf_addf(&g->sql, "%s%u", i ? ", " : "", i + 1);
+	if (form < ARRAY_LEN(forms))
+		put(g, form == 2 ? "))" : ")");
 }
 
 static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
@@ -414,9 +445,9 @@ static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
 		gen_aggregate(g, (int)pick(g, 3));
 	}
 	gen_from(g);
+	gen_unnest(g);
 	gen_where(g);
-	for (uint32_t i = 0; i < keys; i++)
-		buf_addf(&g->sql, "%s%u", i ? ", " : " GROUP BY ", i + 1);
+	gen_group_by(g, keys);
 	if (pick(g, 5) == 0) {
 		put(g, " HAVING ");
 		gen_aggregate(g, 1);
@@ -462,7 +493,15 @@ static inline bool gen_statement(struct sqlgen *g)
 	bool is_ordered = pick(g, 3) == 0;
 
 	buf_clear(&g->sql);
-	switch (pick(g, 10)) {
+	switch (pick(g, 11)) {
+	case 10: /* what goes in circles, from random beginnings */
+		put(g, "WITH RECURSIVE q (i, h) AS (SELECT n, host");
+		gen_from(g);
+		gen_where(g);
+		put(g, pick(g, 2) ? " UNION SELECT (i * 3) % 11, h FROM q" : " UNION ALL SELECT i - 7, h FROM q WHERE i > 0");
+		put(g, ") SELECT h, count(*), sum(i), min(i) FROM q GROUP BY ROLLUP (h)");
+		is_ordered = false;
+		break;
 	case 0:
 	case 1:
 	case 2: gen_grouped(g, is_ordered); break;
