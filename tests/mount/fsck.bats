@@ -22,6 +22,11 @@ in_tiles() { [ "$(stat_of "$MNT/d/t/stats" tile_rows)" = 5000 ]; }
 	run "$TIDEFS" fsck "$DATA"
 	expect 0 "$status"
 	[[ $output == *"0 problems"* ]]
+	# Nor when a file was just being written.
+	head -c 3000 /dev/urandom >"$DATA/db/d/tables/1/runs/.7.tmp"
+	run "$TIDEFS" fsck "$DATA"
+	expect 0 "$status"
+	[[ $output == "note: "*".7.tmp: is named by no transaction"*"0 problems"* ]]
 }
 
 @test "a damaged tile is named, set aside, and the rest is served" {
