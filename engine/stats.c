@@ -178,8 +178,12 @@ void db_status(struct db *db, struct db_status *ret)
 			snprintf(s.reason, sizeof s.reason, "%s", ws.reason);
 		else if (ws.stalled)
 			snprintf(s.reason, sizeof s.reason, "a write to the log does not come back: its disk hangs, or is very slow");
+		else if (ws.failing_since_ns)
+			snprintf(s.reason, sizeof s.reason, "the last write was refused: %s", ws.failing);
 		pthread_mutex_lock(&db->wake_mu);
 		s.failing_since_ns = db->failing_since_ns;
+		if (ws.failing_since_ns && (!s.failing_since_ns || ws.failing_since_ns < s.failing_since_ns))
+			s.failing_since_ns = ws.failing_since_ns;
 		if (!s.reason[0] && db->last_failure_rc)
 			snprintf(s.reason, sizeof s.reason, "%s", db->last_failure);
 		pthread_mutex_unlock(&db->wake_mu);
