@@ -344,8 +344,10 @@ int scan_next(struct scan *s, struct scan_batch *ret, struct err *e)
 		int rc = s->has_series ? 0 : series_enter(s, s->ids[s->id_at], e);
 		if (rc >= 0)
 			rc = fill(s, e);
-		if (rc < 0)
+		if (rc < 0) {
+			table_note_damage(s->table, rc, e);
 			return rc;
+		}
 	}
 	if (!s->n)
 		return 0;

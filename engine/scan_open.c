@@ -319,6 +319,7 @@ fail:
 		block_view_release(&views[vi]);
 	free(ids.v);
 	scan_close(s);
+	table_note_damage(t, rc, e);
 	if (rc == -ENOMEM)
 		err_set(e, rc, "out of memory for reading table '%s'", table_name(t));
 	return rc;
