@@ -164,8 +164,75 @@ struct plan *plan_filter(struct bind *b, struct plan *child, struct bx *where);
 struct plan *plan_project(struct bind *b, struct plan *child, uint32_t col_count);
 /* Only the first n columns of it. */
 struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
+/* Its columns, then n more, all of that name. */
+struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *more, uint32_t n, struct str name);
 /* Its distinct rows. */
 struct plan *plan_distinct(struct bind *b, struct plan *child);
+/* Without keys or condition yet. */
+struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *left, struct plan *right, struct pos at);
+
+/* ---- plans as values (plan_copy.c) ----------------------------------------------------------------------- */
+
+/* fn for each expression of the node itself, which it may replace; stops at what is not 0 and gives that. */
+int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ctx);
+/* Is there a node in its expressions for which fn says yes? In those of the plans below, too: plan_any(). */
+bool plan_any_here(const struct plan *p, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
+bool plan_any(const struct plan *p, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
+bool plan_is_volatile(const struct plan *p);
+bool bx_is_outer(const struct bx *x, void *ctx); /* for bx_any() */
+bool plan_has_outer(const struct plan *p);
+bool plan_same(const struct plan *a, const struct plan *b);
+struct plan *plan_copy(struct bind *b, const struct plan *p); /* to the leaves */
+
+/* ---- subqueries (bind_subquery.c, attach.c, pull.c, decorrelate.c) ------------------------------------------ */
+
+/* EXISTS, scalar, IN, ANY and ALL: a BX_SUBQUERY. */
+int bind_subquery(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
+
+/*
+ * Expressions over `base` that may hold subqueries: each subquery makes the plan a JOIN and becomes a column
+ * of it. The base's columns stay where they are; what is joined comes behind them.
+ */
+struct attach {
+	struct bind *b;
+	struct plan *base, *plan;
+	struct attached {
+		const struct bx_sub *sub;
+		struct bx *x, *to;
+	} *done;
+	uint32_t n, cap;
+};
+int attach_expr(struct attach *a, struct bx **x);
+/* Those of a condition are a FILTER over p, whose columns come out. */
+int attach_filter(struct bind *b, struct plan *p, struct bx *where, struct plan **ret);
+bool bx_has_subquery(const struct bx *x);
+
+/*
+ * A subquery's plan as one that stands on its own. Its rows for a row of the query around are those where
+ * outer_keys and keys are equal in pairs and each of `rest` is TRUE.
+ */
+struct pulled {
+	struct plan *plan;
+	struct bx **cols;          /* the subquery's columns, over those of plan and BX_OUTER */
+	struct bx_list outer_keys; /* over BX_OUTER only */
+	struct bx_list keys;       /* over plan's columns only */
+	bool null_safe;            /* of the keys: NULL equals NULL */
+	struct bx_list rest;       /* over plan's columns and BX_OUTER */
+	bool always;               /* exactly one row for each: without a match, cols over NULLs */
+};
+int pull_outer(struct bind *b, struct plan *p, struct pulled *ret); /* 1; 0: it takes decorrelate() */
+/* base: the plan that the parameters, args, are over. */
+int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct bx *const *args,
+		uint32_t param_count, struct pos at, struct pulled *ret);
+/* x over a JOIN whose right side, q's plan, begins at column `from`. */
+struct bx *pulled_expr(struct bind *b, struct bx *x, struct bx *const *args, uint32_t from);
+
+/* x, that aggregate's column, or the aggregate's value of no rows where it is NULL. */
+int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x);
+
+/* Could evaluating it fail for some values of its columns? */
+bool bx_can_fail(const struct bx *x);
+bool call_is_total(const struct bx *x); /* pushdown.c: a call that works on all values of its types */
 
 /* ---- queries ------------------------------------------------------------------------------------------------ */
 

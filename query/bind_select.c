@@ -241,6 +241,24 @@ static int regroup(struct select *s, const char *clause, struct bx **x)
 	return 0;
 }
 
+/* Subqueries in groups and aggregates are joined below the AGG node. */
+static int attach_below(struct select *s)
+{
+	struct attach a = {.b = s->b, .base = s->plan, .plan = s->plan};
+	int rc = 0;
+
+	for (uint32_t i = 0; i < s->groups.n && rc >= 0; i++)
+		rc = attach_expr(&a, &s->groups.v[i]);
+	for (uint32_t i = 0; i < s->aggs.n && rc >= 0; i++) {
+		for (uint32_t k = 0; k < s->aggs.v[i].argc && rc >= 0; k++)
+			rc = attach_expr(&a, &s->aggs.v[i].args[k]);
+		if (rc >= 0)
+			rc = attach_expr(&a, &s->aggs.v[i].filter);
+	}
+	s->plan = a.plan;
+	return rc;
+}
+
 /* The list, HAVING and ORDER BY over the AGG node, and the node. */
 static int apply_groups(struct select *s)
 {
@@ -252,6 +270,8 @@ static int apply_groups(struct select *s)
 		rc = regroup(s, i < s->visible ? "the select list" : "ORDER BY", &s->out[i].x);
 	if (rc >= 0 && s->having)
 		rc = regroup(s, "HAVING", &s->having);
+	if (rc >= 0)
+		rc = attach_below(s);
 	if (rc < 0)
 		return rc;
 	p = plan_new(b, PLAN_AGG, s->groups.n + s->aggs.n);
@@ -277,9 +297,7 @@ static int apply_groups(struct select *s)
 		p->cols[s->groups.n + i] =
 			(struct plan_col){str_from(s->aggs.v[i].func->name), s->aggs.v[i].type};
 	s->plan = p;
-	if (s->having)
-		s->plan = plan_filter(b, s->plan, s->having);
-	return s->plan ? 0 : failed(b);
+	return s->having ? attach_filter(b, s->plan, s->having, &s->plan) : 0;
 }
 
 /* ---- ORDER BY --------------------------------------------------------------------------------------- */
@@ -344,8 +362,15 @@ static struct str output_name(struct bind *b, const struct output *o, uint32_t i
 
 static int apply_list(struct select *s)
 {
-	struct plan *p = plan_project(s->b, s->plan, s->out_n);
+	struct attach a = {.b = s->b, .base = s->plan, .plan = s->plan};
+	struct plan *p;
+	int rc = 0;
 
+	for (uint32_t i = 0; i < s->out_n && rc >= 0; i++)
+		rc = attach_expr(&a, &s->out[i].x);
+	if (rc < 0)
+		return rc;
+	p = plan_project(s->b, a.plan, s->out_n);
 	if (!p)
 		return failed(s->b);
 	for (uint32_t i = 0; i < s->out_n; i++) {
@@ -362,10 +387,7 @@ static int bind_where(struct select *s)
 	struct bx *where;
 	int rc = bind_condition(&c, s->s->where, "WHERE", &where);
 
-	if (rc < 0)
-		return rc;
-	s->plan = plan_filter(s->b, s->plan, where);
-	return s->plan ? 0 : failed(s->b);
+	return rc < 0 ? rc : attach_filter(s->b, s->plan, where, &s->plan);
 }
 
 static int bind_having(struct select *s)

@@ -135,7 +135,7 @@ enum needs {
 };
 
 /* Calls that work on all values of their types. */
-static bool is_total(const struct bx *x)
+bool call_is_total(const struct bx *x)
 {
 	static const char *const calls[] = {
 		"=", "<>", "<", "<=", ">", ">=", "not", "is null", "is distinct from", "||", "concat", "greatest", "least",
@@ -175,7 +175,7 @@ static enum needs needs_of(const struct plan *scan, const struct bx *x, bool *re
 		*ret_dimension = true;
 		break;
 	case BX_CALL:
-		worst = is_total(x) ? NEEDS_SERIES : NEEDS_CARE;
+		worst = call_is_total(x) ? NEEDS_SERIES : NEEDS_CARE;
 		break;
 	case BX_CAST:
 		worst = x->is_try ? NEEDS_SERIES : NEEDS_CARE;
