@@ -9,13 +9,14 @@
 #include "query/bind.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 static void format_name(struct str s, struct buf *out)
 {
 	bool plain = s.len > 0 && !isdigit((unsigned char)s.ptr[0]);
 
 	for (size_t i = 0; i < s.len && plain; i++)
-		plain = isalnum((unsigned char)s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == ':';
+		plain = isalnum((unsigned char)s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == ':' || s.ptr[i] == '.';
 	if (!plain)
 		buf_addc(out, '"');
 	buf_add_str(out, s);
@@ -298,6 +299,67 @@ static void format_change(const struct plan *p, struct buf *out)
 	buf_addc(out, ')');
 }
 
+/* Column names of both sides; those that both have get their side in front. names: what they point to. */
+static struct plan_col *both_cols(const struct plan *p, struct buf *names)
+{
+	const struct plan *l = p->children[0], *r = p->children[1];
+	uint32_t n = l->col_count + r->col_count;
+	struct plan_col *cols = malloc(sizeof(*cols) * (n + 1));
+
+	for (int pass = 0; cols && pass < 2; pass++) {
+		size_t at = 0;
+
+		for (uint32_t i = 0; i < n; i++) {
+			bool is_left = i < l->col_count, twice = false;
+			const struct plan *other = is_left ? r : l;
+			struct plan_col c = is_left ? l->cols[i] : r->cols[i - l->col_count];
+			size_t len = c.name.len + (is_left ? 5 : 6);
+
+			for (uint32_t k = 0; k < other->col_count && !twice; k++)
+				twice = str_eq(other->cols[k].name, c.name);
+			if (twice && !pass)
+				buf_addf(names, "%s.%.*s", is_left ? "left" : "right", STR_FMT(c.name));
+			else if (twice && names->rc >= 0)
+				c.name = (struct str){(char *)names->data + at, len};
+			at += twice ? len : 0;
+			cols[i] = c;
+		}
+	}
+	return cols;
+}
+
+/* JOIN left on host = host, bin(time, 1h) = hour where (left.v > right.v) holds right */
+static void format_join(const struct plan *p, struct buf *out)
+{
+	static const char *const kinds[] = {
+		[PJ_INNER] = "inner", [PJ_LEFT] = "left", [PJ_RIGHT] = "right", [PJ_FULL] = "full",
+		[PJ_SEMI] = "semi", [PJ_ANTI] = "anti", [PJ_MARK] = "mark", [PJ_SINGLE] = "single",
+	};
+	const struct plan *l = p->children[0], *r = p->children[1];
+	struct plan_col *cols;
+	struct buf names;
+
+	buf_addf(out, "JOIN %s", kinds[p->join]);
+	for (uint32_t i = 0; i < p->join_key_count; i++) {
+		const struct plan_join_key *k = &p->join_keys[i];
+
+		buf_adds(out, i ? ", " : " on ");
+		bx_format(k->left, l->cols, out);
+		buf_adds(out, k->is_in ? " IN " : k->null_safe ? " IS " : " = ");
+		bx_format(k->right, r->cols, out);
+	}
+	if (p->where) {
+		buf_init(&names, 1 << 20);
+		cols = both_cols(p, &names);
+		buf_adds(out, " where ");
+		if (cols)
+			bx_format(p->where, cols, out);
+		buf_release(&names);
+		free(cols);
+	}
+	buf_adds(out, p->build_left ? " holds left" : " holds right");
+}
+
 static void format_node(const struct plan *p, int depth, struct buf *out)
 {
 	buf_addf(out, "%*s", 2 * depth, "");
@@ -323,7 +385,7 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 		format_sort(p, out);
 		break;
 	case PLAN_JOIN:
-		buf_adds(out, "JOIN");
+		format_join(p, out);
 		break;
 	case PLAN_UNION:
 		buf_adds(out, "UNION");

@@ -93,48 +93,10 @@ FN_UNARY(neg_f64, double, f64, double, f64, -x)
 
 /* ---- comparisons -------------------------------------------------------------------------------- */
 
-/* -1: the answer is NULL, since a NULL inside decides it; else whether they are equal. */
-static int equal3(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j)
-{
-	bool unknown = false;
-	uint32_t n;
-
-	if (vec_is_null(a, i) || vec_is_null(b, j))
-		return -1;
-	i = vec_index(a, i);
-	j = vec_index(b, j);
-	a = vec_base(a);
-	b = vec_base(b);
-	switch (type_layout(a->type)) {
-	case LAYOUT_F64:
-		return a->f64[i] == b->f64[j]; /* NaN equals nothing */
-	case LAYOUT_LIST:
-		if (a->list[i].len != b->list[j].len)
-			return 0;
-		n = a->list[i].len;
-		break;
-	case LAYOUT_ROW:
-		n = a->type->field_count;
-		break;
-	default:
-		return vec_cmp(a, i, b, j) == 0;
-	}
-	for (uint32_t k = 0; k < n; k++) {
-		bool is_row = type_layout(a->type) == LAYOUT_ROW;
-		int eq = is_row ? equal3(&a->child[k], i, &b->child[k], j)
-				: equal3(a->child, a->list[i].off + k, b->child, b->list[j].off + k);
-
-		if (eq == 0)
-			return 0;
-		unknown |= eq < 0;
-	}
-	return unknown ? -1 : 1;
-}
-
 static int equal_any(struct fn_call *c, struct vec *ret, bool negate, struct err *e)
 {
 	for (uint32_t i = 0; i < c->n; i++) {
-		int eq = row_ok(c, i) ? equal3(&c->args[0], i, &c->args[1], i) : 0;
+		int eq = row_ok(c, i) ? vec_equal3(&c->args[0], i, &c->args[1], i) : 0;
 		int rc = eq < 0 ? ret_set_null(c, ret, i, e) : 0;
 
 		if (rc < 0)
@@ -304,7 +266,7 @@ static int nullif(struct fn_call *c, struct vec *ret, struct err *e)
 	if (rc >= 0)
 		rc = vec_alloc_valid(ret, c->n, c->arena, e);
 	for (uint32_t i = 0; rc >= 0 && i < c->n; i++)
-		ret->valid[i] = !vec_is_null(&c->args[0], i) && equal3(&c->args[0], i, &c->args[1], i) != 1;
+		ret->valid[i] = !vec_is_null(&c->args[0], i) && vec_equal3(&c->args[0], i, &c->args[1], i) != 1;
 	return rc;
 }
 

@@ -31,6 +31,7 @@ void groups_release(struct groups *g)
 	struct budget *b = g->keys.exec->budget;
 	grow_release(&g->slots, b);
 	grow_release(&g->hashes, b);
+	grow_release(&g->dict_hashes, b);
 	row_store_release(&g->keys);
 }
 
@@ -59,20 +60,46 @@ static int rehash(struct groups *g, struct err *e)
 	return 0;
 }
 
-static void hash_rows(const struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n,
-		      uint64_t *h)
+/* One column into the rows' hashes; a constant or a dictionary's value is hashed once. */
+static int hash_column(struct groups *g, const struct vec *v, const uint32_t *rows, uint32_t n, uint64_t *h,
+		       struct err *e)
 {
+	const struct vec *b = vec_base(v);
+
+	if (v->form == VEC_CONST) {
+		uint64_t x = vec_hash(v, 0, 0);
+		for (uint32_t k = 0; k < n; k++)
+			h[k] = hash_u64(h[k] ^ x);
+	} else if (v->form == VEC_DICT && v->dict_n <= n) {
+		if (grow_to(&g->dict_hashes, g->keys.exec->budget, v->dict_n * sizeof(uint64_t)) < 0)
+			return exec_nomem(g->keys.exec, e);
+		uint64_t *x = g->dict_hashes.data;
+		for (uint32_t i = 0; i < v->dict_n; i++)
+			x[i] = vec_hash(b, i, 0);
+		for (uint32_t k = 0; k < n; k++)
+			h[k] = hash_u64(h[k] ^ x[v->codes[rows[k]]]);
+	} else {
+		for (uint32_t k = 0; k < n; k++)
+			h[k] = hash_u64(h[k] ^ vec_hash(v, rows[k], 0));
+	}
+	return 0;
+}
+
+static int hash_rows(struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n, uint64_t *h,
+		     struct err *e)
+{
+	int rc = 0;
+
 	if (g->is_exact) {
 		const struct vec *b = vec_base(&keys[0]);
 		for (uint32_t k = 0; k < n; k++)
 			h[k] = hash_u64((uint64_t)b->i64[vec_index(&keys[0], rows[k])]);
-		return;
+		return 0;
 	}
 	memset(h, 0, n * sizeof *h);
-	for (uint32_t c = 0; c < g->keys.col_count; c++) {
-		for (uint32_t k = 0; k < n; k++)
-			h[k] = vec_hash(&keys[c], rows[k], h[k]);
-	}
+	for (uint32_t c = 0; c < g->keys.col_count && rc >= 0; c++)
+		rc = hash_column(g, &keys[c], rows, n, h, e);
+	return rc;
 }
 
 static bool key_is(const struct groups *g, const struct vec *keys, uint32_t row, uint32_t group)
@@ -92,11 +119,13 @@ int groups_find(struct groups *g, const struct vec *keys, const uint32_t *rows, 
 	if (grow_to(&g->hashes, exec->budget, n * sizeof(uint64_t)) < 0)
 		return exec_nomem(exec, e);
 	uint64_t *h = g->hashes.data;
-	hash_rows(g, keys, rows, n, h);
+	int rc = hash_rows(g, keys, rows, n, h, e);
+	if (rc < 0)
+		return rc;
 	for (uint32_t k = 0; k < n; k++) {
 		if (g->is_exact && vec_is_null(&keys[0], rows[k])) {
 			if (g->null_group == UINT32_MAX) {
-				int rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
+				rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
 				if (rc < 0)
 					return rc;
 				g->null_group = g->keys.n - 1;
@@ -105,7 +134,7 @@ int groups_find(struct groups *g, const struct vec *keys, const uint32_t *rows, 
 			continue;
 		}
 		if (unlikely(g->keys.n >= g->mask / 2)) {
-			int rc = rehash(g, e);
+			rc = rehash(g, e);
 			if (rc < 0)
 				return rc;
 		}
@@ -118,12 +147,48 @@ int groups_find(struct groups *g, const struct vec *keys, const uint32_t *rows, 
 				break;
 		}
 		if (!slots[at].group) {
-			int rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
+			rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
 			if (rc < 0)
 				return rc;
 			slots[at] = (struct slot){h[k], g->keys.n};
 		}
 		ret[k] = (uint32_t)slots[at].group - 1;
+	}
+	return 0;
+}
+
+int groups_look(struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n, uint32_t *ret,
+		struct err *e)
+{
+	const struct exec_ctx *exec = g->keys.exec;
+	const struct slot *slots = g->slots.data;
+
+	if (grow_to(&g->hashes, exec->budget, n * sizeof(uint64_t)) < 0)
+		return exec_nomem(exec, e);
+	uint64_t *h = g->hashes.data;
+	int rc = hash_rows(g, keys, rows, n, h, e);
+	if (rc < 0)
+		return rc;
+	/* First where to begin, for all rows: these reads do not wait for each other. */
+	for (uint32_t k = 0; k < n; k++)
+		ret[k] = (uint32_t)slots[(uint32_t)h[k] & g->mask].group;
+	for (uint32_t k = 0; k < n; k++) {
+		if (unlikely(g->is_exact && vec_is_null(&keys[0], rows[k]))) {
+			ret[k] = g->null_group;
+			continue;
+		}
+		if (!ret[k]) {
+			ret[k] = GROUP_NONE;
+			continue;
+		}
+		uint32_t at = (uint32_t)h[k] & g->mask;
+		for (; slots[at].group; at = (at + 1) & g->mask) {
+			if (slots[at].hash != h[k])
+				continue;
+			if (g->is_exact || key_is(g, keys, rows[k], (uint32_t)slots[at].group - 1))
+				break;
+		}
+		ret[k] = slots[at].group ? (uint32_t)slots[at].group - 1 : GROUP_NONE;
 	}
 	return 0;
 }

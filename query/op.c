@@ -11,6 +11,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
+	[PLAN_JOIN] = &op_join_class,
 };
 
 int exec_cancelled(const struct exec *x, struct err *e)
@@ -41,6 +42,11 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 		rc = prepare_list(a, p->exprs, p->col_count, e);
 	if (rc >= 0)
 		rc = prepare_list(a, p->groups, p->group_count, e);
+	for (uint32_t i = 0; i < p->join_key_count && rc >= 0; i++) {
+		rc = bx_prepare(a, p->join_keys[i].left, e);
+		if (rc >= 0)
+			rc = bx_prepare(a, p->join_keys[i].right, e);
+	}
 	for (uint32_t i = 0; i < p->agg_count && rc >= 0; i++) {
 		rc = prepare_list(a, p->aggs[i].args, p->aggs[i].argc, e);
 		if (rc >= 0 && p->aggs[i].filter)

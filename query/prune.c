@@ -218,6 +218,56 @@ static int prune_union(struct bind *b, struct plan *p, const bool *needed, uint3
 	return *ret_map ? 0 : bind_nomem(b);
 }
 
+/* Both sides: what is needed above, and what keys and the condition look at. */
+static int prune_join(struct bind *b, struct plan *p, const bool *needed, uint32_t **ret_map)
+{
+	struct plan *l = p->children[0], *r = p->children[1];
+	uint32_t left_n = l->col_count, right_n = r->col_count, *map[2], *both, n = p->col_count;
+	bool *below = flags(b, NULL, left_n + right_n);
+	bool is_half = p->join == PJ_SEMI || p->join == PJ_ANTI || p->join == PJ_MARK;
+	int rc;
+
+	both = arena_array(b->arena, uint32_t, left_n + right_n + 1);
+	*ret_map = arena_array(b->arena, uint32_t, n + 1);
+	if (!below || !both || !*ret_map)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < (is_half ? left_n : n); i++)
+		below[i] = needed[i];
+	mark(p->where, below);
+	for (uint32_t i = 0; i < p->join_key_count; i++) {
+		mark(p->join_keys[i].left, below);
+		mark(p->join_keys[i].right, below + left_n);
+	}
+	rc = prune(b, l, below, &map[0]);
+	if (rc >= 0)
+		rc = prune(b, r, below + left_n, &map[1]);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < left_n + right_n; i++)
+		both[i] = i < left_n ? map[0][i] : map[1][i - left_n] == GONE ? GONE : l->col_count + map[1][i - left_n];
+	for (uint32_t i = 0; i < n; i++)
+		(*ret_map)[i] = i < left_n || !is_half ? both[i] : l->col_count;
+	rc = remap(b, &p->where, both);
+	for (uint32_t i = 0; i < p->join_key_count && rc >= 0; i++) {
+		rc = remap(b, &p->join_keys[i].left, map[0]);
+		if (rc >= 0)
+			rc = remap(b, &p->join_keys[i].right, map[1]);
+	}
+	if (rc < 0)
+		return rc;
+	struct plan_col mark_col = p->cols[n ? n - 1 : 0];
+	p->cols = arena_array(b->arena, struct plan_col, l->col_count + r->col_count + 2);
+	if (!p->cols)
+		return bind_nomem(b);
+	memcpy(p->cols, l->cols, sizeof(*p->cols) * l->col_count);
+	if (!is_half)
+		memcpy(p->cols + l->col_count, r->cols, sizeof(*p->cols) * r->col_count);
+	if (p->join == PJ_MARK)
+		p->cols[l->col_count] = mark_col;
+	p->col_count = l->col_count + (is_half ? p->join == PJ_MARK : r->col_count);
+	return 0;
+}
+
 static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **ret_map)
 {
 	switch (p->kind) {
@@ -234,6 +284,7 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 	case PLAN_UNION:
 		return prune_union(b, p, needed, ret_map);
 	case PLAN_JOIN:
+		return prune_join(b, p, needed, ret_map);
 	case PLAN_VALUES:
 	case PLAN_DELETE: /* above everything that is pruned */
 	case PLAN_INSERT:

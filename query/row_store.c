@@ -168,7 +168,7 @@ int row_store_add(struct row_store *s, const struct vec *cols, const uint32_t *s
 		uint32_t used = s->n % VEC_ROWS;
 		if (!used) {
 			if (s->n > UINT32_MAX - 2 * VEC_ROWS)
-				return err_set(e, -ENOMEM, "more than 4 billion rows in one sort");
+				return err_set(e, -ENOMEM, "more than 4 billion rows to be held at once");
 			if (s->chunk_n == s->n / VEC_ROWS) {
 				int rc = chunk_add(s, e);
 				if (rc < 0)
@@ -253,13 +253,19 @@ static int gather_column(const struct row_store *s, const uint32_t *ids, uint32_
 	return 0;
 }
 
+int row_store_gather_column(const struct row_store *s, const uint32_t *ids, uint32_t n, uint32_t col, struct arena *a,
+			    struct vec *ret, struct err *e)
+{
+	return is_nested(s->types[col]) ? gather_nested(s, ids, n, col, a, ret, e)
+					: gather_column(s, ids, n, col, a, ret, e);
+}
+
 int row_store_gather(const struct row_store *s, const uint32_t *ids, uint32_t n, struct arena *a,
 		     struct vec *cols, struct err *e)
 {
 	int rc = 0;
 
 	for (uint32_t i = 0; i < s->col_count && rc >= 0; i++)
-		rc = is_nested(s->types[i]) ? gather_nested(s, ids, n, i, a, &cols[i], e)
-					    : gather_column(s, ids, n, i, a, &cols[i], e);
+		rc = row_store_gather_column(s, ids, n, i, a, &cols[i], e);
 	return rc;
 }

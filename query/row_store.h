@@ -44,6 +44,10 @@ int row_store_add(struct row_store *s, const struct vec *cols, const uint32_t *s
 int row_store_gather(const struct row_store *s, const uint32_t *ids, uint32_t n, struct arena *a,
 		     struct vec *cols, struct err *e) must_check;
 
+/* One column of them. */
+int row_store_gather_column(const struct row_store *s, const uint32_t *ids, uint32_t n, uint32_t col, struct arena *a,
+			    struct vec *ret, struct err *e) must_check;
+
 /* The vector that holds row r of a column, and where in it. */
 static inline const struct vec *row_store_vec(const struct row_store *s, uint32_t row, uint32_t col)
 {

@@ -261,6 +261,43 @@ bool vec_same(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j)
 	return cmp_nullable(a, i, b, j) == 0;
 }
 
+int vec_equal3(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j)
+{
+	bool unknown = false;
+	uint32_t n;
+
+	if (vec_is_null(a, i) || vec_is_null(b, j))
+		return -1;
+	i = vec_index(a, i);
+	j = vec_index(b, j);
+	a = vec_base(a);
+	b = vec_base(b);
+	switch (type_layout(a->type)) {
+	case LAYOUT_F64:
+		return a->f64[i] == b->f64[j]; /* NaN equals nothing */
+	case LAYOUT_LIST:
+		if (a->list[i].len != b->list[j].len)
+			return 0;
+		n = a->list[i].len;
+		break;
+	case LAYOUT_ROW:
+		n = a->type->field_count;
+		break;
+	default:
+		return vec_cmp(a, i, b, j) == 0;
+	}
+	for (uint32_t k = 0; k < n; k++) {
+		bool is_row = type_layout(a->type) == LAYOUT_ROW;
+		int eq = is_row ? vec_equal3(&a->child[k], i, &b->child[k], j)
+				: vec_equal3(a->child, a->list[i].off + k, b->child, b->list[j].off + k);
+
+		if (eq == 0)
+			return 0;
+		unknown |= eq < 0;
+	}
+	return unknown ? -1 : 1;
+}
+
 static uint64_t mix(uint64_t h, uint64_t v)
 {
 	return hash_u64(h ^ v) + UINT64_C(0x9e3779b97f4a7c15);

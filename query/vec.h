@@ -86,6 +86,12 @@ int vec_cmp(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j);
 bool vec_same(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j);
 uint64_t vec_hash(const struct vec *v, uint32_t i, uint64_t seed); /* agrees with vec_same */
 
+/*
+ * Equal in the sense of `=`: 1 or 0, NaN equals nothing; -1 where a NULL, also one inside, decides
+ * that it is not known. What does not equal itself equals nothing.
+ */
+int vec_equal3(const struct vec *a, uint32_t i, const struct vec *b, uint32_t j);
+
 /* Append the text form (2.5, 2022-06-17 10:15:00.000000000, [1, 2], null inside them) of row i. */
 void vec_format(const struct vec *v, uint32_t i, struct buf *out);
 

@@ -1,0 +1,40 @@
+/*
+ * op_join: what the join's files share: op_join.c (rows of both sides), op_join_half.c (rows of the left
+ * side alone).
+ */
+#ifndef TIDE_OP_JOIN_H
+#define TIDE_OP_JOIN_H
+
+#include "query/join_table.h"
+
+struct join_op {
+	struct op base;
+	bool is_built, is_done;
+	bool is_left;  /* the left side is held, and the right one streamed */
+	bool *looked;  /* by column of both sides: the condition looks at it */
+	struct join_table table;
+	/* The streamed side's batch at hand. */
+	bool has_in;
+	struct vbatch in;
+	struct arena probe; /* what was worked out of it */
+	struct join_keys keys;
+	uint32_t *key;     /* by row: its key's number in table.match, or GROUP_NONE */
+	uint32_t row, at;  /* comes next: the row, and the match of it */
+	uint32_t found;    /* matches of that row so far */
+	uint32_t drained;  /* held rows looked at after the streamed ones */
+};
+
+/* 1: the next batch of the streamed side is there, and its keys are looked up; 0: there is no more. */
+int join_pull(struct join_op *j, struct err *e) must_check;
+
+/*
+ * The condition over n pairs of a streamed and a held row: the pairs for which it is TRUE, as indexes into
+ * sel; how many. Also as a vector, of n values, where ret is given (sel NULL).
+ */
+int64_t join_judge(struct join_op *j, const uint32_t *streamed, const uint32_t *held, uint32_t n, uint32_t *sel,
+		   struct vec *ret, struct err *e);
+
+/* SEMI, ANTI, MARK: the next batch. */
+int join_half_next(struct join_op *j, struct vbatch *ret, struct err *e) must_check;
+
+#endif
