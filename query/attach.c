@@ -481,23 +481,32 @@ int attach_expr(struct attach *a, struct bx **x)
 	return attach_where(a, x, false);
 }
 
+int attach_order(struct bind *b, struct bx *where, struct bx_list *early, struct bx_list *late)
+{
+	struct bx_list all = {0};
+	int rc = bx_conjuncts(b, where, &all);
+
+	for (uint32_t i = 0; i < all.n && rc >= 0; i++) {
+		struct bx *x = all.v[i];
+		bool is_early = !bx_has_subquery(x) && (!late->n || !(bx_can_fail(x) || bx_is_volatile(x)));
+
+		rc = bx_push(b, is_early ? early : late, x);
+	}
+	return rc;
+}
+
 /*
  * What can be decided before a subquery is decided before: the conjuncts in front of the first one, and those
  * behind it that cannot fail. So fewer rows are joined, and what is guarded by a condition stays so.
  */
 int attach_filter(struct bind *b, struct plan *p, struct bx *where, struct plan **ret)
 {
-	struct bx_list all = {0}, before = {0}, after = {0};
+	struct bx_list before = {0}, after = {0};
 	uint32_t n = p->col_count;
 	struct attach a = {.b = b};
 	struct bx *x;
-	int rc = bx_conjuncts(b, where, &all);
+	int rc = attach_order(b, where, &before, &after);
 
-	for (uint32_t i = 0; i < all.n && rc >= 0; i++) {
-		bool early = !bx_has_subquery(all.v[i]) && (!after.n || !(bx_can_fail(all.v[i]) || bx_is_volatile(all.v[i])));
-
-		rc = bx_push(b, early ? &before : &after, all.v[i]);
-	}
 	if (rc >= 0 && before.n) {
 		x = before.n == 1 ? before.v[0] : bx_logic(b, BX_AND, before.v, before.n, where->pos);
 		p = x ? plan_filter(b, p, x) : NULL;

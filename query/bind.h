@@ -206,6 +206,8 @@ int attach_expr(struct attach *a, struct bx **x);
 /* Those of a condition are a FILTER over p, whose columns come out. */
 int attach_filter(struct bind *b, struct plan *p, struct bx *where, struct plan **ret);
 bool bx_has_subquery(const struct bx *x);
+/* A condition's conjuncts: those that can be decided before its subqueries are, and the others. */
+int attach_order(struct bind *b, struct bx *where, struct bx_list *early, struct bx_list *late);
 
 /*
  * A subquery's plan as one that stands on its own. Its rows for a row of the query around are those where
