@@ -108,31 +108,30 @@ static struct bx *is_true(struct bind *b, struct bx *x)
 	return k;
 }
 
-/* The JOIN with the subquery's keys and conditions; room for one key more. `last` comes after the conditions. */
-static int join_new(struct joining *j, enum plan_join kind, struct bx *last)
+/* There is room for one key more. */
+int pulled_join(struct bind *b, enum plan_join kind, struct plan *left, const struct pulled *q,
+		struct bx *const *args, struct bx *last, struct pos at, struct plan **ret)
 {
-	struct bind *b = j->a->b;
+	uint32_t n = q->keys.n, from = left->col_count;
+	struct plan *p = plan_join(b, kind, left, q->plan, at);
 	struct bx_list all = {0};
-	uint32_t n = j->q.keys.n;
-	struct plan *p;
 	int rc = 0;
 
-	p = plan_join(b, kind, j->a->plan, j->q.plan, j->x->pos);
 	if (!p)
 		return failed(b);
 	p->join_keys = arena_zarray(b->arena, struct plan_join_key, n + 1);
 	if (!p->join_keys)
 		return bind_nomem(b);
 	for (uint32_t i = 0; i < n; i++) {
-		p->join_keys[i].left = over_join(j, j->q.outer_keys.v[i]);
-		p->join_keys[i].right = j->q.keys.v[i];
-		p->join_keys[i].null_safe = j->q.null_safe;
+		p->join_keys[i].left = pulled_expr(b, q->outer_keys.v[i], args, from);
+		p->join_keys[i].right = q->keys.v[i];
+		p->join_keys[i].null_safe = q->null_safe;
 		if (!p->join_keys[i].left)
 			return failed(b);
 	}
 	p->join_key_count = n;
-	for (uint32_t i = 0; i < j->q.rest.n && rc >= 0; i++) {
-		struct bx *x = over_join(j, j->q.rest.v[i]);
+	for (uint32_t i = 0; i < q->rest.n && rc >= 0; i++) {
+		struct bx *x = pulled_expr(b, q->rest.v[i], args, from);
 
 		if (x && kind == PJ_MARK)
 			x = is_true(b, x);
@@ -141,12 +140,41 @@ static int join_new(struct joining *j, enum plan_join kind, struct bx *last)
 	if (last && rc >= 0)
 		rc = bx_push(b, &all, last);
 	if (all.n && rc >= 0) {
-		p->where = all.n == 1 ? all.v[0] : bx_logic(b, BX_AND, all.v, all.n, j->x->pos);
+		p->where = all.n == 1 ? all.v[0] : bx_logic(b, BX_AND, all.v, all.n, at);
 		if (!p->where)
 			rc = bind_nomem(b);
 	}
-	j->join = p;
+	*ret = p;
 	return rc;
+}
+
+static int join_new(struct joining *j, enum plan_join kind, struct bx *last)
+{
+	return pulled_join(j->a->b, kind, j->a->plan, &j->q, j->x->args, last, j->x->pos, &j->join);
+}
+
+int pulled_mark(struct bind *b, struct pulled *q, struct pos at)
+{
+	struct bx *yes;
+	int rc = bind_const_bool(b, true, at, &yes);
+
+	if (rc < 0)
+		return rc;
+	q->plan = plan_extend(b, q->plan, &yes, 1, STR_LIT("there"));
+	return q->plan ? 0 : failed(b);
+}
+
+int bx_where_there(struct bind *b, uint32_t at, struct bx *x, struct bx **ret)
+{
+	struct bx *k = bx_new(b, BX_CASE, x->type, x->pos, 3);
+	int rc = k ? bind_const_null(b, x->type, x->pos, &k->args[2]) : bind_nomem(b);
+
+	if (rc < 0)
+		return rc;
+	k->args[0] = bx_column(b, at, &type_boolean, x->pos);
+	k->args[1] = x;
+	*ret = k;
+	return k->args[0] ? 0 : bind_nomem(b);
 }
 
 /* The JOIN's last column, which is the mark. */
@@ -197,26 +225,11 @@ static int attach_row(struct joining *j, bool *ret_is_one)
 	return rc;
 }
 
-/* IF(there is a row, x): the right side gets a column that says so. */
-static int where_there(struct joining *j, struct bx *x, struct bx **ret)
-{
-	struct bind *b = j->a->b;
-	struct bx *k = bx_new(b, BX_CASE, x->type, x->pos, 3);
-	int rc = k ? bind_const_null(b, x->type, x->pos, &k->args[2]) : bind_nomem(b);
-
-	if (rc < 0)
-		return rc;
-	k->args[0] = bx_column(b, j->from + j->q.plan->col_count - 1, &type_boolean, x->pos);
-	k->args[1] = x;
-	*ret = k;
-	return k->args[0] ? 0 : bind_nomem(b);
-}
-
 static int attach_scalar(struct joining *j, struct plan *p, struct bx **ret)
 {
 	struct bind *b = j->a->b;
 	bool is_one, is_plain;
-	struct bx *value, *yes;
+	struct bx *value;
 	int rc = decorrelated(j, p);
 
 	if (rc >= 0)
@@ -225,12 +238,9 @@ static int attach_scalar(struct joining *j, struct plan *p, struct bx **ret)
 		return rc;
 	is_plain = j->q.cols[0]->kind == BX_COLUMN;
 	if (!is_one && !is_plain) {
-		rc = bind_const_bool(b, true, j->x->pos, &yes);
+		rc = pulled_mark(b, &j->q, j->x->pos);
 		if (rc < 0)
 			return rc;
-		j->q.plan = plan_extend(b, j->q.plan, &yes, 1, STR_LIT("there"));
-		if (!j->q.plan)
-			return failed(b);
 	}
 	if (!is_one) {
 		rc = join_new(j, PJ_SINGLE, NULL);
@@ -242,7 +252,9 @@ static int attach_scalar(struct joining *j, struct plan *p, struct bx **ret)
 	if (!value)
 		return failed(b);
 	*ret = value;
-	return is_one || is_plain ? 0 : where_there(j, value, ret);
+	if (is_one || is_plain)
+		return 0;
+	return bx_where_there(b, j->from + j->q.plan->col_count - 1, value, ret);
 }
 
 /* ---- comparisons ------------------------------------------------------------------------------------------- */

@@ -42,6 +42,8 @@ struct scope_col {
 	struct str name;
 	const struct type *type;
 	uint32_t index;     /* of the plan below */
+	bool is_merged;      /* the column that USING makes of two */
+	bool qualified_only; /* one of these two */
 };
 
 /* Splits nested ANDs; also any other list of expressions. */
@@ -166,10 +168,10 @@ struct plan *plan_project(struct bind *b, struct plan *child, uint32_t col_count
 struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
 /* Its columns, then n more, all of that name. */
 struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *more, uint32_t n, struct str name);
+/* Two of them joined, for now without keys and condition. */
+struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *l, struct plan *r, struct pos at);
 /* Its distinct rows. */
 struct plan *plan_distinct(struct bind *b, struct plan *child);
-/* Without keys or condition yet. */
-struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *left, struct plan *right, struct pos at);
 
 /* ---- plans as values (plan_copy.c) ----------------------------------------------------------------------- */
 
@@ -229,6 +231,19 @@ int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct 
 /* x over a JOIN whose right side, q's plan, begins at column `from`. */
 struct bx *pulled_expr(struct bind *b, struct bx *x, struct bx *const *args, uint32_t from);
 
+/* left and q's plan as a JOIN with its keys and conditions, and `last` behind these (NULL: nothing). */
+int pulled_join(struct bind *b, enum plan_join kind, struct plan *left, const struct pulled *q,
+		struct bx *const *args, struct bx *last, struct pos at, struct plan **ret);
+/* A column more of q's plan, the last: TRUE. Where it is NULL above a JOIN, there was no row. */
+int pulled_mark(struct bind *b, struct pulled *q, struct pos at);
+/* CASE WHEN column `at` THEN x END */
+int bx_where_there(struct bind *b, uint32_t at, struct bx *x, struct bx **ret);
+
+/* The right side of an INNER or LEFT join has the left's columns as parameters (attach_join.c). */
+int lateral_join(struct bind *b, struct plan *join, struct bx *const *args, uint32_t arg_n, struct plan **ret);
+/* Subqueries in the condition of a join. */
+int attach_on(struct bind *b, struct plan *join, const struct outer *outer, struct plan **ret);
+
 /* x, that aggregate's column, or the aggregate's value of no rows where it is NULL. */
 int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x);
 
@@ -244,6 +259,10 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, struct plan **ret);
 int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
 int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
+	      struct scope *ret_scope);
+
+/* FROM a JOIN b (bind_join.c). */
+int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope);
 
 /* A table by name, referenced by the binder; checks that the caller has this right to it. */

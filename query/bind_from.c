@@ -151,8 +151,6 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 	case FROM_TABLE:
 		return from_table(b, f, outer, ret, ret_scope);
 	case FROM_QUERY:
-		if (f->lateral)
-			return bind_no_yet(b, f->pos, "LATERAL");
 		rc = bind_query(b, f->query, outer, ret);
 		return rc < 0 ? rc : scope_of(b, *ret, f, none, none, outer, ret_scope);
 	case FROM_UNNEST:
@@ -160,5 +158,5 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 	case FROM_JOIN:
 		break;
 	}
-	return bind_no_yet(b, f->pos, "a join of several tables");
+	return bind_join(b, f, outer, ret, ret_scope);
 }

@@ -101,6 +101,10 @@ static bool is_measure(const struct plan *p, uint32_t col)
 	case PLAN_SORT:
 	case PLAN_LIMIT:
 		return is_measure(p->children[0], col);
+	case PLAN_JOIN:
+		if (col < p->children[0]->col_count)
+			return is_measure(p->children[0], col);
+		return p->join != PJ_MARK && is_measure(p->children[1], col - p->children[0]->col_count);
 	default:
 		return false;
 	}

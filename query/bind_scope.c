@@ -23,9 +23,15 @@ static int fits(const struct ident_list *n, const struct reading *r, const struc
 {
 	if (r->db >= 0 && !name_fits(&n->v[r->db], c->db))
 		return 0;
-	if (r->rel >= 0 && !name_fits(&n->v[r->rel], c->rel))
+	if (r->rel >= 0 ? !name_fits(&n->v[r->rel], c->rel) : c->qualified_only)
 		return 0;
 	return name_fits(&n->v[r->col], c->name);
+}
+
+/* For sentences: whose column it is. */
+static struct str relation_of(const struct scope_col *c)
+{
+	return c->rel.ptr ? c->rel : c->is_merged ? STR_LIT("USING") : STR_LIT("a query without a name");
 }
 
 /* The column of that reading: exact before case-insensitive. -ENOENT, or -EINVAL: two fit alike. */
@@ -47,10 +53,12 @@ static int find(struct bind *b, const struct scope *s, const struct ident_list *
 	}
 	if (!found)
 		return -ENOENT;
-	if (second && (found->rel.ptr || second->rel.ptr) && !str_eq(found->rel, second->rel))
+	if (second && (found->rel.ptr || second->rel.ptr) &&
+	    (!str_eq(found->rel, second->rel) || !str_eq(found->db, second->db)))
 		return bind_fail(b, n->v[r->col].pos,
 				 "column '%.*s' is ambiguous: both '%.*s' and '%.*s' have one; name it alias.column",
-				 STR_FMT(n->v[r->col].text), STR_FMT(found->rel), STR_FMT(second->rel));
+				 STR_FMT(n->v[r->col].text), STR_FMT(relation_of(found)),
+				 STR_FMT(relation_of(second)));
 	if (second)
 		return bind_fail(b, n->v[r->col].pos, "column '%.*s' is ambiguous: it could be '%.*s' or '%.*s'",
 				 STR_FMT(n->v[r->col].text), STR_FMT(found->name), STR_FMT(second->name));

@@ -60,7 +60,7 @@ static int add_output(struct select *s, const struct output *o)
 static bool star_takes(const struct ident_list *n, const struct scope_col *c)
 {
 	if (n->n == 0)
-		return true;
+		return !c->qualified_only;
 	if (!name_fits(&n->v[n->n - 1], c->rel))
 		return false;
 	return n->n == 1 || (n->n == 2 && name_fits(&n->v[0], c->db));

@@ -388,36 +388,6 @@ struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *m
 	return p;
 }
 
-struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *left, struct plan *right, struct pos at)
-{
-	uint32_t n = left->col_count, more = right->col_count;
-	struct plan *p;
-
-	if (kind == PJ_SEMI || kind == PJ_ANTI)
-		more = 0;
-	else if (kind == PJ_MARK)
-		more = 1;
-	p = plan_new(b, PLAN_JOIN, n + more);
-	if (!p)
-		return NULL;
-	p->children = arena_array(b->arena, struct plan *, 2);
-	if (!p->children) {
-		bind_nomem(b);
-		return NULL;
-	}
-	p->children[0] = left;
-	p->children[1] = right;
-	p->child_count = 2;
-	p->join = kind;
-	p->pos = at;
-	memcpy(p->cols, left->cols, sizeof(*p->cols) * n);
-	if (kind == PJ_MARK)
-		p->cols[n] = (struct plan_col){STR_LIT("mark"), &type_boolean};
-	else
-		memcpy(p->cols + n, right->cols, sizeof(*p->cols) * more);
-	return p;
-}
-
 struct plan *plan_distinct(struct bind *b, struct plan *child)
 {
 	struct plan *p = plan_over(b, PLAN_AGG, child);
