@@ -7,23 +7,20 @@
  *
  *	time <op> constant                     narrows [t_lo, t_hi], exactly, and is gone
  *	over dimensions and measure_name only  goes to series_where and is gone
- *	likewise, but it could fail            stays; series_where gets it with "or it failed" (hint_of())
+ *	likewise, but it could fail            stays; series_where gets it with "or it failed" (bx_hint())
  *	bin(time, i) <op> constant             narrows [t_lo, t_hi] and stays, as a bin is wider than that
  *
  * Nothing that could fail moves below something that could have spared it: conditions with calls that
  * are not known to work on all values stay in their order, in the filter right above the scan.
  */
-#include "query/bind.h"
-
-static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **ret);
+#include "query/pushdown.h"
 
 static int failed(const struct bind *b)
 {
 	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
 }
 
-/* conds as a FILTER over p. */
-static int filter_over(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
+int filter_over(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	struct bx *where;
 
@@ -192,12 +189,76 @@ static enum needs needs_of(const struct plan *scan, const struct bx *x, bool *re
 	return x->kind == BX_TRY && worst == NEEDS_CARE ? NEEDS_SERIES : worst;
 }
 
+/* Arithmetic that does not fail: of doubles, and of the times there are with spans that are constants. */
+static bool is_safe_arithmetic(const struct bx *x)
+{
+	static const char *const names[] = {"+", "-", "*", "/", "neg", "round", "floor", "ceil", "abs", "bin", "date_trunc"};
+	bool known = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && !known; i++)
+		known = !strcmp(x->func->name, names[i]);
+	if (!known)
+		return false;
+	if (x->type->kind == TY_DOUBLE)
+		return x->argc == 1 || x->args[1]->type->kind == TY_DOUBLE;
+	if (x->type->kind != TY_TIMESTAMP || x->argc != 2)
+		return false;
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct bx *span = x->args[i];
+
+		if (span->kind != BX_CONST || bx_is_null(span))
+			continue;
+		if (span->type->kind == TY_INTERVAL_DS)
+			return strcmp(x->func->name, "bin") != 0 || bx_i64(span) > 0;
+		if (span->type->kind == TY_VARCHAR)
+			return !strcmp(x->func->name, "date_trunc");
+	}
+	return false;
+}
+
+static bool node_can_fail(const struct bx *x)
+{
+	switch (x->kind) {
+	case BX_CALL:
+		return !is_total(x) && !is_safe_arithmetic(x);
+	case BX_CAST:
+		return !x->is_try && type_coercion(x->args[0]->type, x->type, false) < 0;
+	case BX_CONST:
+	case BX_COLUMN:
+	case BX_AND:
+	case BX_OR:
+	case BX_CASE:
+	case BX_COALESCE:
+	case BX_TRY:
+	case BX_IN:
+	case BX_ROW:
+	case BX_FIELD:
+	case BX_ARRAY:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool bx_can_fail(const struct bx *x)
+{
+	if (x->kind == BX_TRY)
+		return false;
+	if (node_can_fail(x))
+		return true;
+	for (uint32_t i = 0; i < x->argc; i++) {
+		if (bx_can_fail(x->args[i]))
+			return true;
+	}
+	return false;
+}
+
 /*
  * TRUE where x is TRUE or fails: coalesce(try(coalesce(x, false)), true). A series for which it is not
  * TRUE has no row to give; one for which it fails is asked again by the filter above, row by row, and
  * only if it has rows there.
  */
-static int hint_of(struct bind *b, struct bx *x, struct bx **ret)
+int bx_hint(struct bind *b, struct bx *x, struct bx **ret)
 {
 	struct bx *inner = bx_new(b, BX_COALESCE, &type_boolean, x->pos, 2);
 	struct bx *try = bx_new(b, BX_TRY, &type_boolean, x->pos, 1);
@@ -229,7 +290,7 @@ static int push_condition(struct bind *b, const struct plan *scan, struct bx *x,
 	rc = bx_push(b, rest, x);
 	if (rc < 0 || n == NEEDS_ROWS || !dimension)
 		return rc;
-	rc = hint_of(b, x, &hint);
+	rc = bx_hint(b, x, &hint);
 	return rc < 0 ? rc : bx_push(b, series, hint);
 }
 
@@ -373,7 +434,7 @@ static int push_filter(struct bind *b, struct plan *p, struct bx_list *conds, st
 	return rc < 0 ? rc : filter_over(b, *ret, &own, ret);
 }
 
-static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **ret)
+int push(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **ret)
 {
 	switch (p->kind) {
 	case PLAN_SCAN:
@@ -393,6 +454,7 @@ static int push(struct bind *b, struct plan *p, struct bx_list *conds, struct pl
 	case PLAN_UNION:
 		return push_union(b, p, conds, ret);
 	case PLAN_JOIN:
+		return push_join(b, p, conds, ret);
 	case PLAN_VALUES:
 	case PLAN_LIMIT:
 	case PLAN_DELETE:
