@@ -11,7 +11,7 @@
  * the bottom. They are worked out for every row of it, also where CASE or AND would not have asked: only what
  * could fail on the left of IN is asked for where it is needed.
  */
-#include "query/bind.h"
+#include "query/pushdown.h"
 
 static int failed(const struct bind *b)
 {

@@ -25,10 +25,11 @@ static struct bx **join_columns(struct bind *b, const struct plan *join, const s
 	return x;
 }
 
-static bool are_columns(struct bx *const *x, uint32_t from, uint32_t n)
+/* Are all of them NULL where there is no match? */
+static bool are_columns(const struct pulled *q, uint32_t n)
 {
-	for (uint32_t i = from; i < n; i++) {
-		if (x[i]->kind != BX_COLUMN)
+	for (uint32_t i = 0; i < n; i++) {
+		if (q->cols[i]->kind != BX_COLUMN)
 			return false;
 	}
 	return true;
@@ -89,7 +90,7 @@ int lateral_join(struct bind *b, struct plan *join, struct bx *const *args, uint
 		return failed(b);
 	if (q.always)
 		return join_always(b, join, &q, args, x, on, ret);
-	if (join->join == PJ_LEFT && !are_columns(x, n, join->col_count)) {
+	if (join->join == PJ_LEFT && !are_columns(&q, join->col_count - n)) {
 		rc = pulled_mark(b, &q, join->pos);
 		for (uint32_t i = n; i < join->col_count && rc >= 0; i++)
 			rc = bx_where_there(b, n + q.plan->col_count - 1, x[i], &x[i]);

@@ -247,10 +247,6 @@ int attach_on(struct bind *b, struct plan *join, const struct outer *outer, stru
 /* x, that aggregate's column, or the aggregate's value of no rows where it is NULL. */
 int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x);
 
-/* Could evaluating it fail for some values of its columns? */
-bool bx_can_fail(const struct bx *x);
-bool call_is_total(const struct bx *x); /* pushdown.c: a call that works on all values of its types */
-
 /* ---- queries ------------------------------------------------------------------------------------------------ */
 
 int bind_query(struct bind *b, const struct ast_query *q, struct outer *outer, struct plan **ret);

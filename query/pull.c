@@ -14,7 +14,7 @@
  *
  * The plan that came in is not changed: new nodes stand over parts of it that know nothing of outside.
  */
-#include "query/bind.h"
+#include "query/pushdown.h"
 
 static int failed(const struct bind *b)
 {
@@ -35,52 +35,6 @@ static bool has_outer(const struct bx *x)
 static bool has_column(const struct bx *x)
 {
 	return bx_any(x, is_column, NULL);
-}
-
-/* ---- what can fail ------------------------------------------------------------------------------ */
-
-static bool is_double(const struct type *t)
-{
-	return t->kind == TY_DOUBLE;
-}
-
-static bool is_safe_cast(const struct bx *x)
-{
-	enum type_kind from = x->args[0]->type->kind, to = x->type->kind;
-
-	if (x->is_try || from == TY_UNKNOWN)
-		return true;
-	if (to == TY_VARCHAR)
-		return type_layout(x->args[0]->type) != LAYOUT_LIST && type_layout(x->args[0]->type) != LAYOUT_ROW;
-	return (from == TY_INTEGER || from == TY_BIGINT) && (to == TY_BIGINT || to == TY_DOUBLE);
-}
-
-static bool could_fail(const struct bx *x, void *ctx)
-{
-	(void)ctx;
-	switch (x->kind) {
-	case BX_CALL:
-		if (call_is_total(x))
-			return false;
-		return !is_double(x->type) || x->argc != 2 || !strchr("+-*/", x->func->name[0]) || x->func->name[1];
-	case BX_CAST:
-		return !is_safe_cast(x);
-	default:
-		return false;
-	}
-}
-
-bool bx_can_fail(const struct bx *x)
-{
-	if (x->kind == BX_TRY)
-		return false;
-	if (could_fail(x, NULL))
-		return true;
-	for (uint32_t i = 0; i < x->argc; i++) {
-		if (bx_can_fail(x->args[i]))
-			return true;
-	}
-	return false;
 }
 
 /* ---- small parts ---------------------------------------------------------------------------------- */

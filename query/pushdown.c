@@ -132,7 +132,7 @@ enum needs {
 };
 
 /* Calls that work on all values of their types. */
-bool call_is_total(const struct bx *x)
+static bool is_total(const struct bx *x)
 {
 	static const char *const calls[] = {
 		"=", "<>", "<", "<=", ">", ">=", "not", "is null", "is distinct from", "||", "concat", "greatest", "least",
@@ -172,7 +172,7 @@ static enum needs needs_of(const struct plan *scan, const struct bx *x, bool *re
 		*ret_dimension = true;
 		break;
 	case BX_CALL:
-		worst = call_is_total(x) ? NEEDS_SERIES : NEEDS_CARE;
+		worst = is_total(x) ? NEEDS_SERIES : NEEDS_CARE;
 		break;
 	case BX_CAST:
 		worst = x->is_try ? NEEDS_SERIES : NEEDS_CARE;
@@ -234,6 +234,7 @@ static bool node_can_fail(const struct bx *x)
 	case BX_ROW:
 	case BX_FIELD:
 	case BX_ARRAY:
+	case BX_OUTER:
 		return false;
 	default:
 		return true;
