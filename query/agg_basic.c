@@ -75,6 +75,11 @@ static int count_merge(struct agg_call *c, void *into, const void *from, struct 
 	return 0;
 }
 
+static void count_unmerge(void *from, const void *part)
+{
+	*(int64_t *)from -= *(const int64_t *)part;
+}
+
 static int count_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
 {
 	return vb_add_i64(out, *(int64_t *)state, e);
@@ -149,6 +154,15 @@ static int sum_i64_merge(struct agg_call *c, void *into, const void *from, struc
 	wide_add(&a->sum, wide_get(&b->sum));
 	a->n += b->n;
 	return 0;
+}
+
+static void sum_i64_unmerge(void *from, const void *part)
+{
+	struct sum_i64 *a = from;
+	const struct sum_i64 *b = part;
+
+	wide_add(&a->sum, -wide_get(&b->sum));
+	a->n -= b->n;
 }
 
 static int sum_i64_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
@@ -448,17 +462,17 @@ static const struct agg_def array_agg_def = {sizeof(struct collected), array_agg
 #define YM "interval year to month"
 
 const struct func func_rows_agg_basic[] = {
-	AGGREGATE("count", "", "bigint", &count_all_def, "count(*): the number of rows"),
-	AGGREGATE("count", "T", "bigint", &count_def, "the number of values that are not NULL"),
-	AGGREGATE("count_if", "boolean", "bigint", &count_if_def, "the number of TRUE values"),
-	AGGREGATE("sum", "bigint", "bigint", &sum_i64_def, "the sum; overflow is an error"),
+	AGGREGATE_U("count", "", "bigint", &count_all_def, count_unmerge, "count(*): the number of rows"),
+	AGGREGATE_U("count", "T", "bigint", &count_def, count_unmerge, "the number of values that are not NULL"),
+	AGGREGATE_U("count_if", "boolean", "bigint", &count_if_def, count_unmerge, "the number of TRUE values"),
+	AGGREGATE_U("sum", "bigint", "bigint", &sum_i64_def, sum_i64_unmerge, "the sum; overflow is an error"),
 	AGGREGATE("sum", "double", "double", &sum_f64_def, "the sum"),
-	AGGREGATE("sum", "interval", "interval", &sum_i64_def, "the sum"),
-	AGGREGATE("sum", YM, YM, &sum_i64_def, "the sum"),
-	AGGREGATE("avg", "bigint", "double", &avg_i64_def, "the mean"),
+	AGGREGATE_U("sum", "interval", "interval", &sum_i64_def, sum_i64_unmerge, "the sum"),
+	AGGREGATE_U("sum", YM, YM, &sum_i64_def, sum_i64_unmerge, "the sum"),
+	AGGREGATE_U("avg", "bigint", "double", &avg_i64_def, sum_i64_unmerge, "the mean"),
 	AGGREGATE("avg", "double", "double", &avg_f64_def, "the mean"),
-	AGGREGATE("avg", "interval", "interval", &avg_interval_def, "the mean"),
-	AGGREGATE("avg", YM, YM, &avg_interval_def, "the mean"),
+	AGGREGATE_U("avg", "interval", "interval", &avg_interval_def, sum_i64_unmerge, "the mean"),
+	AGGREGATE_U("avg", YM, YM, &avg_interval_def, sum_i64_unmerge, "the mean"),
 	AGGREGATE("geometric_mean", "double", "double", &geomean_def, "the n-th root of the product"),
 	AGGREGATE("bool_and", "boolean", "boolean", &bool_and_def, "are all TRUE?"),
 	AGGREGATE("every", "boolean", "boolean", &bool_and_def, "are all TRUE?"),

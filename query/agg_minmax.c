@@ -326,13 +326,20 @@ static bool is_worse(struct place *a, struct place *b, const struct type *key_ty
 	return c ? c < 0 : a->seq > b->seq;
 }
 
+static void swap_places(struct top *s, uint32_t i, uint32_t k)
+{
+	struct place swap = s->heap[i];
+
+	s->heap[i] = s->heap[k];
+	s->heap[k] = swap;
+}
+
 static void sift_down(struct top *s, const struct type *t, int sign)
 {
 	uint32_t at = 0;
 
 	for (;;) {
 		uint32_t kid = 2 * at + 1;
-		struct place swap;
 
 		if (kid >= s->n)
 			return;
@@ -340,9 +347,7 @@ static void sift_down(struct top *s, const struct type *t, int sign)
 			kid++;
 		if (!is_worse(&s->heap[kid], &s->heap[at], t, sign))
 			return;
-		swap = s->heap[kid];
-		s->heap[kid] = s->heap[at];
-		s->heap[at] = swap;
+		swap_places(s, kid, at);
 		at = kid;
 	}
 }
@@ -351,13 +356,10 @@ static void sift_up(struct top *s, const struct type *t, int sign)
 {
 	for (uint32_t at = s->n - 1; at > 0;) {
 		uint32_t up = (at - 1) / 2;
-		struct place swap;
 
 		if (!is_worse(&s->heap[at], &s->heap[up], t, sign))
 			return;
-		swap = s->heap[up];
-		s->heap[up] = s->heap[at];
-		s->heap[at] = swap;
+		swap_places(s, up, at);
 		at = up;
 	}
 }
@@ -466,14 +468,12 @@ static int top_finish(struct agg_call *c, struct top *s, int sign, struct vec_bu
 
 	if (!n)
 		return vb_add_null(out, e);
-	for (; s->n > 1; sift_down(s, key_type, sign)) {
-		struct place swap = s->heap[--s->n];
-
-		s->heap[s->n] = s->heap[0];
-		s->heap[0] = swap;
-	}
+	for (; s->n > 1; sift_down(s, key_type, sign))
+		swap_places(s, 0, --s->n);
 	s->n = n;
-	for (uint32_t i = 0; rc >= 0 && i < n; i++)
+	for (uint32_t i = 0; i < n / 2; i++) /* with the worst in front it is a heap again */
+		swap_places(s, i, n - 1 - i);
+	for (uint32_t i = n; rc >= 0 && i-- > 0;)
 		rc = c->argc == 3 ? cell_output(&s->heap[i].value, c->arg_types[0], vb_elem(out), e)
 				  : cell_output(&s->heap[i].key, key_type, vb_elem(out), e);
 	return rc < 0 ? rc : vb_add_list(out, n, e);

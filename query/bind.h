@@ -82,13 +82,24 @@ struct aggs {
 	uint32_t n, cap;
 };
 
+/* Window functions of a SELECT (bind_window.c). */
+struct windowed;
+struct named_window;
+struct windows {
+	struct windowed *v;
+	uint32_t n, cap;
+	struct named_window *named; /* the WINDOW clause; last one first */
+};
+
 /* Where an expression stands. */
 struct bind_ctx {
 	struct bind *b;
 	const struct scope *scope;
 	struct aggs *aggs;        /* collected here; NULL: none may stand here... */
 	const char *clause;       /* ...in "WHERE", "GROUP BY", ... */
+	struct windows *windows;  /* likewise for window functions */
 	bool in_agg;              /* inside an aggregate's arguments */
+	bool in_window;           /* inside a window function's arguments or its OVER (...) */
 	const struct output *outputs; /* names that come first (ORDER BY) */
 	uint32_t output_n;
 	const struct item_list *aliases; /* not visible, but worth a hint */
@@ -103,11 +114,16 @@ int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct
 
 /* Aggregates stand in expressions as columns from here on, until bind_select puts the AGG node below. */
 #define AGG_MARK UINT32_C(0x40000000)
+/* Likewise window functions, until windows_plan() puts the WINDOW nodes below. */
+#define WINDOW_MARK UINT32_C(0x60000000)
 
 int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
 int bind_condition(struct bind_ctx *c, const struct ast_expr *x, const char *what, struct bx **ret);
 int bind_exprs(struct bind_ctx *c, const struct expr_list *l, struct bx ***ret, bool **ret_literal);
 int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
+/* A call's function and arguments; not its FILTER. */
+int bind_agg_args(struct bind_ctx *c, const struct ast_call *call, const char *name, struct plan_agg *a);
+bool bind_same_agg(const struct plan_agg *a, const struct plan_agg *b);
 int bind_form(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret); /* 1: it was one; 0: not */
 int bind_type(struct bind *b, const struct ast_type *t, const struct type **ret);
 
@@ -126,6 +142,17 @@ int bind_const_i64(struct bind *b, const struct type *t, int64_t v, struct pos a
 int bind_const_bool(struct bind *b, bool v, struct pos at, struct bx **ret);
 int bind_const_null(struct bind *b, const struct type *t, struct pos at, struct bx **ret);
 int bind_const_str(struct bind *b, struct str v, struct pos at, struct bx **ret);
+
+/* ---- window functions (bind_window.c) -------------------------------------------------------------- */
+
+/* A call with OVER. */
+int bind_window(struct bind_ctx *c, const struct ast_expr *x, const char *name, struct bx **ret);
+int bind_named_windows(struct bind_ctx *c, const struct window_list *l);
+/* All expressions that windows consist of, by what fn makes of them. */
+int windows_rewrite(struct bind *b, struct windows *l, int (*fn)(void *ctx, struct bx **x), void *ctx);
+/* The nodes over child, whose columns stay in front; then windows_resolve() puts columns for marks. */
+int windows_plan(struct bind *b, struct windows *l, struct plan *child, struct plan **ret);
+int windows_resolve(struct bind *b, const struct windows *l, struct bx **x);
 
 /* ---- bound expressions (plan.c) ------------------------------------------------------------------------ */
 
@@ -172,6 +199,22 @@ struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *m
 struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *l, struct plan *r, struct pos at);
 /* Its distinct rows. */
 struct plan *plan_distinct(struct bind *b, struct plan *child);
+/*
+ * Its columns, then those of the window functions, over rows that it sorts (plan_window.c). keys: the first
+ * partition_n are PARTITION BY. keys and windows are taken.
+ */
+struct plan *plan_window(struct bind *b, struct plan *child, struct plan_key *keys, uint32_t key_n,
+			 uint32_t partition_n, struct plan_window *windows, uint32_t window_n);
+/* Its columns, then row_number() OVER (PARTITION BY those columns ORDER BY those keys), a bigint. */
+struct plan *plan_row_number(struct bind *b, struct plan *child, const uint32_t *partition, uint32_t partition_n,
+			     const struct plan_key *order, uint32_t order_n);
+
+/*
+ * like's limit, offset and ties of each partition of child; `keys` are like's over child (plan_top.c). The rows come
+ * sorted by the partition's columns, then by these.
+ */
+int plan_top(struct bind *b, struct plan *child, const uint32_t *partition, uint32_t partition_n,
+	     const struct plan_key *keys, const struct plan *like, struct pos at, struct plan **ret);
 
 /* ---- plans as values (plan_copy.c) ----------------------------------------------------------------------- */
 

@@ -11,8 +11,6 @@ static int call_unsupported(struct bind *b, const struct ast_expr *x)
 {
 	const struct ast_call *c = x->call;
 
-	if (c->over)
-		return bind_no_yet(b, c->over->pos, "a window function (OVER)");
 	if (c->nulls)
 		return bind_fail(b, x->pos, "IGNORE NULLS and RESPECT NULLS belong to window functions");
 	if (c->order.n)
@@ -34,7 +32,7 @@ static const char *lower_name(struct bind *b, struct str s)
 	return to;
 }
 
-static bool same_agg(const struct plan_agg *a, const struct plan_agg *b)
+bool bind_same_agg(const struct plan_agg *a, const struct plan_agg *b)
 {
 	if (a->func != b->func || a->argc != b->argc || a->distinct != b->distinct || !a->filter != !b->filter)
 		return false;
@@ -50,7 +48,7 @@ static bool same_agg(const struct plan_agg *a, const struct plan_agg *b)
 static int aggs_add(struct bind *b, struct aggs *l, const struct plan_agg *a, uint32_t *ret)
 {
 	for (uint32_t i = 0; i < l->n; i++) {
-		if (same_agg(&l->v[i], a)) {
+		if (bind_same_agg(&l->v[i], a)) {
 			*ret = i;
 			return 0;
 		}
@@ -71,7 +69,7 @@ static int aggs_add(struct bind *b, struct aggs *l, const struct plan_agg *a, ui
 	return 0;
 }
 
-static int agg_args(struct bind_ctx *c, const struct ast_call *call, const char *name, struct plan_agg *a)
+int bind_agg_args(struct bind_ctx *c, const struct ast_call *call, const char *name, struct plan_agg *a)
 {
 	struct bind *b = c->b;
 	const struct type **types, **arg_types;
@@ -157,7 +155,7 @@ static int bind_aggregate(struct bind_ctx *c, const struct ast_expr *x, const ch
 	inner.in_agg = true;
 	if (call->distinct && !call->args.n)
 		return bind_fail(c->b, x->pos, "DISTINCT needs an argument");
-	rc = agg_args(&inner, call, name, &a);
+	rc = bind_agg_args(&inner, call, name, &a);
 	if (rc >= 0)
 		rc = check_own_columns(c->b, &a, name);
 	if (rc >= 0 && call->filter)
@@ -194,11 +192,15 @@ int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 
 	if (!name)
 		return bind_nomem(c->b);
+	if (call->over)
+		return bind_window(c, x, name, ret);
 	rc = call_unsupported(c->b, x);
 	if (rc < 0)
 		return rc;
 	if (func_is_aggregate(call->name.text))
 		return bind_aggregate(c, x, name, ret);
+	if (func_is_window(call->name.text))
+		return bind_fail(c->b, x->pos, "%s() is a window function: it needs OVER (...) behind it", name);
 	if (call->star)
 		return bind_fail(c->b, x->pos, "only count takes '*'");
 	if (func_exists(call->name.text) && (call->distinct || call->filter))

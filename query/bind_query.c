@@ -371,30 +371,47 @@ static int side_agg(struct bind *b, const char *func, uint32_t side_col, struct 
 	return 0;
 }
 
+/* Equal rows of a side are told apart by a number: with ALL each counts, and its like on the other side. */
+static struct plan *number_rows(struct bind *b, struct plan *both)
+{
+	uint32_t *all = arena_array(b->arena, uint32_t, both->col_count);
+
+	if (!all) {
+		bind_nomem(b);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < both->col_count; i++)
+		all[i] = i;
+	return plan_row_number(b, both, all, both->col_count, NULL, 0);
+}
+
 /*
- * Rows of both sides with their side, grouped by everything else: a row of INTERSECT came from both
- * (some FALSE, some TRUE), one of EXCEPT only from the first (no TRUE).
+ * Rows of both sides with their side (column `cols`), grouped by everything else: a row of INTERSECT came
+ * from both (some FALSE, some TRUE), one of EXCEPT only from the first (no TRUE).
  */
 static int by_sides(struct bind *b, const struct ast_body *body, struct plan *both, uint32_t cols, struct plan **ret)
 {
-	struct plan *agg = plan_new(b, PLAN_AGG, cols + 2);
+	uint32_t groups = both->col_count - 1;
+	struct plan *agg = plan_new(b, PLAN_AGG, groups + 2);
 	struct bx *every, *any, *where, *args[2];
 	int rc = 0;
 
 	if (!agg)
 		return failed(b);
 	agg->children = arena_array(b->arena, struct plan *, 1);
-	agg->groups = arena_array(b->arena, struct bx *, cols + 1);
+	agg->groups = arena_array(b->arena, struct bx *, groups + 1);
 	agg->aggs = arena_zarray(b->arena, struct plan_agg, 2);
 	if (!agg->children || !agg->groups || !agg->aggs)
 		return bind_nomem(b);
 	agg->children[0] = both;
 	agg->child_count = 1;
-	agg->group_count = cols;
+	agg->group_count = groups;
 	agg->agg_count = 2;
-	for (uint32_t i = 0; i < cols; i++) {
-		agg->cols[i] = both->cols[i];
-		agg->groups[i] = bx_column(b, i, both->cols[i].type, (struct pos){0});
+	for (uint32_t i = 0; i < groups; i++) {
+		uint32_t from = i < cols ? i : i + 1;
+
+		agg->cols[i] = both->cols[from];
+		agg->groups[i] = bx_column(b, from, both->cols[from].type, (struct pos){0});
 		if (!agg->groups[i])
 			return bind_nomem(b);
 	}
@@ -403,10 +420,10 @@ static int by_sides(struct bind *b, const struct ast_body *body, struct plan *bo
 		rc = side_agg(b, "bool_or", cols, &agg->aggs[1]);
 	if (rc < 0)
 		return rc;
-	agg->cols[cols] = (struct plan_col){STR_LIT("all"), &type_boolean};
-	agg->cols[cols + 1] = (struct plan_col){STR_LIT("any"), &type_boolean};
-	every = bx_column(b, cols, &type_boolean, body->pos);
-	any = bx_column(b, cols + 1, &type_boolean, body->pos);
+	agg->cols[groups] = (struct plan_col){STR_LIT("all"), &type_boolean};
+	agg->cols[groups + 1] = (struct plan_col){STR_LIT("any"), &type_boolean};
+	every = bx_column(b, groups, &type_boolean, body->pos);
+	any = bx_column(b, groups + 1, &type_boolean, body->pos);
 	if (!every || !any)
 		return bind_nomem(b);
 	rc = bind_func(b, body->pos, "not", body->op == SET_INTERSECT ? &every : &any, NULL, 1, &args[0]);
@@ -429,8 +446,6 @@ int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, s
 	uint32_t cols;
 	int rc;
 
-	if (by_side && body->all)
-		return bind_no_yet(b, body->pos, body->op == SET_EXCEPT ? "EXCEPT ALL" : "INTERSECT ALL");
 	rc = bind_body(b, body->left, outer, &sides[0]);
 	if (rc >= 0)
 		rc = bind_body(b, body->right, outer, &sides[1]);
@@ -451,7 +466,9 @@ int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, s
 		return rc;
 	if (by_side) {
 		p->cols[cols] = (struct plan_col){STR_LIT("side"), &type_boolean};
-		return by_sides(b, body, p, cols, ret);
+		if (body->all)
+			p = number_rows(b, p);
+		return p ? by_sides(b, body, p, cols, ret) : failed(b);
 	}
 	*ret = body->all ? p : plan_distinct(b, p);
 	return *ret ? 0 : failed(b);

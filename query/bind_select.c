@@ -1,7 +1,7 @@
 /*
  * One SELECT, with the ORDER BY and LIMIT that belong to it.
  *
- *	FROM -> FILTER -> AGG -> FILTER (HAVING) -> PROJECT -> distinct -> SORT -> PROJECT
+ *	FROM -> FILTER -> AGG -> FILTER (HAVING) -> WINDOW -> PROJECT -> distinct -> SORT -> PROJECT
  *
  * The select list, HAVING and ORDER BY are all bound over the columns of FROM first, with aggregates as
  * marks; where there are groups, they are then rewritten over the AGG node's columns: what is the
@@ -23,6 +23,7 @@ struct select {
 	uint32_t out_n, visible, out_cap;
 	struct bx_list groups;
 	struct aggs aggs;
+	struct windows windows;
 	struct bx *having;
 	struct plan_key *keys; /* of the list's columns */
 	bool is_grouped;
@@ -35,7 +36,8 @@ static int failed(const struct bind *b)
 
 static struct bind_ctx list_ctx(struct select *s, const char *clause)
 {
-	return (struct bind_ctx){.b = s->b, .scope = &s->scope, .aggs = &s->aggs, .clause = clause};
+	return (struct bind_ctx){.b = s->b, .scope = &s->scope, .aggs = &s->aggs, .windows = &s->windows,
+				 .clause = clause};
 }
 
 static int add_output(struct select *s, const struct output *o)
@@ -162,7 +164,7 @@ static int add_group(struct select *s, const struct ast_expr *x)
 			return rc;
 		g = s->out[at].x;
 		if (bx_any(g, is_mark, NULL))
-			return bind_fail(s->b, x->pos, "GROUP BY %lld: this column holds an aggregate",
+			return bind_fail(s->b, x->pos, "GROUP BY %lld: this column holds an aggregate or a window function",
 					 (long long)x->integer);
 	} else {
 		rc = bind_expr(&c, x, &g);
@@ -219,6 +221,8 @@ static struct bx *regroup_one(struct bx_swap *sw, struct bx *x)
 	}
 	if (x->kind != BX_COLUMN)
 		return NULL;
+	if (x->index >= WINDOW_MARK)
+		return x;
 	if (x->index >= AGG_MARK) {
 		to = bx_column(s->b, s->groups.n + (x->index - AGG_MARK), x->type, x->pos);
 		if (!to)
@@ -259,6 +263,11 @@ static int attach_below(struct select *s)
 	return rc;
 }
 
+static int regroup_window(void *ctx, struct bx **x)
+{
+	return regroup(ctx, "a window function", x);
+}
+
 /* The list, HAVING and ORDER BY over the AGG node, and the node. */
 static int apply_groups(struct select *s)
 {
@@ -272,6 +281,8 @@ static int apply_groups(struct select *s)
 		rc = regroup(s, "HAVING", &s->having);
 	if (rc >= 0)
 		rc = attach_below(s);
+	if (rc >= 0)
+		rc = windows_rewrite(b, &s->windows, regroup_window, s);
 	if (rc < 0)
 		return rc;
 	p = plan_new(b, PLAN_AGG, s->groups.n + s->aggs.n);
@@ -298,6 +309,25 @@ static int apply_groups(struct select *s)
 			(struct plan_col){str_from(s->aggs.v[i].func->name), s->aggs.v[i].type};
 	s->plan = p;
 	return s->having ? attach_filter(b, s->plan, s->having, &s->plan) : 0;
+}
+
+static int attach_window(void *ctx, struct bx **x)
+{
+	return attach_expr(ctx, x);
+}
+
+/* The list and ORDER BY over the WINDOW nodes, and the nodes. */
+static int apply_windows(struct select *s)
+{
+	struct attach a = {.b = s->b, .base = s->plan, .plan = s->plan};
+	int rc = windows_rewrite(s->b, &s->windows, attach_window, &a);
+
+	if (rc >= 0)
+		rc = windows_plan(s->b, &s->windows, a.plan, &s->plan);
+
+	for (uint32_t i = 0; i < s->out_n && rc >= 0; i++)
+		rc = windows_resolve(s->b, &s->windows, &s->out[i].x);
+	return rc;
 }
 
 /* ---- ORDER BY --------------------------------------------------------------------------------------- */
@@ -395,6 +425,7 @@ static int bind_having(struct select *s)
 	struct bind_ctx c = list_ctx(s, "HAVING");
 
 	c.aliases = &s->s->items;
+	c.windows = NULL;
 	return bind_condition(&c, s->s->having, "HAVING", &s->having);
 }
 
@@ -404,11 +435,14 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 	struct select s = {.b = b, .q = q, .s = ast};
 	int rc;
 
-	if (ast->windows.n)
-		return bind_no_yet(b, ast->windows.v[0].name.pos, "WINDOW");
 	rc = bind_from(b, ast->from, outer, &s.plan, &s.scope);
 	if (rc >= 0 && ast->where)
 		rc = bind_where(&s);
+	if (rc >= 0 && ast->windows.n) {
+		struct bind_ctx c = list_ctx(&s, "WINDOW");
+
+		rc = bind_named_windows(&c, &ast->windows);
+	}
 	if (rc >= 0)
 		rc = bind_items(&s);
 	if (rc >= 0)
@@ -420,6 +454,8 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 	s.is_grouped = ast->group_by || ast->having || s.aggs.n;
 	if (rc >= 0 && s.is_grouped)
 		rc = apply_groups(&s);
+	if (rc >= 0 && s.windows.n)
+		rc = apply_windows(&s);
 	if (rc >= 0)
 		rc = apply_list(&s);
 	return rc < 0 ? rc : bind_tail(b, q, s.plan, s.keys, q->order.n, s.visible, ret);

@@ -9,6 +9,7 @@
  *
  *	FILTER, PROJECT, SORT  as before, with d's columns for what they had from outside
  *	AGG                    d's columns are groups, too; one that has a row for no rows has one for each d
+ *	LIMIT, WINDOW          partitioned by d
  *	UNION                  each child
  *	JOIN                   on both sides: on equal d; conditions as before
  *
@@ -289,17 +290,35 @@ static int depend_union(const struct unnest *u, struct plan *p, struct plan **re
 	return rc;
 }
 
+/* The columns of d in a plan that has n columns in front of them. */
+static uint32_t *d_columns(const struct unnest *u, uint32_t n)
+{
+	uint32_t *cols = arena_array(u->b->arena, uint32_t, u->d->col_count + 1);
+
+	for (uint32_t i = 0; cols && i < u->d->col_count; i++)
+		cols[i] = n + i;
+	return cols;
+}
+
+static int first_of_each(const struct unnest *u, const struct plan *p, struct plan *child, struct plan **ret)
+{
+	uint32_t *part = d_columns(u, p->col_count);
+
+	if (!part)
+		return bind_nomem(u->b);
+	return plan_top(u->b, child, part, u->d->col_count, p->keys, p, u->pos, ret);
+}
+
 static int depend_sort(const struct unnest *u, struct plan *p, struct plan **ret)
 {
 	struct plan *child, *to;
 	int rc;
 
-	if (p->limit != UINT64_MAX || p->offset)
-		return bind_fail(u->b, u->pos, "LIMIT and OFFSET in a subquery that uses columns of the query around it "
-					       "are not supported; take max_by() or min_by() instead");
 	rc = depend(u, p->children[0], &child);
 	if (rc < 0)
 		return rc;
+	if (p->limit != UINT64_MAX || p->offset)
+		return first_of_each(u, p, child, ret);
 	to = plan_over(u->b, PLAN_SORT, child);
 	if (!to)
 		return failed(u->b);
@@ -307,6 +326,36 @@ static int depend_sort(const struct unnest *u, struct plan *p, struct plan **ret
 	to->key_count = p->key_count;
 	*ret = to;
 	return 0;
+}
+
+/* d's columns part the rows, too. The node's own SORT, which lies below it, is made anew with them. */
+static int depend_window(const struct unnest *u, struct plan *p, struct plan **ret)
+{
+	uint32_t k = u->d->col_count, n = p->children[0]->col_count, *own;
+	struct plan *below = p->children[0], *to;
+	struct plan_key *keys = arena_zarray(u->b->arena, struct plan_key, k + p->key_count + 1);
+	struct plan_window *windows = arena_array(u->b->arena, struct plan_window, p->window_count + 1);
+	int rc;
+
+	own = arena_array(u->b->arena, uint32_t, p->col_count + 1);
+	if (!keys || !windows || !own)
+		return bind_nomem(u->b);
+	if (p->key_count && below->kind == PLAN_SORT)
+		below = below->children[0];
+	rc = depend(u, below, &below);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < k; i++)
+		keys[i].col = n + i;
+	if (p->key_count)
+		memcpy(keys + k, p->keys, sizeof(*keys) * p->key_count);
+	memcpy(windows, p->windows, sizeof(*windows) * p->window_count);
+	to = plan_window(u->b, below, keys, k + p->key_count, k + p->partition_count, windows, p->window_count);
+	if (!to)
+		return failed(u->b);
+	for (uint32_t i = 0; i < p->col_count; i++)
+		own[i] = i < n ? i : i + k;
+	return reorder(u, to, p, own, n, ret);
 }
 
 /* ---- joins ---------------------------------------------------------------------------------------------- */
@@ -434,6 +483,8 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_sort(u, p, ret);
 	case PLAN_UNION:
 		return depend_union(u, p, ret);
+	case PLAN_WINDOW:
+		return depend_window(u, p, ret);
 	case PLAN_JOIN:
 		return depend_join(u, p, ret);
 	case PLAN_SCAN:

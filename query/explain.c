@@ -229,6 +229,23 @@ static void format_project(const struct plan *p, struct buf *out)
 	}
 }
 
+static void format_agg_call(const struct plan_agg *a, const char *nulls, const struct plan_col *below, struct buf *out)
+{
+	buf_addf(out, "%s(%s", a->func->name, a->distinct ? "DISTINCT " : "");
+	if (!a->argc && a->func->agg)
+		buf_addc(out, '*');
+	for (uint32_t k = 0; k < a->argc; k++) {
+		if (k)
+			buf_adds(out, ", ");
+		bx_format(a->args[k], below, out);
+	}
+	buf_addf(out, ")%s", nulls);
+	if (a->filter) {
+		buf_adds(out, " FILTER ");
+		bx_format(a->filter, below, out);
+	}
+}
+
 static void format_agg(const struct plan *p, struct buf *out)
 {
 	const struct plan_col *below = p->children[0]->cols;
@@ -240,40 +257,74 @@ static void format_agg(const struct plan *p, struct buf *out)
 		bx_format(p->groups[i], below, out);
 	}
 	for (uint32_t i = 0; i < p->agg_count; i++) {
-		const struct plan_agg *a = &p->aggs[i];
+		buf_adds(out, i ? ", " : ": ");
+		format_agg_call(&p->aggs[i], "", below, out);
+	}
+}
 
-		buf_addf(out, "%s%s(%s", i ? ", " : ": ", a->func->name, a->distinct ? "DISTINCT " : "");
-		if (!a->argc)
-			buf_addc(out, '*');
-		for (uint32_t k = 0; k < a->argc; k++) {
-			if (k)
-				buf_adds(out, ", ");
-			bx_format(a->args[k], below, out);
-		}
-		buf_addc(out, ')');
-		if (a->filter) {
-			buf_adds(out, " FILTER ");
-			bx_format(a->filter, below, out);
-		}
+static void format_keys(const struct plan *p, uint32_t from, uint32_t to, struct buf *out)
+{
+	for (uint32_t i = from; i < to; i++) {
+		if (i > from)
+			buf_adds(out, ", ");
+		format_name(p->cols[p->keys[i].col].name, out);
+		buf_adds(out, p->keys[i].desc ? " DESC" : "");
+		buf_adds(out, p->keys[i].nulls_first ? " NULLS FIRST" : "");
 	}
 }
 
 static void format_sort(const struct plan *p, struct buf *out)
 {
 	buf_adds(out, p->kind == PLAN_SORT ? "SORT " : "LIMIT");
-	for (uint32_t i = 0; i < p->key_count; i++) {
-		if (i)
-			buf_adds(out, ", ");
-		format_name(p->cols[p->keys[i].col].name, out);
-		buf_adds(out, p->keys[i].desc ? " DESC" : "");
-		buf_adds(out, p->keys[i].nulls_first ? " NULLS FIRST" : "");
-	}
+	format_keys(p, 0, p->key_count, out);
 	if (p->limit != UINT64_MAX)
 		buf_addf(out, "%s %llu", p->kind == PLAN_SORT ? " limit" : "", (unsigned long long)p->limit);
 	if (p->offset)
 		buf_addf(out, " offset %llu", (unsigned long long)p->offset);
 	if (p->with_ties)
 		buf_adds(out, " with ties");
+}
+
+static void format_bound(const struct plan_bound *x, const struct plan_col *below, struct buf *out)
+{
+	static const char *const names[] = {
+		[BOUND_UNBOUNDED_PRECEDING] = "UNBOUNDED PRECEDING", [BOUND_PRECEDING] = "PRECEDING",
+		[BOUND_CURRENT] = "CURRENT ROW", [BOUND_FOLLOWING] = "FOLLOWING",
+		[BOUND_UNBOUNDED_FOLLOWING] = "UNBOUNDED FOLLOWING",
+	};
+
+	if (x->offset) {
+		bx_format(x->offset, below, out);
+		buf_addc(out, ' ');
+	}
+	buf_adds(out, names[x->kind]);
+}
+
+/* WINDOW by host order time: row_number(), sum(temp) ROWS 2 PRECEDING TO CURRENT ROW */
+static void format_window(const struct plan *p, struct buf *out)
+{
+	static const char *const units[] = {
+		[FRAME_NONE] = "", [FRAME_ROWS] = " ROWS ", [FRAME_RANGE] = " RANGE ", [FRAME_GROUPS] = " GROUPS ",
+	};
+	const struct plan_col *below = p->children[0]->cols;
+
+	buf_adds(out, p->partition_count ? "WINDOW by " : "WINDOW all rows");
+	format_keys(p, 0, p->partition_count, out);
+	if (p->key_count > p->partition_count)
+		buf_adds(out, " order ");
+	format_keys(p, p->partition_count, p->key_count, out);
+	for (uint32_t i = 0; i < p->window_count; i++) {
+		const struct plan_window *w = &p->windows[i];
+
+		buf_adds(out, i ? ", " : ": ");
+		format_agg_call(&w->call, w->ignore_nulls ? " IGNORE NULLS" : "", below, out);
+		if (w->unit == FRAME_RANGE && w->start.kind == BOUND_UNBOUNDED_PRECEDING && w->end.kind == BOUND_CURRENT)
+			continue;
+		buf_adds(out, units[w->unit]);
+		format_bound(&w->start, below, out);
+		buf_adds(out, " TO ");
+		format_bound(&w->end, below, out);
+	}
 }
 
 /* DELETE iot.weather by series and time; INSERT iot.weather (time, host, hum as a new measure) */
@@ -379,6 +430,9 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 		break;
 	case PLAN_AGG:
 		format_agg(p, out);
+		break;
+	case PLAN_WINDOW:
+		format_window(p, out);
 		break;
 	case PLAN_SORT:
 	case PLAN_LIMIT:

@@ -18,7 +18,7 @@ static const struct func *const tables[] = {
 	func_rows_op,      func_rows_interval, func_rows_math,       func_rows_string,     func_rows_time,
 	func_rows_extract, func_rows_format,   func_rows_bit,        func_rows_array,      func_rows_series,
 	func_rows_regexp,  func_rows_agg_basic, func_rows_agg_minmax, func_rows_agg_stat,
-	func_rows_agg_distinct, func_rows_agg_percentile,
+	func_rows_agg_distinct, func_rows_agg_percentile, func_rows_window,
 };
 
 #define ROWS_MAX 1024
@@ -94,6 +94,13 @@ bool func_exists(struct str name)
 	const struct func *f;
 
 	return overloads(name, &f) > 0;
+}
+
+bool func_is_window(struct str name)
+{
+	const struct func *f;
+
+	return overloads(name, &f) > 0 && f->window;
 }
 
 bool func_is_aggregate(struct str name)

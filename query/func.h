@@ -31,6 +31,8 @@ enum func_flags {
 	FN_NOW = 4,        /* now(), ago(): constant within a statement, results not shared */
 	FN_CONST_ARGS = 8, /* arguments after the first must be constants (approx_percentile's p...) */
 	FN_HIDDEN = 16,    /* operators: not in SHOW FUNCTIONS */
+	FN_ORDERED = 32,   /* window functions: makes no sense without ORDER BY */
+	FN_SKIPS_NULLS = 64, /* window functions: takes IGNORE NULLS */
 };
 
 struct lambda; /* a bound lambda; evaluated through the call */
@@ -85,8 +87,12 @@ struct agg_def {
 	int (*scatter)(struct agg_call *c, char *states, size_t stride, const uint32_t *group, uint32_t n,
 		       struct err *e);
 	int (*merge)(struct agg_call *c, void *into, const void *from, struct err *e); /* parallel plans */
-	int (*finish)(struct agg_call *c, void *state, struct vec_builder *out, struct err *e); /* adds one value */
+	/* Adds one value. The state may go on being added to, and be asked again. */
+	int (*finish)(struct agg_call *c, void *state, struct vec_builder *out, struct err *e);
 };
+
+/* A function of windows alone (window.h). */
+struct window_def;
 
 struct func;
 
@@ -105,8 +111,11 @@ struct func {
 	const char *name;
 	const char *params;  /* NULL with resolve: the help line says it */
 	const char *ret;     /* result type; may use the letters */
-	scalar_fn *scalar;   /* exactly one of scalar and agg; both NULL: a special form the binder knows */
+	scalar_fn *scalar;   /* one of scalar, agg and window; all NULL: a special form the binder knows */
 	const struct agg_def *agg;
+	const struct window_def *window;
+	/* agg; optional: takes out again what was merged in, and exactly that, as if it had never been there. */
+	void (*unmerge)(void *from, const void *part);
 	prepare_fn *prepare;
 	resolve_fn *resolve;
 	unsigned flags;
@@ -118,6 +127,7 @@ struct func {
 const struct func *func_all(uint32_t *ret_n);
 bool func_exists(struct str name); /* ASCII case-insensitive */
 bool func_is_aggregate(struct str name);
+bool func_is_window(struct str name); /* of windows alone */
 
 /*
  * Find the overload that takes these types with the least coercion. is_literal[i]: argument i is a

@@ -17,7 +17,7 @@ extern const struct func func_rows_op[], func_rows_math[], func_rows_string[], f
 	func_rows_interval[], func_rows_extract[], func_rows_format[], func_rows_bit[], func_rows_array[],
 	func_rows_series[], func_rows_regexp[],
 	func_rows_agg_basic[], func_rows_agg_minmax[], func_rows_agg_stat[], func_rows_agg_distinct[],
-	func_rows_agg_percentile[];
+	func_rows_agg_percentile[], func_rows_window[];
 
 /* A row of a table: an operator, a scalar function, an aggregate. */
 #define OPERATOR(n, p, r, k, h) \
@@ -26,6 +26,8 @@ extern const struct func func_rows_op[], func_rows_math[], func_rows_string[], f
 #define SCALAR_F(n, p, r, k, f, h) \
 	{.name = n, .params = p, .ret = r, .scalar = k, .flags = f, .group = GROUP, .help = h}
 #define AGGREGATE(n, p, r, d, h) {.name = n, .params = p, .ret = r, .agg = d, .group = GROUP, .help = h}
+#define AGGREGATE_U(n, p, r, d, u, h) \
+	{.name = n, .params = p, .ret = r, .agg = d, .unmerge = u, .group = GROUP, .help = h}
 
 /* ---- reading arguments -------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@ static const struct op_class *const classes[] = {
 	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
-	[PLAN_JOIN] = &op_join_class,
+	[PLAN_JOIN] = &op_join_class,       [PLAN_WINDOW] = &op_window_class,
 };
 
 int exec_cancelled(const struct exec *x, struct err *e)

@@ -57,7 +57,7 @@ int exec_cancelled(const struct exec *x, struct err *e) must_check;
 
 extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
 	op_agg_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class,
-	op_join_class;
+	op_join_class, op_window_class;
 
 /* A batch of one row: what DELETE and INSERT give. */
 int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;

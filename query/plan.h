@@ -79,6 +79,7 @@ enum plan_kind {
 	PLAN_FILTER,
 	PLAN_PROJECT,
 	PLAN_AGG,     /* groups and aggregates; DISTINCT is one without aggregates */
+	PLAN_WINDOW,  /* the child's columns, then one a window function; the rows come sorted by its keys */
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
@@ -119,6 +120,21 @@ struct plan_agg {
 struct plan_key {
 	uint32_t col; /* of the child */
 	bool desc, nulls_first;
+};
+
+/*
+ * A window function: a plan_agg (its function may be one of windows alone, its args and filter are columns
+ * or constants) over the rows of a frame.
+ */
+struct plan_bound {
+	enum bound_kind kind;
+	struct bx *offset; /* PRECEDING, FOLLOWING: a column or a constant; bigint, or what RANGE adds to the key */
+};
+struct plan_window {
+	struct plan_agg call;
+	enum frame_kind unit; /* never NONE */
+	struct plan_bound start, end;
+	bool ignore_nulls;
 };
 
 /*
@@ -201,7 +217,12 @@ struct plan {
 	uint32_t join_key_count;
 	bool build_left; /* INNER: hold the left rows and stream the right; decided by the plan's shape alone */
 
-	/* SORT, LIMIT */
+	/* WINDOW: also .keys, of which the first partition_count part the rows, and the others order them */
+	struct plan_window *windows;
+	uint32_t window_count;
+	uint32_t partition_count;
+
+	/* SORT, LIMIT, WINDOW */
 	struct plan_key *keys;
 	uint32_t key_count;
 	uint64_t limit; /* UINT64_MAX: none */

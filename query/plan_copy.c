@@ -24,6 +24,18 @@ int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ct
 		if (!rc && p->aggs[i].filter)
 			rc = fn(&p->aggs[i].filter, ctx);
 	}
+	for (uint32_t i = 0; i < p->window_count && !rc; i++) {
+		struct plan_window *w = &p->windows[i];
+
+		for (uint32_t k = 0; k < w->call.argc && !rc; k++)
+			rc = fn(&w->call.args[k], ctx);
+		if (!rc && w->call.filter)
+			rc = fn(&w->call.filter, ctx);
+		if (!rc && w->start.offset)
+			rc = fn(&w->start.offset, ctx);
+		if (!rc && w->end.offset)
+			rc = fn(&w->end.offset, ctx);
+	}
 	for (uint32_t i = 0; i < p->join_key_count && !rc; i++) {
 		rc = fn(&p->join_keys[i].left, ctx);
 		if (!rc)
@@ -120,6 +132,12 @@ struct plan *plan_copy(struct bind *b, const struct plan *p)
 	to->aggs = dup(b, p->aggs, p->agg_count, sizeof(*p->aggs), &ok);
 	for (uint32_t i = 0; ok && i < p->agg_count; i++)
 		to->aggs[i].args = dup(b, p->aggs[i].args, p->aggs[i].argc, sizeof(*p->aggs[i].args), &ok);
+	to->windows = dup(b, p->windows, p->window_count, sizeof(*p->windows), &ok);
+	for (uint32_t i = 0; ok && i < p->window_count; i++) {
+		struct plan_agg *call = &to->windows[i].call;
+
+		call->args = dup(b, call->args, call->argc, sizeof(*call->args), &ok);
+	}
 	to->join_keys = dup(b, p->join_keys, p->join_key_count, sizeof(*p->join_keys), &ok);
 	to->keys = dup(b, p->keys, p->key_count, sizeof(*p->keys), &ok);
 	to->children = dup(b, p->children, p->child_count, sizeof(*p->children), &ok);

@@ -169,6 +169,74 @@ static int prune_agg(struct bind *b, struct plan *p, const bool *needed, uint32_
 	return rc;
 }
 
+static void mark_window(const struct plan_window *w, bool *needed)
+{
+	for (uint32_t i = 0; i < w->call.argc; i++)
+		mark(w->call.args[i], needed);
+	mark(w->call.filter, needed);
+	mark(w->start.offset, needed);
+	mark(w->end.offset, needed);
+}
+
+static int remap_window(struct bind *b, struct plan_window *w, const uint32_t *map)
+{
+	int rc = remap(b, &w->call.filter, map);
+
+	for (uint32_t i = 0; i < w->call.argc && rc >= 0; i++)
+		rc = remap(b, &w->call.args[i], map);
+	if (rc >= 0)
+		rc = remap(b, &w->start.offset, map);
+	return rc < 0 ? rc : remap(b, &w->end.offset, map);
+}
+
+/* Without functions that anybody asks for there is no need for the node, nor for the sort below it. */
+static int prune_window(struct bind *b, struct plan *p, const bool *needed, uint32_t **ret_map)
+{
+	struct plan *child = p->children[0];
+	uint32_t old = child->col_count, n = 0, *map, *own;
+	bool *below = flags(b, needed, old);
+	int rc;
+
+	own = arena_array(b->arena, uint32_t, p->col_count + 1);
+	if (!below || !own)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < p->window_count; i++) {
+		own[old + i] = needed[old + i] ? n : GONE;
+		if (!needed[old + i])
+			continue;
+		p->windows[n++] = p->windows[i];
+		mark_window(&p->windows[n - 1], below);
+	}
+	p->window_count = n;
+	if (!n) {
+		*p = *(child->kind == PLAN_SORT && child->limit == UINT64_MAX && !child->offset ? child->children[0] : child);
+		rc = prune(b, p, below, &map);
+		memcpy(own, map, sizeof(*own) * (rc < 0 ? 0 : old));
+		*ret_map = own;
+		return rc;
+	}
+	for (uint32_t i = 0; i < p->key_count; i++)
+		below[p->keys[i].col] = true;
+	rc = prune(b, child, below, &map);
+	for (uint32_t i = 0; i < n && rc >= 0; i++)
+		rc = remap_window(b, &p->windows[i], map);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < p->key_count; i++)
+		p->keys[i].col = map[p->keys[i].col];
+	memcpy(own, map, sizeof(*own) * old);
+	memcpy(p->cols, child->cols, sizeof(*p->cols) * child->col_count);
+	for (uint32_t i = old; i < p->col_count; i++) {
+		if (own[i] == GONE)
+			continue;
+		own[i] += child->col_count;
+		p->cols[own[i]] = p->cols[i];
+	}
+	p->col_count = child->col_count + n;
+	*ret_map = own;
+	return 0;
+}
+
 /* child as exactly the columns `want` says, in order. */
 static int align(struct bind *b, struct plan *child, const uint32_t *map, const bool *want, uint32_t n,
 		 const struct plan *like, struct plan **ret)
@@ -283,6 +351,8 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 		return prune_through(b, p, needed, ret_map);
 	case PLAN_AGG:
 		return prune_agg(b, p, needed, ret_map);
+	case PLAN_WINDOW:
+		return prune_window(b, p, needed, ret_map);
 	case PLAN_UNION:
 		return prune_union(b, p, needed, ret_map);
 	case PLAN_JOIN:

@@ -281,18 +281,42 @@ static int pull_agg(struct bind *b, struct plan *p, struct pulled *q)
 	return 1;
 }
 
+/* The first rows of each key. Without keys there is only one, and the node stays. */
+static int first_of_keys(struct bind *b, const struct plan *p, const struct plan_key *keys, struct pulled *q)
+{
+	uint32_t *part = arena_array(b->arena, uint32_t, q->keys.n + 1);
+	int rc;
+
+	if (!part)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < q->keys.n; i++) {
+		struct bx *key = q->keys.v[i];
+
+		rc = as_column(b, q, key, &part[i]);
+		if (rc <= 0)
+			return rc;
+		q->keys.v[i] = bx_column(b, part[i], key->type, key->pos);
+		if (!q->keys.v[i])
+			return bind_nomem(b);
+	}
+	rc = plan_top(b, q->plan, part, q->keys.n, keys, p, q->keys.v[0]->pos, &q->plan);
+	return rc < 0 ? rc : 1;
+}
+
 /* The order of all rows is an order of those of each key. */
 static int pull_sort(struct bind *b, struct plan *p, struct pulled *q)
 {
 	struct plan_key *keys;
 	struct plan *sort;
+	bool cuts;
 	int rc = pull_outer(b, p->children[0], q);
 
 	if (rc <= 0)
 		return rc;
 	if (q->always) /* one row: it is in order, and there unless it is cut off */
 		return !p->offset && p->limit;
-	if (p->limit != UINT64_MAX || p->offset)
+	cuts = p->limit != UINT64_MAX || p->offset;
+	if (cuts && q->rest.n)
 		return 0;
 	keys = arena_array(b->arena, struct plan_key, p->key_count + 1);
 	if (!keys)
@@ -303,9 +327,14 @@ static int pull_sort(struct bind *b, struct plan *p, struct pulled *q)
 		if (rc <= 0)
 			return rc;
 	}
-	sort = plan_over(b, PLAN_SORT, q->plan);
+	if (cuts && q->keys.n)
+		return first_of_keys(b, p, keys, q);
+	sort = plan_over(b, p->kind, q->plan);
 	if (!sort)
 		return failed(b);
+	sort->limit = p->limit;
+	sort->offset = p->offset;
+	sort->with_ties = p->with_ties;
 	sort->keys = keys;
 	sort->key_count = p->key_count;
 	q->plan = sort;

@@ -381,6 +381,31 @@ static int push_agg(struct bind *b, struct plan *p, const struct bx_list *conds,
 	return rc < 0 ? rc : filter_over(b, p, &above, ret);
 }
 
+static bool is_no_partition(const struct bx *x, void *ctx)
+{
+	const struct plan *p = ctx;
+	uint32_t k = 0;
+
+	if (x->kind != BX_COLUMN)
+		return false;
+	while (k < p->partition_count && p->keys[k].col != x->index)
+		k++;
+	return k == p->partition_count;
+}
+
+/* A condition on what the rows are parted by holds for all rows of a partition or for none. */
+static int push_window(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
+{
+	struct bx_list below = {0}, above = {0};
+	int rc = 0;
+
+	for (uint32_t i = 0; i < conds->n && rc >= 0; i++)
+		rc = bx_push(b, bx_any(conds->v[i], is_no_partition, p) ? &above : &below, conds->v[i]);
+	if (rc >= 0)
+		rc = push(b, p->children[0], &below, &p->children[0]);
+	return rc < 0 ? rc : filter_over(b, p, &above, ret);
+}
+
 static int push_union(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	for (uint32_t i = 0; i < p->child_count; i++) {
@@ -452,6 +477,8 @@ int push(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **re
 			return push(b, p->children[0], conds, &p->children[0]);
 		}
 		return push_none(b, p, conds, ret);
+	case PLAN_WINDOW:
+		return push_window(b, p, conds, ret);
 	case PLAN_UNION:
 		return push_union(b, p, conds, ret);
 	case PLAN_JOIN:
