@@ -71,8 +71,9 @@ int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x)
 
 struct unnest {
 	struct bind *b;
-	struct plan *d;  /* copied at each use */
-	uint32_t *at;    /* parameter i is column at[i] of d */
+	struct plan *d;        /* copied at each use */
+	struct bx_list params; /* d's columns, over BX_OUTER */
+	uint32_t *at;          /* parameter i is column at[i] of d */
 	struct pos pos;
 };
 
@@ -507,40 +508,87 @@ static bool mark_used(const struct bx *x, void *ctx)
 	return false;
 }
 
-/* D, of the parameters that the plan really uses. */
+/* 1 / x < 0: 0.0 and -0.0 are equal, but not the same. */
+static int sign_of(struct bind *b, struct bx *x, struct bx **ret)
+{
+	struct bx *two[2], *zero = bx_new(b, BX_CONST, &type_double, x->pos, 0), *one;
+
+	one = bx_new(b, BX_CONST, &type_double, x->pos, 0);
+	if (!zero || !one || vec_alloc(&zero->value, &type_double, 1, b->arena, NULL) < 0 ||
+	    vec_alloc(&one->value, &type_double, 1, b->arena, NULL) < 0)
+		return bind_nomem(b);
+	zero->value.form = one->value.form = VEC_CONST;
+	zero->value.f64[0] = 0;
+	one->value.f64[0] = 1;
+	two[0] = one;
+	two[1] = x;
+	int rc = bind_func(b, x->pos, "/", two, NULL, 2, &two[0]);
+
+	two[1] = zero;
+	return rc < 0 ? rc : bind_func(b, x->pos, "<", two, NULL, 2, ret);
+}
+
+/* The parameters that the plan really uses: columns of D. */
+static int used_params(struct unnest *u, const struct plan *p, struct bx *const *args, uint32_t param_count)
+{
+	bool *used = arena_zarray(u->b->arena, bool, param_count + 1);
+	int rc = 0;
+
+	u->at = arena_zarray(u->b->arena, uint32_t, param_count + 1);
+	if (!used || !u->at)
+		return bind_nomem(u->b);
+	plan_any(p, mark_used, used);
+	for (uint32_t i = 0; i < param_count && rc >= 0; i++) {
+		struct bx *x = bx_new(u->b, BX_OUTER, args[i]->type, u->pos, 0);
+
+		if (!x)
+			return bind_nomem(u->b);
+		if (!used[i])
+			continue;
+		x->index = i;
+		u->at[i] = u->params.n;
+		rc = bx_push(u->b, &u->params, x);
+	}
+	for (uint32_t i = 0, n = u->params.n; i < n && rc >= 0; i++) {
+		struct bx *sign;
+
+		if (u->params.v[i]->type->kind != TY_DOUBLE)
+			continue;
+		rc = sign_of(u->b, u->params.v[i], &sign);
+		if (rc >= 0)
+			rc = bx_push(u->b, &u->params, sign);
+	}
+	return rc;
+}
+
 static int make_d(struct unnest *u, const struct plan *p, const struct plan *base, struct bx *const *args,
 		  uint32_t param_count)
 {
-	bool *used = arena_zarray(u->b->arena, bool, param_count + 1);
 	struct plan *copy = plan_copy(u->b, base), *d;
-	uint32_t n = 0;
+	int rc = copy ? used_params(u, p, args, param_count) : failed(u->b);
 
-	u->at = arena_array(u->b->arena, uint32_t, param_count + 1);
-	if (!used || !u->at || !copy)
-		return failed(u->b);
-	plan_any(p, mark_used, used);
-	for (uint32_t i = 0; i < param_count; i++)
-		u->at[i] = used[i] ? n++ : UINT32_MAX;
-	d = plan_project(u->b, copy, n);
+	if (rc < 0)
+		return rc;
+	d = plan_project(u->b, copy, u->params.n);
 	if (!d)
 		return failed(u->b);
-	for (uint32_t i = 0; i < param_count; i++) {
-		if (!used[i])
-			continue;
-		d->exprs[u->at[i]] = args[i];
-		d->cols[u->at[i]] = (struct plan_col){STR_LIT("param"), args[i]->type};
+	for (uint32_t i = 0; i < u->params.n; i++) {
+		d->exprs[i] = pulled_expr(u->b, u->params.v[i], args, 0);
+		d->cols[i] = (struct plan_col){STR_LIT("param"), u->params.v[i]->type};
+		if (!d->exprs[i])
+			return failed(u->b);
 	}
 	u->d = plan_distinct(u->b, d);
 	return u->d ? 0 : failed(u->b);
 }
 
 /* The plan for each d as what pull_outer() gives: keys are d's columns. */
-static int by_d(const struct unnest *u, struct plan *p, uint32_t param_count, struct pulled *ret)
+static int by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
 {
 	uint32_t n = p->col_count;
 	int rc;
 
-	*ret = (struct pulled){.null_safe = true};
+	*ret = (struct pulled){.null_safe = true, .outer_keys = u->params};
 	rc = depend(u, p, &ret->plan);
 	if (rc < 0)
 		return rc;
@@ -552,19 +600,10 @@ static int by_d(const struct unnest *u, struct plan *p, uint32_t param_count, st
 		if (!ret->cols[i])
 			return bind_nomem(u->b);
 	}
-	for (uint32_t i = 0; i < param_count && rc >= 0; i++) {
-		struct bx *key, *param;
+	for (uint32_t i = 0; i < u->params.n && rc >= 0; i++) {
+		struct bx *key = bx_column(u->b, n + i, u->d->cols[i].type, u->pos);
 
-		if (u->at[i] == UINT32_MAX)
-			continue;
-		key = bx_column(u->b, n + u->at[i], u->d->cols[u->at[i]].type, u->pos);
-		param = bx_new(u->b, BX_OUTER, u->d->cols[u->at[i]].type, u->pos, 0);
-		if (!key || !param)
-			return bind_nomem(u->b);
-		param->index = i;
-		rc = bx_push(u->b, &ret->keys, key);
-		if (rc >= 0)
-			rc = bx_push(u->b, &ret->outer_keys, param);
+		rc = key ? bx_push(u->b, &ret->keys, key) : bind_nomem(u->b);
 	}
 	return rc;
 }
@@ -581,7 +620,7 @@ int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct 
 		return bind_fail(b, at, "this subquery would need the rows of the query around it a second time, but they "
 					"are made with random()");
 	rc = make_d(&u, p, base, args, param_count);
-	return rc < 0 ? rc : by_d(&u, p, param_count, ret);
+	return rc < 0 ? rc : by_d(&u, p, ret);
 }
 
 struct pulled_swap {

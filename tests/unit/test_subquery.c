@@ -96,6 +96,15 @@ static void gen_value(struct gen *g, int depth)
 		put_column(g, 0);
 		put(g, ", 2)");
 		break;
+	case 4: /* what tells 0.0 from -0.0 */
+		if (pick(g, 2)) {
+			put(g, "(1e0 / ");
+			put_column(g, 2);
+			put(g, ")");
+			break;
+		}
+		put_column(g, 0);
+		break;
 	case 8:
 	case 9:
 		put(g, "(");
@@ -257,7 +266,17 @@ static void gen_tail(struct gen *g)
 	if (!g->with_limit || pick(g, 3))
 		return;
 	put(g, " ORDER BY 1 DESC");
-	buf_addf(&g->out, pick(g, 3) ? " LIMIT %u" : " OFFSET 1 LIMIT %u", 1 + pick(g, 2));
+	switch (pick(g, 4)) {
+	case 0:
+		put(g, " OFFSET 1 LIMIT 2");
+		break;
+	case 1:
+		put(g, " FETCH FIRST 1 ROW WITH TIES");
+		break;
+	default:
+		buf_addf(&g->out, " LIMIT %u", 1 + pick(g, 2));
+		break;
+	}
 }
 
 /* A query of one column. */
@@ -478,12 +497,12 @@ static void compare(const struct table *t, const char *whole, const char *one)
 
 static void one_statement(struct gen *g)
 {
-	char *whole = NULL, *one = NULL, *part;
+	char *whole = NULL, *one = NULL, *part, *having;
 	struct table t;
 	int depth = 1 + (int)pick(g, 3);
 
 	make_table(g, &t);
-	switch (pick(g, 4)) {
+	switch (pick(g, 6)) {
 	case 0:
 		gen_value(g, depth);
 		put(g, ", ");
@@ -501,6 +520,33 @@ static void one_statement(struct gen *g)
 		ck_assert_int_gt(asprintf(&one, "SELECT # WHERE %s", part), 0);
 		break;
 	case 2:
+		gen_value(g, depth);
+		put(g, "|");
+		gen_cond(g, depth);
+		part = strndup((char *)g->out.data, g->out.len);
+		having = strchr(part, '|');
+		*having++ = '\0';
+		ck_assert_int_gt(asprintf(&whole, "SELECT max(t.id), %s FROM %s GROUP BY t.id, t.a, t.b, t.c HAVING %s", part,
+					  t.values, having), 0);
+		ck_assert_int_gt(asprintf(&one, "SELECT #, %s WHERE %s", part, having), 0);
+		break;
+	case 3: {
+		static const char *const kinds[] = {"LEFT", "INNER"};
+		const char *kind = kinds[pick(g, 2)];
+
+		put_rows(g, 1 + pick(g, ROWS));
+		g->level = 1;
+		put(g, " AS u1(a, b, c) ON ");
+		gen_cond(g, depth);
+		put(g, pick(g, 2) ? " AND " : " OR ");
+		gen_cond(g, depth);
+		g->level = 0;
+		part = strndup((char *)g->out.data, g->out.len);
+		ck_assert_int_gt(asprintf(&whole, "SELECT t.id, u1.a, u1.c FROM %s %s JOIN %s", t.values, kind, part), 0);
+		ck_assert_int_gt(asprintf(&one, "SELECT o.id, u1.a, u1.c FROM (VALUES #) AS o(id) %s JOIN %s", kind, part), 0);
+		break;
+	}
+	case 4:
 		gen_query(g, depth, pick(g, 2));
 		part = strndup((char *)g->out.data, g->out.len);
 		ck_assert_int_gt(asprintf(&whole, "SELECT t.id, l.x FROM %s, LATERAL (%s) AS l(x)", t.values, part), 0);
@@ -554,8 +600,14 @@ START_TEST(as_row_by_row)
 }
 END_TEST
 
+START_TEST(with_limits)
+{
+	many(700, true);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *tests[] = {as_row_by_row};
+	const TTest *tests[] = {as_row_by_row, with_limits};
 	return unit_main("subquery", 600, tests, ARRAY_LEN(tests));
 }
