@@ -220,6 +220,8 @@ int plan_top(struct bind *b, struct plan *child, const uint32_t *partition, uint
 
 /* fn for each expression of the node itself, which it may replace; stops at what is not 0 and gives that. */
 int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ctx);
+int agg_each_expr(struct plan_agg *a, int (*fn)(struct bx **x, void *ctx), void *ctx);
+bool agg_copy(struct bind *b, struct plan_agg *a); /* its arrays become its own; false: no memory */
 /* Is there a node in its expressions for which fn says yes? In those of the plans below, too: plan_any(). */
 bool plan_any_here(const struct plan *p, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
 bool plan_any(const struct plan *p, bool (*fn)(const struct bx *x, void *ctx), void *ctx);

@@ -13,8 +13,6 @@ static int call_unsupported(struct bind *b, const struct ast_expr *x)
 
 	if (c->nulls)
 		return bind_fail(b, x->pos, "IGNORE NULLS and RESPECT NULLS belong to window functions");
-	if (c->order.n)
-		return bind_no_yet(b, c->order.v[0].pos, "ORDER BY inside an aggregate");
 	if (str_ieq(c->name.text, STR_LIT("grouping")))
 		return bind_no_yet(b, x->pos, "grouping()");
 	return 0;
@@ -34,10 +32,16 @@ static const char *lower_name(struct bind *b, struct str s)
 
 bool bind_same_agg(const struct plan_agg *a, const struct plan_agg *b)
 {
-	if (a->func != b->func || a->argc != b->argc || a->distinct != b->distinct || !a->filter != !b->filter)
+	if (a->func != b->func || a->argc != b->argc || a->distinct != b->distinct || !a->filter != !b->filter ||
+	    a->key_count != b->key_count)
 		return false;
 	if (a->filter && !bx_same(a->filter, b->filter))
 		return false;
+	for (uint32_t i = 0; i < a->key_count; i++) {
+		if (!bx_same(a->order[i], b->order[i]) || a->keys[i].desc != b->keys[i].desc ||
+		    a->keys[i].nulls_first != b->keys[i].nulls_first)
+			return false;
+	}
 	for (uint32_t i = 0; i < a->argc; i++) {
 		if (!bx_same(a->args[i], b->args[i]))
 			return false;
@@ -69,6 +73,46 @@ static int aggs_add(struct bind *b, struct aggs *l, const struct plan_agg *a, ui
 	return 0;
 }
 
+/* With DISTINCT the rows that are left have no value of their own but the arguments'. */
+static int order_of_distinct(struct bind *b, const struct bx *key, struct bx *const *args, uint32_t argc)
+{
+	for (uint32_t i = 0; i < argc; i++) {
+		if (bx_same(key, args[i]))
+			return 0;
+	}
+	return bind_fail(b, key->pos, "with DISTINCT, ORDER BY inside an aggregate takes the aggregate's arguments");
+}
+
+/* f(x ORDER BY y, ...) and WITHIN GROUP. args: as written, before they are cast. */
+static int agg_order(struct bind_ctx *c, const struct ast_call *call, struct bx *const *args, struct plan_agg *a)
+{
+	const struct order_list *l = &call->order;
+	struct bind *b = c->b;
+	int rc = 0;
+
+	a->order = arena_array(b->arena, struct bx *, l->n + 1);
+	a->keys = arena_zarray(b->arena, struct plan_key, l->n + 1);
+	if (!a->order || !a->keys)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < l->n && rc >= 0; i++) {
+		const struct ast_order *o = &l->v[i];
+		struct bx *x;
+
+		if (o->expr->kind == EX_INT)
+			return bind_fail(b, o->pos, "ORDER BY inside an aggregate takes expressions; there are no columns to "
+						    "count here");
+		rc = bind_expr(c, o->expr, &x);
+		if (rc >= 0 && call->distinct)
+			rc = order_of_distinct(b, x, args, a->argc);
+		if (rc < 0 || x->kind == BX_CONST)
+			continue;
+		a->keys[a->key_count].desc = o->desc;
+		a->keys[a->key_count].nulls_first = o->nulls == 1;
+		a->order[a->key_count++] = x;
+	}
+	return rc;
+}
+
 int bind_agg_args(struct bind_ctx *c, const struct ast_call *call, const char *name, struct plan_agg *a)
 {
 	struct bind *b = c->b;
@@ -87,6 +131,9 @@ int bind_agg_args(struct bind_ctx *c, const struct ast_call *call, const char *n
 	consts = arena_zarray(b->arena, const struct vec *, a->argc + 1);
 	if (!types || !arg_types || !consts)
 		return bind_nomem(b);
+	rc = agg_order(c, call, args, a);
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < a->argc; i++)
 		types[i] = args[i]->type;
 	rc = func_resolve(b->arena, str_from(name), types, literal, a->argc, &m, b->e);
@@ -203,8 +250,8 @@ int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 		return bind_fail(c->b, x->pos, "%s() is a window function: it needs OVER (...) behind it", name);
 	if (call->star)
 		return bind_fail(c->b, x->pos, "only count takes '*'");
-	if (func_exists(call->name.text) && (call->distinct || call->filter))
-		return bind_fail(c->b, x->pos, "%s() is no aggregate: DISTINCT and FILTER do not apply to it", name);
+	if (func_exists(call->name.text) && (call->distinct || call->filter || call->order.n))
+		return bind_fail(c->b, x->pos, "%s() is no aggregate: DISTINCT, FILTER and ORDER BY do not apply to it", name);
 	rc = bind_form(c, x, ret);
 	if (rc)
 		return rc < 0 ? rc : 0;

@@ -245,6 +245,11 @@ static int regroup(struct select *s, const char *clause, struct bx **x)
 	return 0;
 }
 
+static int attach_one(struct bx **x, void *ctx)
+{
+	return attach_expr(ctx, x);
+}
+
 /* Subqueries in groups and aggregates are joined below the AGG node. */
 static int attach_below(struct select *s)
 {
@@ -253,12 +258,8 @@ static int attach_below(struct select *s)
 
 	for (uint32_t i = 0; i < s->groups.n && rc >= 0; i++)
 		rc = attach_expr(&a, &s->groups.v[i]);
-	for (uint32_t i = 0; i < s->aggs.n && rc >= 0; i++) {
-		for (uint32_t k = 0; k < s->aggs.v[i].argc && rc >= 0; k++)
-			rc = attach_expr(&a, &s->aggs.v[i].args[k]);
-		if (rc >= 0)
-			rc = attach_expr(&a, &s->aggs.v[i].filter);
-	}
+	for (uint32_t i = 0; i < s->aggs.n && rc >= 0; i++)
+		rc = agg_each_expr(&s->aggs.v[i], attach_one, &a);
 	s->plan = a.plan;
 	return rc;
 }

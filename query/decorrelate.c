@@ -116,6 +116,18 @@ static int place_behind(const struct unnest *u, struct bx **x, uint32_t n)
 	return place(u, x, UINT32_MAX, 0, n);
 }
 
+struct behind {
+	const struct unnest *u;
+	uint32_t n;
+};
+
+static int place_arg(struct bx **x, void *ctx)
+{
+	const struct behind *w = ctx;
+
+	return place_behind(w->u, x, w->n);
+}
+
 static int depend(const struct unnest *u, struct plan *p, struct plan **ret);
 
 static int cross_d(const struct unnest *u, struct plan *p, struct plan **ret)
@@ -228,6 +240,7 @@ static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 	uint32_t k = u->d->col_count, n = p->col_count, below = p->children[0]->col_count, *own;
 	struct bind *b = u->b;
 	struct plan *agg = plan_new(b, PLAN_AGG, n + k);
+	struct behind w = {u, below};
 	int rc;
 
 	if (!agg)
@@ -249,19 +262,8 @@ static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 		agg->groups[i] = i < k ? bx_column(b, below + i, u->d->cols[i].type, u->pos) : p->groups[i - k];
 		rc = agg->groups[i] ? place_behind(u, &agg->groups[i], below) : bind_nomem(b);
 	}
-	for (uint32_t i = 0; i < agg->agg_count && rc >= 0; i++) {
-		struct plan_agg *a = &agg->aggs[i];
-		struct bx **args = arena_array(b->arena, struct bx *, a->argc + 1);
-
-		if (!args)
-			return bind_nomem(b);
-		memcpy(args, a->args, sizeof(*args) * a->argc);
-		a->args = args;
-		for (uint32_t j = 0; j < a->argc && rc >= 0; j++)
-			rc = place_behind(u, &args[j], below);
-		if (rc >= 0)
-			rc = place_behind(u, &a->filter, below);
-	}
+	for (uint32_t i = 0; i < agg->agg_count && rc >= 0; i++)
+		rc = agg_copy(b, &agg->aggs[i]) ? agg_each_expr(&agg->aggs[i], place_arg, &w) : failed(b);
 	if (rc < 0)
 		return rc;
 	if (p->is_global)

@@ -239,6 +239,12 @@ static void format_agg_call(const struct plan_agg *a, const char *nulls, const s
 			buf_adds(out, ", ");
 		bx_format(a->args[k], below, out);
 	}
+	for (uint32_t k = 0; k < a->key_count; k++) {
+		buf_adds(out, k ? ", " : " ORDER BY ");
+		bx_format(a->order[k], below, out);
+		buf_adds(out, a->keys[k].desc ? " DESC" : "");
+		buf_adds(out, a->keys[k].nulls_first ? " NULLS FIRST" : "");
+	}
 	buf_addf(out, ")%s", nulls);
 	if (a->filter) {
 		buf_adds(out, " FILTER ");

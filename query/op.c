@@ -51,6 +51,8 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 		rc = prepare_list(a, p->aggs[i].args, p->aggs[i].argc, e);
 		if (rc >= 0 && p->aggs[i].filter)
 			rc = bx_prepare(a, p->aggs[i].filter, e);
+		if (rc >= 0)
+			rc = prepare_list(a, p->aggs[i].order, p->aggs[i].key_count, e);
 	}
 	return rc;
 }

@@ -10,8 +10,10 @@
  * query's arena, but not into itself.
  *
  * DISTINCT keeps, for each aggregate that has it, a set of (group, arguments); only rows that are new
- * to the set are passed on. FILTER passes on the rows that it selects.
+ * to the set are passed on. FILTER passes on the rows that it selects. With ORDER BY inside the
+ * aggregate its rows are kept until the input has ended (agg_order.h).
  */
+#include "query/agg_order.h"
 #include "query/groups.h"
 
 struct agg {
@@ -20,6 +22,7 @@ struct agg {
 	struct grow states;
 	size_t stride;
 	struct groups seen; /* DISTINCT */
+	struct agg_order order; /* ORDER BY inside */
 };
 
 struct agg_op {
@@ -80,6 +83,8 @@ static int agg_open(struct op *op, struct err *e)
 		};
 		if (a->plan->distinct)
 			rc = distinct_init(o, a, e);
+		if (rc >= 0 && a->plan->key_count)
+			rc = agg_order_open(&a->order, x, a->plan, e);
 	}
 	return rc;
 }
@@ -202,6 +207,15 @@ static int update(struct agg_op *o, struct agg *a, struct runs *r, const struct 
 	return rc < 0 ? agg_error(a, rc, e) : 0;
 }
 
+/* Put aside with their keys, until the input has ended. keys: as many as the plan says. */
+static int update_later(struct agg_op *o, struct agg *a, struct runs *r, const struct vec *keys,
+			const struct vec *args, struct err *e)
+{
+	int rc = row_groups(o, r, e);
+
+	return rc < 0 ? rc : agg_order_add(&a->order, r->row_group, keys, args, r->n, &o->base.batch, e);
+}
+
 static int agg_batch(struct agg_op *o, struct agg *a, const struct vbatch *in, struct runs *all,
 		     struct err *e)
 {
@@ -214,7 +228,8 @@ static int agg_batch(struct agg_op *o, struct agg *a, const struct vbatch *in, s
 
 	if (grow_to(&a->states, ctx->budget, a->stride * groups_count(&o->groups)) < 0)
 		return exec_nomem(ctx, e);
-	struct vec *args = arena_zarray(m, struct vec, p->argc + 1);
+	/* The arguments, and behind them the keys of ORDER BY. */
+	struct vec *args = arena_zarray(m, struct vec, p->argc + p->key_count + 1);
 	uint32_t *sel = p->filter || p->distinct ? arena_array(m, uint32_t, in->n) : NULL;
 	if (!args || ((p->filter || p->distinct) && !sel))
 		return exec_nomem(ctx, e);
@@ -248,13 +263,18 @@ static int agg_batch(struct agg_op *o, struct agg *a, const struct vbatch *in, s
 		if (rc < 0)
 			return rc;
 	}
+	for (uint32_t i = 0; i < p->key_count; i++) {
+		rc = bx_eval(ctx, p->order[i], rows, m, &args[p->argc + i], e);
+		if (rc < 0)
+			return rc;
+	}
 	struct runs fresh;
 	if (p->distinct) {
 		n = distinct_rows(o, a, r, args, sel, e);
 		if (n <= 0)
 			return (int)n;
 		if (n < r->n) {
-			rc = gather_args(o, args, p->argc, sel, (uint32_t)n, e);
+			rc = gather_args(o, args, p->argc + p->key_count, sel, (uint32_t)n, e);
 			if (rc >= 0)
 				rc = runs_select(o, r, sel, (uint32_t)n, &fresh, e);
 			if (rc < 0)
@@ -262,7 +282,7 @@ static int agg_batch(struct agg_op *o, struct agg *a, const struct vbatch *in, s
 			r = &fresh;
 		}
 	}
-	return update(o, a, r, args, e);
+	return p->key_count ? update_later(o, a, r, args + p->argc, args, e) : update(o, a, r, args, e);
 }
 
 static int add_batch(struct agg_op *o, const struct vbatch *in, struct err *e)
@@ -326,6 +346,11 @@ static int build(struct agg_op *o, struct err *e)
 		if (grow_to(&a->states, o->base.x->ctx.budget, a->stride * groups_count(&o->groups)) < 0)
 			rc = exec_nomem(&o->base.x->ctx, e);
 		groups_release(&a->seen);
+		if (rc >= 0 && a->plan->key_count) {
+			rc = agg_order_run(&a->order, &a->call, a->states.data, a->stride, &o->base.batch, e);
+			rc = rc < 0 ? agg_error(a, rc, e) : 0;
+		}
+		agg_order_release(&a->order);
 	}
 	return rc;
 }
@@ -388,6 +413,7 @@ static void agg_close(struct op *op)
 	for (uint32_t i = 0; o->aggs && i < op->plan->agg_count; i++) {
 		grow_release(&o->aggs[i].states, b);
 		groups_release(&o->aggs[i].seen);
+		agg_order_release(&o->aggs[i].order);
 	}
 }
 

@@ -105,6 +105,11 @@ struct plan_scan_col {
 	uint32_t col_id; /* DIMENSION, FIELD */
 };
 
+struct plan_key {
+	uint32_t col; /* of the child */
+	bool desc, nulls_first;
+};
+
 struct plan_agg {
 	const struct func *func;
 	struct bx **args; /* over the child's columns, cast to the parameter types */
@@ -113,13 +118,11 @@ struct plan_agg {
 	const struct vec *const *const_args; /* argc entries, NULL where not constant */
 	bool distinct;
 	struct bx *filter; /* or NULL */
+	struct bx **order; /* ORDER BY inside: key i sorts by order[i]; see agg_order.h */
+	struct plan_key *keys;
+	uint32_t key_count;
 	const struct type *type;
 	struct pos pos;
-};
-
-struct plan_key {
-	uint32_t col; /* of the child */
-	bool desc, nulls_first;
 };
 
 /*

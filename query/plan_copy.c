@@ -8,6 +8,17 @@
 
 /* ---- expressions of a plan ------------------------------------------------------------------------ */
 
+int agg_each_expr(struct plan_agg *a, int (*fn)(struct bx **x, void *ctx), void *ctx)
+{
+	int rc = 0;
+
+	for (uint32_t k = 0; k < a->argc && !rc; k++)
+		rc = fn(&a->args[k], ctx);
+	for (uint32_t k = 0; k < a->key_count && !rc; k++)
+		rc = fn(&a->order[k], ctx);
+	return rc || !a->filter ? rc : fn(&a->filter, ctx);
+}
+
 int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ctx)
 {
 	int rc = p->series_where ? fn(&p->series_where, ctx) : 0;
@@ -18,19 +29,12 @@ int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ct
 		rc = fn(&p->exprs[i], ctx);
 	for (uint32_t i = 0; i < p->group_count && !rc; i++)
 		rc = fn(&p->groups[i], ctx);
-	for (uint32_t i = 0; i < p->agg_count && !rc; i++) {
-		for (uint32_t k = 0; k < p->aggs[i].argc && !rc; k++)
-			rc = fn(&p->aggs[i].args[k], ctx);
-		if (!rc && p->aggs[i].filter)
-			rc = fn(&p->aggs[i].filter, ctx);
-	}
+	for (uint32_t i = 0; i < p->agg_count && !rc; i++)
+		rc = agg_each_expr(&p->aggs[i], fn, ctx);
 	for (uint32_t i = 0; i < p->window_count && !rc; i++) {
 		struct plan_window *w = &p->windows[i];
 
-		for (uint32_t k = 0; k < w->call.argc && !rc; k++)
-			rc = fn(&w->call.args[k], ctx);
-		if (!rc && w->call.filter)
-			rc = fn(&w->call.filter, ctx);
+		rc = agg_each_expr(&w->call, fn, ctx);
 		if (!rc && w->start.offset)
 			rc = fn(&w->start.offset, ctx);
 		if (!rc && w->end.offset)
@@ -113,6 +117,16 @@ static void *dup(struct bind *b, const void *from, size_t n, size_t size, bool *
 	return to;
 }
 
+bool agg_copy(struct bind *b, struct plan_agg *a)
+{
+	bool ok = true;
+
+	a->args = dup(b, a->args, a->argc, sizeof(*a->args), &ok);
+	a->order = dup(b, a->order, a->key_count, sizeof(*a->order), &ok);
+	a->keys = dup(b, a->keys, a->key_count, sizeof(*a->keys), &ok);
+	return ok || bind_nomem(b) >= 0;
+}
+
 struct plan *plan_copy(struct bind *b, const struct plan *p)
 {
 	struct plan *to = plan_new(b, p->kind, p->col_count);
@@ -131,13 +145,10 @@ struct plan *plan_copy(struct bind *b, const struct plan *p)
 	to->groups = dup(b, p->groups, p->group_count, sizeof(*p->groups), &ok);
 	to->aggs = dup(b, p->aggs, p->agg_count, sizeof(*p->aggs), &ok);
 	for (uint32_t i = 0; ok && i < p->agg_count; i++)
-		to->aggs[i].args = dup(b, p->aggs[i].args, p->aggs[i].argc, sizeof(*p->aggs[i].args), &ok);
+		ok = agg_copy(b, &to->aggs[i]);
 	to->windows = dup(b, p->windows, p->window_count, sizeof(*p->windows), &ok);
-	for (uint32_t i = 0; ok && i < p->window_count; i++) {
-		struct plan_agg *call = &to->windows[i].call;
-
-		call->args = dup(b, call->args, call->argc, sizeof(*call->args), &ok);
-	}
+	for (uint32_t i = 0; ok && i < p->window_count; i++)
+		ok = agg_copy(b, &to->windows[i].call);
 	to->join_keys = dup(b, p->join_keys, p->join_key_count, sizeof(*p->join_keys), &ok);
 	to->keys = dup(b, p->keys, p->key_count, sizeof(*p->keys), &ok);
 	to->children = dup(b, p->children, p->child_count, sizeof(*p->children), &ok);
@@ -227,10 +238,7 @@ static bool same_aggs(const struct plan *a, const struct plan *b)
 	    !same_exprs(a->groups, b->groups, a->group_count))
 		return false;
 	for (uint32_t i = 0; i < a->agg_count; i++) {
-		const struct plan_agg *x = &a->aggs[i], *y = &b->aggs[i];
-
-		if (x->func != y->func || x->argc != y->argc || x->distinct != y->distinct ||
-		    !same_expr(x->filter, y->filter) || !same_exprs(x->args, y->args, x->argc))
+		if (!bind_same_agg(&a->aggs[i], &b->aggs[i]))
 			return false;
 	}
 	return true;

@@ -153,6 +153,8 @@ static int prune_agg(struct bind *b, struct plan *p, const bool *needed, uint32_
 		mark(p->aggs[n].filter, below);
 		for (uint32_t k = 0; k < p->aggs[n].argc; k++)
 			mark(p->aggs[n].args[k], below);
+		for (uint32_t k = 0; k < p->aggs[n].key_count; k++)
+			mark(p->aggs[n].order[k], below);
 		n++;
 	}
 	p->agg_count = n;
@@ -164,6 +166,8 @@ static int prune_agg(struct bind *b, struct plan *p, const bool *needed, uint32_
 		rc = remap(b, &p->aggs[i].filter, map);
 		for (uint32_t k = 0; k < p->aggs[i].argc && rc >= 0; k++)
 			rc = remap(b, &p->aggs[i].args[k], map);
+		for (uint32_t k = 0; k < p->aggs[i].key_count && rc >= 0; k++)
+			rc = remap(b, &p->aggs[i].order[k], map);
 	}
 	*ret_map = own;
 	return rc;

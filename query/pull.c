@@ -192,6 +192,12 @@ static int pull_project(struct bind *b, struct plan *p, struct pulled *q)
 }
 
 /* An aggregate's expression over q's plan. 0: it cannot be evaluated there. */
+struct below {
+	struct bind *b;
+	const struct pulled *q;
+	int rc;
+};
+
 static int below_agg(struct bind *b, const struct pulled *q, struct bx **x)
 {
 	*x = bx_substitute(b, *x, q->cols);
@@ -200,24 +206,24 @@ static int below_agg(struct bind *b, const struct pulled *q, struct bx **x)
 	return !has_outer(*x) && !(q->keys.n && bx_can_fail(*x));
 }
 
+static int below_one(struct bx **x, void *ctx)
+{
+	struct below *w = ctx;
+
+	w->rc = below_agg(w->b, w->q, x);
+	return w->rc <= 0;
+}
+
 static int below_aggs(struct bind *b, const struct pulled *q, struct plan *agg)
 {
-	int rc = 1;
+	struct below w = {b, q, 1};
 
-	for (uint32_t i = 0; i < agg->agg_count && rc > 0; i++) {
-		struct plan_agg *a = &agg->aggs[i];
-		struct bx **args = arena_array(b->arena, struct bx *, a->argc + 1);
-
-		if (!args)
-			return bind_nomem(b);
-		memcpy(args, a->args, sizeof(*args) * a->argc);
-		a->args = args;
-		for (uint32_t k = 0; k < a->argc && rc > 0; k++)
-			rc = below_agg(b, q, &args[k]);
-		if (a->filter && rc > 0)
-			rc = below_agg(b, q, &a->filter);
+	for (uint32_t i = 0; i < agg->agg_count && w.rc > 0; i++) {
+		if (!agg_copy(b, &agg->aggs[i]))
+			return failed(b);
+		agg_each_expr(&agg->aggs[i], below_one, &w);
 	}
-	return rc;
+	return w.rc;
 }
 
 /* The keys become groups of it. */

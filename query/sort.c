@@ -6,14 +6,23 @@
 
 #include <math.h>
 
+static void init(struct sorter *s, const struct exec *x, const struct plan_key *keys, uint32_t n,
+		 enum type_layout first)
+{
+	*s = (struct sorter){.x = x, .keys = keys, .key_count = n};
+	s->is_decisive = n && (first == LAYOUT_I64 || first == LAYOUT_F64 || first == LAYOUT_BOOL);
+}
+
 void sorter_init(struct sorter *s, const struct exec *x, const struct plan *p)
 {
-	enum type_layout l = LAYOUT_LIST;
+	init(s, x, p->keys, p->key_count,
+	     p->key_count ? type_layout(p->children[0]->cols[p->keys[0].col].type) : LAYOUT_LIST);
+}
 
-	*s = (struct sorter){.x = x, .keys = p->keys, .key_count = p->key_count};
-	if (p->key_count)
-		l = type_layout(p->children[0]->cols[p->keys[0].col].type);
-	s->is_decisive = l == LAYOUT_I64 || l == LAYOUT_F64 || l == LAYOUT_BOOL;
+void sorter_init_keys(struct sorter *s, const struct exec *x, const struct plan_key *keys, uint32_t n,
+		      const struct type *const *types)
+{
+	init(s, x, keys, n, n ? type_layout(types[keys[0].col]) : LAYOUT_LIST);
 }
 
 void sorter_release(struct sorter *s)

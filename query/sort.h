@@ -25,6 +25,9 @@ struct sorter {
 };
 
 void sorter_init(struct sorter *s, const struct exec *x, const struct plan *p);
+/* By keys over columns of these types. */
+void sorter_init_keys(struct sorter *s, const struct exec *x, const struct plan_key *keys, uint32_t n,
+		      const struct type *const *types);
 void sorter_release(struct sorter *s);
 
 /* All rows of the store in order; rows with equal keys in the store's order. Lent until the next call. */

@@ -856,6 +856,8 @@ call(A) ::= nm(N) LP quantifier expr(X) FROM expr(F) FOR expr(L) RP. {
 
 expr(A) ::= call(C) within(O) filter(F) null_treatment(N) over(W). {
 	A = C;
+	if (O.n && C->call->order.n)
+		parse_fail(p, -EINVAL, O.v[0].pos, "ORDER BY stands once, inside the parentheses or in WITHIN GROUP");
 	if (O.n)
 		A->call->order = O;
 	A->call->filter = F;
