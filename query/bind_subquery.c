@@ -86,6 +86,9 @@ static int bind_compared(struct bind_ctx *c, const struct ast_expr *x, const cha
 	if (is_in && x->a->kind == EX_ROW && x->a->list.n == p->col_count) {
 		items = x->a->list.v;
 		n = p->col_count;
+	} else if (is_in && x->a->kind == EX_ROW && (p->col_count != 1 || p->cols[0].type->kind != TY_ROW)) {
+		rc = bind_fail(b, x->query->pos, "%s compares %u values, but this query has %u column%s", what,
+			       x->a->list.n, p->col_count, p->col_count == 1 ? "" : "s");
 	} else {
 		rc = one_column(b, x, p, what);
 	}
