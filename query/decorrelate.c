@@ -234,10 +234,10 @@ static int for_each_d(const struct unnest *u, const struct plan *p, struct plan 
 	return rc;
 }
 
-/* Columns: d's, the groups, the aggregates; then in their order. */
-static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
+/* An AGG by d, too. Columns: d's, the groups, the aggregates. */
+static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 {
-	uint32_t k = u->d->col_count, n = p->col_count, below = p->children[0]->col_count, *own;
+	uint32_t k = u->d->col_count, n = p->col_count, below = p->children[0]->col_count;
 	struct bind *b = u->b;
 	struct plan *agg = plan_new(b, PLAN_AGG, n + k);
 	struct behind w = {u, below};
@@ -245,11 +245,10 @@ static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 
 	if (!agg)
 		return failed(b);
-	own = arena_array(b->arena, uint32_t, n + 1);
 	agg->children = arena_array(b->arena, struct plan *, 1);
 	agg->groups = arena_array(b->arena, struct bx *, p->group_count + k);
 	agg->aggs = arena_array(b->arena, struct plan_agg, p->agg_count + 1);
-	if (!own || !agg->children || !agg->groups || !agg->aggs)
+	if (!agg->children || !agg->groups || !agg->aggs)
 		return bind_nomem(b);
 	rc = depend(u, p->children[0], &agg->children[0]);
 	agg->child_count = 1;
@@ -264,12 +263,25 @@ static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 	}
 	for (uint32_t i = 0; i < agg->agg_count && rc >= 0; i++)
 		rc = agg_copy(b, &agg->aggs[i]) ? agg_each_expr(&agg->aggs[i], place_arg, &w) : failed(b);
+	*ret = agg;
+	return rc;
+}
+
+static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
+{
+	uint32_t *own = arena_array(u->b->arena, uint32_t, p->col_count + 1);
+	struct plan *agg;
+	int rc;
+
+	if (!own)
+		return bind_nomem(u->b);
+	rc = agg_by_d(u, p, &agg);
 	if (rc < 0)
 		return rc;
 	if (p->is_global)
 		return for_each_d(u, p, agg, ret);
-	for (uint32_t i = 0; i < n; i++)
-		own[i] = k + i;
+	for (uint32_t i = 0; i < p->col_count; i++)
+		own[i] = u->d->col_count + i;
 	return reorder(u, agg, p, own, 0, ret);
 }
 
@@ -584,26 +596,65 @@ static int make_d(struct unnest *u, const struct plan *p, const struct plan *bas
 	return u->d ? 0 : failed(u->b);
 }
 
+/* Is it a row of aggregates, and what is computed from them? */
+static bool is_aggregates(const struct plan *p)
+{
+	if (p->kind == PLAN_AGG)
+		return p->is_global;
+	for (uint32_t i = 0; p->kind == PLAN_PROJECT && i < p->col_count; i++) {
+		if (bx_is_volatile(p->exprs[i]))
+			return false;
+	}
+	return p->kind == PLAN_PROJECT && is_aggregates(p->children[0]);
+}
+
+/* These: for a d without rows there is none here, and the JOIN's NULLs become the aggregates of nothing. */
+static int aggregates_by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
+{
+	struct bx **cols = arena_array(u->b->arena, struct bx *, p->col_count + 1);
+	int rc;
+
+	if (!cols)
+		return bind_nomem(u->b);
+	rc = p->kind == PLAN_AGG ? agg_by_d(u, p, &ret->plan) : aggregates_by_d(u, p->children[0], ret);
+	for (uint32_t i = 0; i < p->col_count && rc >= 0; i++) {
+		if (p->kind == PLAN_AGG) {
+			cols[i] = bx_column(u->b, u->d->col_count + i, p->cols[i].type, p->aggs[i].pos);
+			rc = cols[i] ? agg_or_empty(u->b, &p->aggs[i], &cols[i]) : bind_nomem(u->b);
+		} else {
+			cols[i] = bx_substitute(u->b, p->exprs[i], ret->cols);
+			rc = cols[i] ? 0 : failed(u->b);
+		}
+	}
+	ret->cols = cols;
+	ret->always = true;
+	return rc;
+}
+
+static int rows_by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
+{
+	int rc = depend(u, p, &ret->plan);
+
+	ret->cols = arena_array(u->b->arena, struct bx *, p->col_count + 1);
+	if (!ret->cols)
+		return bind_nomem(u->b);
+	for (uint32_t i = 0; i < p->col_count && rc >= 0; i++) {
+		ret->cols[i] = bx_column(u->b, i, p->cols[i].type, u->pos);
+		rc = ret->cols[i] ? 0 : bind_nomem(u->b);
+	}
+	return rc;
+}
+
 /* The plan for each d as what pull_outer() gives: keys are d's columns. */
 static int by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
 {
-	uint32_t n = p->col_count;
+	bool in_front = is_aggregates(p);
 	int rc;
 
 	*ret = (struct pulled){.null_safe = true, .outer_keys = u->params};
-	rc = depend(u, p, &ret->plan);
-	if (rc < 0)
-		return rc;
-	ret->cols = arena_array(u->b->arena, struct bx *, n + 1);
-	if (!ret->cols)
-		return bind_nomem(u->b);
-	for (uint32_t i = 0; i < n; i++) {
-		ret->cols[i] = bx_column(u->b, i, p->cols[i].type, u->pos);
-		if (!ret->cols[i])
-			return bind_nomem(u->b);
-	}
+	rc = in_front ? aggregates_by_d(u, p, ret) : rows_by_d(u, p, ret);
 	for (uint32_t i = 0; i < u->params.n && rc >= 0; i++) {
-		struct bx *key = bx_column(u->b, n + i, u->d->cols[i].type, u->pos);
+		struct bx *key = bx_column(u->b, in_front ? i : p->col_count + i, u->d->cols[i].type, u->pos);
 
 		rc = key ? bx_push(u->b, &ret->keys, key) : bind_nomem(u->b);
 	}
