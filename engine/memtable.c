@@ -390,6 +390,12 @@ int memtable_view(const struct memtable *m, struct block_view **ret, uint32_t *r
 	return 0;
 }
 
+struct block_view block_view_get(const struct block_view *v)
+{
+	atomic_fetch_add(&v->block->refs, 1);
+	return *v;
+}
+
 void block_view_release(struct block_view *v)
 {
 	if (v->block)

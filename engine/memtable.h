@@ -113,6 +113,7 @@ size_t memtable_drop_empty(struct memtable *m);
 
 /* Views of all blocks with rows, oldest first; caller holds mu. *ret: given (block_view_release each, free). */
 int memtable_view(const struct memtable *m, struct block_view **ret, uint32_t *ret_n) must_check;
+struct block_view block_view_get(const struct block_view *v); /* one more of it */
 void block_view_release(struct block_view *v);
 
 /* Drop the blocks up to and including `upto` (frozen, now in a run). Caller holds append lock and mu. */

@@ -12,6 +12,8 @@
 
 #define SCAN_ROWS 2048
 
+struct scan_pin;
+
 struct scan_spec {
 	int64_t t_lo, t_hi;        /* inclusive both */
 	const uint32_t *cols;      /* measure column ids wanted */
@@ -21,6 +23,7 @@ struct scan_spec {
 	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
 	bool versions_wanted;
 	uint64_t upto_seq;         /* rows that came later are not seen; 0: all. See table_delete_begin() */
+	const struct scan_pin *pin; /* the moment that is seen; NULL: that of scan_open() */
 };
 
 struct scan_run {
@@ -46,6 +49,14 @@ struct scan_stats {
 };
 
 struct scan;
+
+/*
+ * What a table holds at one moment: scans that are given the same pin see the same rows, whatever is written,
+ * deleted, sealed, merged or moved meanwhile. It keeps files and blocks alive, so it is put as soon as the last
+ * scan is open.
+ */
+int scan_pin_take(struct table *t, struct scan_pin **ret, struct err *e) must_check;
+void scan_pin_put(struct scan_pin *p); /* NULL is fine */
 
 /* spec is copied. All memory comes from `budget`. */
 int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budget,

@@ -321,37 +321,97 @@ fail:
 	return rc;
 }
 
+/* ---- a moment of a table --------------------------------------------------------------------------- */
+
+struct scan_pin {
+	struct file_set *files;
+	struct tomb_set *tombs;
+	struct block_view *views;
+	uint32_t view_n;
+	int64_t expired_before_ns;
+};
+
+static int pin_init(struct scan_pin *p, struct table *t, struct err *e)
+{
+	pthread_mutex_lock(&t->mu);
+	p->files = file_set_get(t->files);
+	p->tombs = tomb_set_get(t->tombs);
+	p->expired_before_ns = t->meta.expired_before_ns;
+	int rc = memtable_view(&t->mem, &p->views, &p->view_n);
+	pthread_mutex_unlock(&t->mu);
+	return rc < 0 ? err_set(e, rc, "out of memory for reading table '%s'", table_name(t)) : 0;
+}
+
+static void pin_release(struct scan_pin *p)
+{
+	for (uint32_t i = 0; i < p->view_n; i++)
+		block_view_release(&p->views[i]);
+	free(p->views);
+	file_set_put(p->files);
+	tomb_set_put(p->tombs);
+}
+
+int scan_pin_take(struct table *t, struct scan_pin **ret, struct err *e)
+{
+	struct scan_pin *p = calloc(1, sizeof *p);
+	int rc;
+
+	if (!p)
+		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(t));
+	rc = pin_init(p, t, e);
+	if (rc < 0)
+		scan_pin_put(p);
+	else
+		*ret = p;
+	return rc;
+}
+
+void scan_pin_put(struct scan_pin *p)
+{
+	if (!p)
+		return;
+	pin_release(p);
+	free(p);
+}
+
+static int open_pinned(struct table *t, const struct scan_spec *spec, const struct scan_pin *pin,
+		       struct budget *budget, struct scan **ret, struct err *e)
+{
+	struct scan_spec sp = *spec;
+	uint32_t view_n = 0, file_n = pin->files->n;
+	struct file **files = malloc((file_n + 1) * sizeof *files);
+	struct block_view *views = malloc((pin->view_n + 1) * sizeof *views);
+	int rc;
+
+	if (!files || !views) {
+		free(files);
+		free(views);
+		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(t));
+	}
+	sp.t_lo = MAX(sp.t_lo, pin->expired_before_ns);
+	for (uint32_t i = 0; i < file_n; i++)
+		files[i] = file_get(pin->files->v[i]);
+	/* Blocks are in order of arrival, and none holds rows from before and after a mark. */
+	for (; view_n < pin->view_n && (!sp.upto_seq || pin->views[view_n].seq_lo <= sp.upto_seq); view_n++)
+		views[view_n] = block_view_get(&pin->views[view_n]);
+	rc = scan_open_sources(t, &sp, files, file_n, views, view_n, pin->tombs, budget, ret, e);
+	free(files);
+	free(views);
+	return rc;
+}
+
 int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budget, struct scan **ret,
 	      struct err *e)
 {
-	struct scan_spec sp = *spec;
-	struct block_view *views = NULL;
-	uint32_t view_n = 0;
+	struct scan_pin now = {0};
+	int rc;
 
-	pthread_mutex_lock(&t->mu);
-	struct file_set *set = file_set_get(t->files);
-	struct tomb_set *tombs = tomb_set_get(t->tombs);
-	sp.t_lo = MAX(sp.t_lo, t->meta.expired_before_ns);
-	int rc = memtable_view(&t->mem, &views, &view_n);
-	pthread_mutex_unlock(&t->mu);
-	/* Blocks are in order of arrival, and none holds rows from before and after a mark. */
-	while (sp.upto_seq && view_n && views[view_n - 1].seq_lo > sp.upto_seq)
-		block_view_release(&views[--view_n]);
-
-	struct file **files = rc < 0 ? NULL : malloc((set->n + 1) * sizeof *files);
-	if (!files) {
-		for (uint32_t i = 0; i < view_n; i++)
-			block_view_release(&views[i]);
-		rc = err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(t));
-	} else {
-		for (uint32_t i = 0; i < set->n; i++)
-			files[i] = file_get(set->v[i]);
-		rc = scan_open_sources(t, &sp, files, set->n, views, view_n, tombs, budget, ret, e);
-	}
-	file_set_put(set);
-	tomb_set_put(tombs);
-	free(files);
-	free(views);
+	if (spec->pin)
+		return open_pinned(t, spec, spec->pin, budget, ret, e);
+	rc = pin_init(&now, t, e);
+	if (rc >= 0)
+		rc = open_pinned(t, spec, &now, budget, ret, e);
+	pin_release(&now);
 	return rc;
 }
 

@@ -111,29 +111,63 @@ static bool key_is(const struct groups *g, const struct vec *keys, uint32_t row,
 	return true;
 }
 
+/* New keys of a batch: rows of it, kept together at its end. Group keys.n + i is rows[i]. */
+struct fresh {
+	uint32_t n;
+	uint32_t rows[VEC_ROWS];
+};
+
+static bool is_group(const struct groups *g, const struct fresh *f, const struct vec *keys, uint32_t row,
+		     uint32_t group)
+{
+	if (group < g->keys.n)
+		return key_is(g, keys, row, group);
+	for (uint32_t c = 0; c < g->keys.col_count; c++) {
+		if (!vec_same(&keys[c], row, &keys[c], f->rows[group - g->keys.n]))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t group_new(const struct groups *g, struct fresh *f, uint32_t row)
+{
+	f->rows[f->n] = row;
+	return g->keys.n + f->n++;
+}
+
+/* Slots of so many keys are not in the processor's caches: they are asked for before they are needed. */
+#define FAR_SLOTS (UINT32_C(1) << 14)
+
+static void fetch_slots(const struct groups *g, const uint64_t *h, uint32_t n)
+{
+	const struct slot *slots = g->slots.data;
+
+	for (uint32_t k = 0; g->mask >= FAR_SLOTS && k < n; k++)
+		__builtin_prefetch(&slots[(uint32_t)h[k] & g->mask]);
+}
+
 int groups_find(struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n,
 		uint32_t *ret, struct err *e)
 {
 	const struct exec_ctx *exec = g->keys.exec;
+	struct fresh f;
 
+	f.n = 0;
 	if (grow_to(&g->hashes, exec->budget, n * sizeof(uint64_t)) < 0)
 		return exec_nomem(exec, e);
 	uint64_t *h = g->hashes.data;
 	int rc = hash_rows(g, keys, rows, n, h, e);
 	if (rc < 0)
 		return rc;
+	fetch_slots(g, h, n);
 	for (uint32_t k = 0; k < n; k++) {
 		if (g->is_exact && vec_is_null(&keys[0], rows[k])) {
-			if (g->null_group == UINT32_MAX) {
-				rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
-				if (rc < 0)
-					return rc;
-				g->null_group = g->keys.n - 1;
-			}
+			if (g->null_group == UINT32_MAX)
+				g->null_group = group_new(g, &f, rows[k]);
 			ret[k] = g->null_group;
 			continue;
 		}
-		if (unlikely(g->keys.n >= g->mask / 2)) {
+		if (unlikely(g->keys.n + f.n >= g->mask / 2)) {
 			rc = rehash(g, e);
 			if (rc < 0)
 				return rc;
@@ -143,18 +177,14 @@ int groups_find(struct groups *g, const struct vec *keys, const uint32_t *rows, 
 		for (; slots[at].group; at = (at + 1) & g->mask) {
 			if (slots[at].hash != h[k])
 				continue;
-			if (g->is_exact || key_is(g, keys, rows[k], (uint32_t)slots[at].group - 1))
+			if (g->is_exact || is_group(g, &f, keys, rows[k], (uint32_t)slots[at].group - 1))
 				break;
 		}
-		if (!slots[at].group) {
-			rc = row_store_add(&g->keys, keys, &rows[k], 1, e);
-			if (rc < 0)
-				return rc;
-			slots[at] = (struct slot){h[k], g->keys.n};
-		}
+		if (!slots[at].group)
+			slots[at] = (struct slot){h[k], group_new(g, &f, rows[k]) + UINT64_C(1)};
 		ret[k] = (uint32_t)slots[at].group - 1;
 	}
-	return 0;
+	return f.n ? row_store_add(&g->keys, keys, f.rows, f.n, e) : 0;
 }
 
 int groups_look(struct groups *g, const struct vec *keys, const uint32_t *rows, uint32_t n, uint32_t *ret,
@@ -169,16 +199,10 @@ int groups_look(struct groups *g, const struct vec *keys, const uint32_t *rows, 
 	int rc = hash_rows(g, keys, rows, n, h, e);
 	if (rc < 0)
 		return rc;
-	/* First where to begin, for all rows: these reads do not wait for each other. */
-	for (uint32_t k = 0; k < n; k++)
-		ret[k] = (uint32_t)slots[(uint32_t)h[k] & g->mask].group;
+	fetch_slots(g, h, n);
 	for (uint32_t k = 0; k < n; k++) {
 		if (unlikely(g->is_exact && vec_is_null(&keys[0], rows[k]))) {
 			ret[k] = g->null_group;
-			continue;
-		}
-		if (!ret[k]) {
-			ret[k] = GROUP_NONE;
 			continue;
 		}
 		uint32_t at = (uint32_t)h[k] & g->mask;

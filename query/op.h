@@ -16,6 +16,17 @@
 #include "query/plan.h"
 #include "query/eval.h"
 
+/*
+ * A table that a statement reads: all scans of it see the same moment, that in which the first one began.
+ * Pinned from there until the last one has begun, or is closed.
+ */
+struct exec_table {
+	struct exec_table *next;
+	const struct table *table;
+	uint32_t scans, waiting; /* of the plan; of these, that have not begun */
+	struct scan_pin *pin;
+};
+
 /* One execution of one plan; one thread at a time. */
 struct exec {
 	struct exec_ctx ctx;
@@ -24,6 +35,7 @@ struct exec {
 	/* Of this table only what was stored up to upto_seq is seen; NULL: all of every table. */
 	const struct table *moment_of;
 	uint64_t upto_seq;
+	struct exec_table *tables;
 };
 
 struct op;

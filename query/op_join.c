@@ -89,12 +89,12 @@ static int build(struct join_op *j, struct err *e)
 	return rc;
 }
 
-/* Can nothing come of the streamed side, whatever it holds? */
-static bool is_over(const struct join_op *j)
+/* Does nothing come of a streamed row without a match? */
+static bool drops_streamed(const struct join_op *j)
 {
 	enum plan_join k = j->base.plan->join;
 
-	return !j->table.match.key_n && !keeps_streamed(j) && k != PJ_ANTI && k != PJ_MARK;
+	return !keeps_streamed(j) && k != PJ_ANTI && k != PJ_MARK;
 }
 
 /* ---- the streamed side ----------------------------------------------------------------------------------- */
@@ -392,7 +392,10 @@ static int join_next(struct op *o, struct vbatch *ret, struct err *e)
 		rc = build(j, e);
 		if (rc < 0)
 			return rc;
-		j->is_done = is_over(j);
+		j->is_done = !j->table.match.key_n && drops_streamed(j);
+		rc = j->is_done || !drops_streamed(j) ? 0 : join_narrow(j, e);
+		if (rc < 0)
+			return rc;
 	}
 	if (is_half(o->plan->join))
 		return join_half_next(j, ret, e);

@@ -1,6 +1,6 @@
 /*
  * op_join: what the join's files share: op_join.c (rows of both sides), op_join_half.c (rows of the left
- * side alone).
+ * side alone), op_join_narrow.c (what is known of streamed rows before they come).
  */
 #ifndef TIDE_OP_JOIN_H
 #define TIDE_OP_JOIN_H
@@ -33,6 +33,9 @@ int join_pull(struct join_op *j, struct err *e) must_check;
  */
 int64_t join_judge(struct join_op *j, const uint32_t *streamed, const uint32_t *held, uint32_t n, uint32_t *sel,
 		   struct vec *ret, struct err *e);
+
+/* The held side is complete, the streamed one has not begun, and rows of it without a match do not come. */
+int join_narrow(struct join_op *j, struct err *e) must_check;
 
 /* SEMI, ANTI, MARK: the next batch. */
 int join_half_next(struct join_op *j, struct vbatch *ret, struct err *e) must_check;

@@ -12,12 +12,60 @@
 
 #include <stdlib.h>
 
+/* ---- the moment that is seen ----------------------------------------------------------------------- */
+
+static int moment_join(struct scan_op *s, struct err *e)
+{
+	struct exec *x = s->base.x;
+	struct exec_table *t = x->tables;
+
+	while (t && t->table != s->base.plan->table)
+		t = t->next;
+	if (!t) {
+		t = arena_new(x->arena, struct exec_table);
+		if (!t)
+			return exec_nomem(&x->ctx, e);
+		t->table = s->base.plan->table;
+		t->next = x->tables;
+		x->tables = t;
+	}
+	t->scans++;
+	t->waiting++;
+	s->moment = t;
+	return 0;
+}
+
+static void moment_leave(struct scan_op *s)
+{
+	struct exec_table *t = s->moment;
+
+	s->moment = NULL;
+	if (!t || --t->waiting)
+		return;
+	scan_pin_put(t->pin);
+	t->pin = NULL;
+}
+
+/* Only where others will look at the table, too. */
+static int moment_pin(struct scan_op *s, struct scan_spec *spec, struct err *e)
+{
+	struct exec_table *t = s->moment;
+	int rc = 0;
+
+	if (!t->pin && t->waiting > 1)
+		rc = scan_pin_take(s->base.plan->table, &t->pin, e);
+	spec->pin = t->pin;
+	return rc;
+}
+
 static int scan_open_op(struct op *o, struct err *e)
 {
 	struct scan_op *s = (struct scan_op *)o;
 	const struct plan *p = o->plan;
 
 	s->series = table_series(p->table);
+	s->t_lo = p->t_lo;
+	s->t_hi = p->t_hi;
 	s->field_ids = arena_array(o->x->arena, uint32_t, p->col_count + 1);
 	s->field_col = arena_array(o->x->arena, uint32_t, p->col_count + 1);
 	s->dims = arena_zarray(o->x->arena, struct scan_dim, p->col_count + 1);
@@ -41,7 +89,7 @@ static int scan_open_op(struct op *o, struct err *e)
 			break;
 		}
 	}
-	return 0;
+	return moment_join(s, e);
 }
 
 /* ---- dimensions of a batch -------------------------------------------------------------------------- */
@@ -168,18 +216,18 @@ static int start(struct scan_op *s, struct err *e)
 {
 	const struct plan *p = s->base.plan;
 	struct scan_spec spec = {
-		.t_lo = p->t_lo,
-		.t_hi = p->t_hi,
+		.t_lo = s->t_lo,
+		.t_hi = s->t_hi,
 		.cols = s->field_ids,
 		.col_count = s->field_n,
 		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
 	};
 
-	if (p->t_lo > p->t_hi)
+	if (s->t_lo > s->t_hi)
 		return 0;
 	for (uint32_t i = 0; i < p->col_count; i++)
 		spec.times_wanted |= p->scan_cols[i].kind == SCAN_TIME;
-	if (p->series_where) {
+	if (p->series_where || s->allow) {
 		uint32_t n = s->series_n = series_count(s->series);
 		int rc = scan_choose_series(s, n, e);
 		if (rc < 0)
@@ -189,7 +237,9 @@ static int start(struct scan_op *s, struct err *e)
 		spec.series = s->bits.data;
 		spec.series_count = n;
 	}
-	int rc = scan_open(p->table, &spec, s->base.x->ctx.budget, &s->scan, e);
+	int rc = moment_pin(s, &spec, e);
+	if (rc >= 0)
+		rc = scan_open(p->table, &spec, s->base.x->ctx.budget, &s->scan, e);
 	return rc < 0 ? rc : 1;
 }
 
@@ -232,6 +282,7 @@ static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 	if (!s->is_started) {
 		s->is_started = true;
 		rc = start(s, e);
+		moment_leave(s);
 		s->is_done = rc <= 0;
 		arena_reset(&o->batch);
 	}
@@ -284,6 +335,7 @@ static void scan_close_op(struct op *o)
 		grow_release(&s->dims[i].local, b);
 		grow_release(&s->dims[i].stamp, b);
 	}
+	moment_leave(s);
 	scan_close(s->scan);
 	grow_release(&s->bits, b);
 }

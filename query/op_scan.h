@@ -5,7 +5,7 @@
 #define TIDE_OP_SCAN_H
 
 #include "engine/scan.h"
-#include "query/op.h"
+#include "query/op_narrow.h"
 
 struct scan_dim {
 	uint32_t col;    /* of the plan */
@@ -15,9 +15,20 @@ struct scan_dim {
 	uint32_t code_n; /* entries there is room for */
 };
 
+/* Values of a dimension that matter to whoever reads (op_narrow.h). */
+struct scan_allow {
+	struct scan_allow *next;
+	uint32_t col_id; /* or SERIES_MEASURE */
+	uint32_t code_n;
+	uint64_t *codes; /* bits */
+};
+
 struct scan_op {
 	struct op base;
 	bool is_started, is_done;
+	struct exec_table *moment; /* until it has begun */
+	int64_t t_lo, t_hi; /* the plan's, or narrower */
+	struct scan_allow *allow;
 	struct series_set *series;
 	struct scan *scan;
 	struct grow bits;
@@ -41,7 +52,7 @@ static inline uint32_t scan_dim_code(const struct scan_op *s, uint32_t series_id
 int scan_dim_vecs(struct scan_op *s, const struct scan_run *runs, uint32_t run_n, uint32_t n, const bool *wanted,
 		  struct vec *cols, struct err *e) must_check;
 
-/* The plan's series_where, of the first series_n series, as s->bits. */
+/* The plan's series_where and s->allow, of the first series_n series, as s->bits. */
 int scan_choose_series(struct scan_op *s, uint32_t series_n, struct err *e) must_check;
 
 #endif

@@ -247,29 +247,83 @@ static int narrow(struct scan_op *s, const struct bx *x, uint32_t series_n, stru
 }
 
 /* What is written first is asked first, but for conditions over codes: they leave fewer series to the others. */
-int scan_choose_series(struct scan_op *s, uint32_t series_n, struct err *e)
+static int narrow_by_plan(struct scan_op *s, uint32_t series_n, struct err *e)
 {
 	const struct bx *w = s->base.plan->series_where;
 	struct bx *const *terms = w->kind == BX_AND ? w->args : (struct bx *[]){(struct bx *)w};
 	uint32_t term_n = w->kind == BX_AND ? w->argc : 1;
 	struct bx *const *consts;
 	uint32_t col_id, n;
-	int rc = grow_to(&s->bits, s->base.x->ctx.budget, (series_n / 64 + 1) * sizeof(uint64_t));
 
-	if (rc < 0)
-		return exec_nomem(&s->base.x->ctx, e);
-	memset(s->bits.data, 0xff, s->bits.bytes);
 	for (uint32_t pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < term_n; i++) {
 			bool by_code = is_code_test(s, terms[i], &col_id, &consts, &n);
 			if (by_code != (pass == 0))
 				continue;
 			arena_reset(&s->base.batch);
-			rc = by_code ? narrow_by_codes(s, col_id, consts, n, series_n, e)
-				     : narrow(s, terms[i], series_n, e);
+			int rc = by_code ? narrow_by_codes(s, col_id, consts, n, series_n, e)
+					 : narrow(s, terms[i], series_n, e);
 			if (rc < 0)
 				return rc;
 		}
 	}
+	return 0;
+}
+
+int scan_choose_series(struct scan_op *s, uint32_t series_n, struct err *e)
+{
+	int rc = grow_to(&s->bits, s->base.x->ctx.budget, (series_n / 64 + 1) * sizeof(uint64_t));
+
+	if (rc < 0)
+		return exec_nomem(&s->base.x->ctx, e);
+	memset(s->bits.data, 0xff, s->bits.bytes);
+	for (const struct scan_allow *a = s->allow; a; a = a->next) {
+		for (uint32_t i = 0; i < series_n; i++) {
+			uint32_t code = scan_dim_code(s, i, a->col_id);
+			if (code >= a->code_n || !bit_get(a->codes, code))
+				bit_clear(s->bits.data, i);
+		}
+	}
+	return s->base.plan->series_where ? narrow_by_plan(s, series_n, e) : 0;
+}
+
+/* ---- what matters to whoever reads ------------------------------------------------------------------- */
+
+int op_scan_narrow(struct op *o, uint32_t col, const struct narrowing *n, struct err *e)
+{
+	struct scan_op *s = (struct scan_op *)o;
+	const struct plan_scan_col *c = &o->plan->scan_cols[col];
+	bool is_measure = c->kind == SCAN_MEASURE_NAME;
+
+	if (s->is_started)
+		return 0;
+	if (c->kind == SCAN_TIME && n->is_range) {
+		s->t_lo = MAX(s->t_lo, n->lo);
+		s->t_hi = MIN(s->t_hi, n->hi);
+		return 0;
+	}
+	if ((c->kind != SCAN_DIMENSION && !is_measure) || !n->values)
+		return 0;
+	struct scan_allow *a = arena_new(o->x->arena, struct scan_allow);
+	if (!a)
+		return exec_nomem(&o->x->ctx, e);
+	a->col_id = is_measure ? SERIES_MEASURE : c->col_id;
+	/* Series with codes that come later have rows that nobody looked for yet. */
+	a->code_n = series_dict_count(s->series, a->col_id);
+	a->codes = arena_zarray(o->x->arena, uint64_t, a->code_n / 64 + 1);
+	if (!a->codes)
+		return exec_nomem(&o->x->ctx, e);
+	for (uint32_t i = 0; i < n->values->n; i++) {
+		const struct vec *v = row_store_vec(n->values, i, n->col);
+		uint32_t at = row_store_at(i);
+		/* Keys of several columns have the same value again and again. */
+		if (at && !v->valid && str_eq(v->str[at], v->str[at - 1]))
+			continue;
+		int64_t code = vec_is_null(v, at) ? -1 : series_dict_find(s->series, a->col_id, v->str[at]);
+		if (code >= 0 && code < a->code_n)
+			bit_set(a->codes, (uint32_t)code);
+	}
+	a->next = s->allow;
+	s->allow = a;
 	return 0;
 }

@@ -277,29 +277,13 @@ static uint32_t only_column(const struct bx *x)
 	return l.any && !l.other ? l.col : UINT32_MAX;
 }
 
-/* Each conjunct of `from` about column a alone also as one about column b. */
-static int copy_to(struct split *s, const struct bx_list *from, uint32_t n, uint32_t a, uint32_t b, struct bx_list *to)
+static int push_new(struct bind *b, struct bx_list *l, struct bx *x)
 {
-	uint32_t all = s->left_n + s->p->children[1]->col_count, *map = NULL;
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct bx *x;
-		int rc;
-
-		if (only_column(from->v[i]) != a)
-			continue;
-		if (!map)
-			map = arena_array(s->b->arena, uint32_t, all + 1);
-		if (!map)
-			return bind_nomem(s->b);
-		for (uint32_t k = 0; k < all; k++)
-			map[k] = k == a ? b : k;
-		x = bx_remap(s->b, from->v[i], map);
-		rc = x ? bx_push(s->b, to, x) : bind_nomem(s->b);
-		if (rc < 0)
-			return rc;
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (bx_same(l->v[i], x))
+			return 0;
 	}
-	return 0;
+	return bx_push(b, l, x);
 }
 
 /* May what is known of a side's rows narrow the other side's? */
@@ -317,20 +301,106 @@ static bool has_one_form(const struct type *t)
 	return l == LAYOUT_I64 || l == LAYOUT_STR || l == LAYOUT_BOOL;
 }
 
+/* Columns that are equal in all rows that matter: same[i] is the least of those that are equal to column i. */
+struct equals {
+	uint32_t *same, n;
+};
+
+static void make_equal(struct equals *q, uint32_t a, uint32_t b)
+{
+	uint32_t lo = MIN(q->same[a], q->same[b]), hi = MAX(q->same[a], q->same[b]);
+
+	for (uint32_t i = 0; i < q->n; i++)
+		q->same[i] = q->same[i] == hi ? lo : q->same[i];
+}
+
+/* a = b, two columns: column i of x is from + i. */
+static void see_equal(struct equals *q, const struct bx *x, uint32_t from)
+{
+	if (is_call(x, "=", 2) && x->args[0]->kind == BX_COLUMN && x->args[1]->kind == BX_COLUMN &&
+	    has_one_form(x->args[0]->type))
+		make_equal(q, from + x->args[0]->index, from + x->args[1]->index);
+	for (uint32_t i = 0; x->kind == BX_AND && i < x->argc; i++)
+		see_equal(q, x->args[i], from);
+}
+
+/* What joins below say. An outer one says nothing of its rows without a match. */
+static void see_below(struct equals *q, const struct plan *p, uint32_t from)
+{
+	if (p->kind != PLAN_JOIN)
+		return;
+	if (p->join == PJ_INNER && p->where)
+		see_equal(q, p->where, from);
+	if (p->join == PJ_INNER)
+		see_below(q, p->children[1], from + p->children[0]->col_count);
+	if (p->join != PJ_RIGHT && p->join != PJ_FULL)
+		see_below(q, p->children[0], from);
+}
+
+static int find_equals(struct split *s, struct equals *q)
+{
+	q->n = s->left_n + s->p->children[1]->col_count;
+	q->same = arena_array(s->b->arena, uint32_t, q->n + 1);
+	if (!q->same)
+		return bind_nomem(s->b);
+	for (uint32_t i = 0; i < q->n; i++)
+		q->same[i] = i;
+	for (uint32_t i = 0; i < s->key_n; i++) {
+		const struct bx *l = s->keys[i].left, *r = s->keys[i].right;
+
+		if (l->kind == BX_COLUMN && r->kind == BX_COLUMN && !s->keys[i].is_in && has_one_form(l->type))
+			make_equal(q, l->index, r->index + s->left_n);
+	}
+	for (uint32_t i = 0; i < s->left.n; i++)
+		see_equal(q, s->left.v[i], 0);
+	for (uint32_t i = 0; i < s->right.n; i++)
+		see_equal(q, s->right.v[i], 0);
+	see_below(q, s->p->children[0], 0);
+	see_below(q, s->p->children[1], s->left_n);
+	return 0;
+}
+
+/* x, about column a alone, about each column of the other side that is equal to it. */
+static int copy_over(struct split *s, const struct equals *q, struct bx *x, uint32_t a)
+{
+	uint32_t *map = NULL;
+	bool is_left = a < s->left_n;
+
+	for (uint32_t c = is_left ? s->left_n : 0; c < (is_left ? q->n : s->left_n); c++) {
+		struct bx *copy;
+		int rc;
+
+		if (q->same[c] != q->same[a])
+			continue;
+		if (!map)
+			map = arena_array(s->b->arena, uint32_t, q->n + 1);
+		if (!map)
+			return bind_nomem(s->b);
+		for (uint32_t k = 0; k < q->n; k++)
+			map[k] = k == a ? c : k;
+		copy = bx_remap(s->b, x, map);
+		rc = copy ? push_new(s->b, is_left ? &s->right : &s->left, copy) : bind_nomem(s->b);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int copy_by_keys(struct split *s)
 {
 	uint32_t left_n = s->left.n, right_n = s->right.n;
+	struct equals q;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < s->key_n && rc >= 0; i++) {
-		const struct bx *l = s->keys[i].left, *r = s->keys[i].right;
+	if (!s->key_n || (!left_n && !right_n))
+		return 0;
+	rc = find_equals(s, &q);
+	for (uint32_t i = 0; i < left_n + right_n && rc >= 0; i++) {
+		struct bx *x = i < left_n ? s->left.v[i] : s->right.v[i - left_n];
+		uint32_t a = only_column(x);
 
-		if (l->kind != BX_COLUMN || r->kind != BX_COLUMN || s->keys[i].is_in || !has_one_form(l->type))
-			continue;
-		if (narrows(s->p->join, SIDE_LEFT))
-			rc = copy_to(s, &s->left, left_n, l->index, r->index + s->left_n, &s->right);
-		if (rc >= 0 && narrows(s->p->join, SIDE_RIGHT))
-			rc = copy_to(s, &s->right, right_n, r->index + s->left_n, l->index, &s->left);
+		if (a != UINT32_MAX && narrows(s->p->join, i < left_n ? SIDE_LEFT : SIDE_RIGHT))
+			rc = copy_over(s, &q, x, a);
 	}
 	return rc;
 }

@@ -456,7 +456,7 @@ static int push_filter(struct bind *b, struct plan *p, struct bx_list *conds, st
 		return rc;
 	if (movable)
 		return push(b, p->children[0], &own, ret);
-	rc = push_none(b, p->children[0], &(struct bx_list){0}, ret);
+	rc = push(b, p->children[0], &(struct bx_list){0}, ret);
 	return rc < 0 ? rc : filter_over(b, *ret, &own, ret);
 }
 

@@ -332,7 +332,7 @@ static const struct {
 	{"SELECT x FROM (SELECT 1 AS x, 2 AS X)", NULL},
 	{"SELECT X FROM (SELECT 1 AS x, 2 AS x)", "column 'X' is ambiguous"},
 	{"WITH a AS (SELECT 1), A AS (SELECT 2) SELECT * FROM a", "WITH names 'A' twice"},
-	{"SELECT * FROM weather, weather", "a join of several tables is not supported yet"},
+	{"SELECT * FROM weather, weather", "FROM names 'weather' twice"},
 	{"SELECT (SELECT 1)", "a subquery in an expression is not supported yet"},
 	{"SELECT @x", "the parameter @x has no value here"},
 	{"SELECT INTERVAL 'x' DAY", "'x' is no interval day"},
