@@ -91,6 +91,13 @@ struct windows {
 	struct named_window *named; /* the WINDOW clause; last one first */
 };
 
+/* The parameters of a lambda, which come before all columns. */
+struct lambda_scope {
+	const struct lambda_scope *outer; /* of the lambda around this one */
+	const struct ident_list *names;
+	const struct type_field *types;
+};
+
 /* Where an expression stands. */
 struct bind_ctx {
 	struct bind *b;
@@ -103,6 +110,7 @@ struct bind_ctx {
 	const struct output *outputs; /* names that come first (ORDER BY) */
 	uint32_t output_n;
 	const struct item_list *aliases; /* not visible, but worth a hint */
+	const struct lambda_scope *lambda; /* the lambda whose body this is; NULL: none */
 };
 
 /* How well `name` fits what was written: 2 exactly, 1 but for case (unquoted only), 0 not. */
@@ -110,7 +118,7 @@ int name_fits(const struct ident *id, struct str name);
 int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
 int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct bx **ret); /* (x).a.b */
 
-/* ---- expressions (bind_expr.c, bind_call.c) ----------------------------------------------------------- */
+/* ---- expressions (bind_expr.c, bind_call.c, bind_lambda.c) ----------------------------------------------------------- */
 
 /* Aggregates stand in expressions as columns from here on, until bind_select puts the AGG node below. */
 #define AGG_MARK UINT32_C(0x40000000)
@@ -125,6 +133,10 @@ int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
 int bind_agg_args(struct bind_ctx *c, const struct ast_call *call, const char *name, struct plan_agg *a);
 bool bind_same_agg(const struct plan_agg *a, const struct plan_agg *b);
 int bind_form(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret); /* 1: it was one; 0: not */
+int bind_param(struct bind_ctx *c, const struct ident_list *n, struct bx **ret); /* likewise */
+int bind_lambda_call(struct bind_ctx *c, const struct ast_expr *x, const char *name, struct bx **ret);
+int bind_in_lambda(struct bind_ctx *c, const struct ast_expr *x); /* may x stand in a lambda's body? */
+bool has_lambda(const struct expr_list *l);
 int bind_type(struct bind *b, const struct ast_type *t, const struct type **ret);
 
 /* A registry function over bound arguments, coerced and folded. */

@@ -257,6 +257,8 @@ int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 		return rc < 0 ? rc : 0;
 	if (call->no_parens)
 		name = plain_name(name);
+	if (has_lambda(&call->args))
+		return bind_lambda_call(c, x, name, ret);
 	rc = bind_exprs(c, &call->args, &args, &literal);
 	return rc < 0 ? rc : bind_func(c->b, x->pos, name, args, literal, call->args.n, ret);
 }

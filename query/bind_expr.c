@@ -790,6 +790,8 @@ int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 	const struct ast_expr *const two[] = {x->a, x->b};
 	struct bind *b = c->b;
 
+	if (c->lambda && bind_in_lambda(c, x) < 0)
+		return -EINVAL;
 	switch (x->kind) {
 	case EX_NULL:
 		return bind_const_null(b, &type_unknown, x->pos, ret);
@@ -850,7 +852,8 @@ int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 	case EX_CALL:
 		return bind_call(c, x, ret);
 	case EX_LAMBDA:
-		return bind_no_yet(b, x->pos, "a lambda");
+		return bind_fail(b, x->pos, "a lambda can only be an argument of a function that takes one, such as "
+					    "filter() or reduce()");
 	case EX_ARRAY:
 	case EX_ROW:
 		return bind_list(c, x, ret);

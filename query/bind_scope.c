@@ -234,8 +234,10 @@ int bind_column(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 	const struct ident_list *n = &x->names;
 	struct bx *col = NULL;
 	uint32_t part = 0;
-	int rc;
+	int rc = bind_param(c, n, ret);
 
+	if (rc)
+		return rc < 0 ? rc : 0;
 	if (c->outputs && !c->in_agg && n->n == 1) {
 		rc = find_output(c, &n->v[0], ret);
 		if (rc)

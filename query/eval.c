@@ -12,18 +12,13 @@
  *   because an error in a branch not taken must not surface: IF(n <> 0, 10 / n, 0). Such a
  *   selection of rows is a `struct eval` of its own; a column is gathered when it is first asked for.
  *
- *   Lambdas. A body is evaluated over flattened elements; row i belongs to row sel[i] of the batch,
- *   so that outer columns and outer parameters are reached by the same gathering.
+ *   Lambdas (eval_lambda.c). A body is evaluated over flattened elements; row i belongs to row sel[i] of
+ *   the batch, so that outer columns and outer parameters are reached by the same gathering.
  *
  * Memory: everything lives in the caller's arena, for a batch. Errors get "line L:C: " of the
  * innermost expression that failed.
  */
 #include "query/eval.h"
-
-struct lambda {
-	const struct bx *x;
-	struct eval *ev;
-};
 
 int exec_nomem(const struct exec_ctx *exec, struct err *e)
 {
@@ -108,18 +103,6 @@ static int param(struct eval *ev, uint32_t depth, uint32_t i, struct vec *ret, s
 
 /* ---- calls ---------------------------------------------------------------------------------------- */
 
-static int lambda_eval(struct fn_call *c, struct lambda *l, const struct vec *params,
-		       const uint32_t *rows, uint32_t k, struct vec *ret, struct err *e)
-{
-	struct eval body = eval_sub(l->ev, rows, k);
-	struct vec v;
-
-	body.params = params;
-	body.param_count = l->x->param_count;
-	int rc = eval_expr(&body, l->x->args[0], &v, e);
-	return rc < 0 ? rc : vec_flatten(&v, k, c->arena, ret, e);
-}
-
 /* The kernel's constant work where nobody did it once for the query (constant folding). */
 static int prepare_here(struct eval *ev, const struct bx *x, void **ret, struct err *e)
 {
@@ -136,6 +119,7 @@ static int eval_call(struct eval *ev, const struct bx *x, struct vec *ret, struc
 {
 	struct vec *args = arena_zarray(ev->arena, struct vec, x->argc + 1);
 	struct lambda **lambdas = NULL;
+	bool closed = true;
 	int rc = 0;
 
 	if (!args)
@@ -154,6 +138,7 @@ static int eval_call(struct eval *ev, const struct bx *x, struct vec *ret, struc
 			return exec_nomem(ev->exec, e);
 		*l = (struct lambda){x->args[i], ev};
 		lambdas[i] = l;
+		closed = closed && x->args[i]->is_closed;
 	}
 	struct fn_call c = {
 		.exec = ev->exec,
@@ -165,7 +150,7 @@ static int eval_call(struct eval *ev, const struct bx *x, struct vec *ret, struc
 		.prepared = x->prepared,
 		.lambdas = lambdas,
 		.lambda_eval = lambda_eval,
-		.executor = ev,
+		.lambdas_closed = closed,
 	};
 	if (!c.prepared && x->func->prepare)
 		rc = prepare_here(ev, x, &c.prepared, e);
@@ -518,6 +503,8 @@ int bx_prepare(struct arena *a, struct bx *x, struct err *e)
 
 	for (uint32_t i = 0; i < x->argc && rc >= 0; i++)
 		rc = bx_prepare(a, x->args[i], e);
+	if (rc >= 0 && x->kind == BX_CALL && (x->func->flags & FN_FOLD))
+		rc = fold_split(a, x, e);
 	if (rc < 0 || x->prepared)
 		return rc;
 	if (x->kind == BX_IN)

@@ -64,6 +64,17 @@ int eval_in(struct eval *ev, const struct bx *x, struct vec *ret, struct err *e)
 int bx_prepare(struct arena *a, struct bx *x, struct err *e) must_check;
 int in_set_build(struct arena *a, const struct bx *x, void **ret, struct err *e) must_check;
 
+/* A lambda in one evaluation of its call: ev has the call's rows. */
+struct lambda {
+	const struct bx *x;
+	struct eval *ev;
+};
+int lambda_eval(const struct lambda *l, int part, const struct vec *params, const uint32_t *rows, uint32_t k,
+		struct arena *a, struct vec *ret, struct err *e) must_check;
+
+/* Once a query: the parts of a fold's body that do not look at its state. x: the call. */
+int fold_split(struct arena *a, struct bx *x, struct err *e) must_check;
+
 /* TRUE, FALSE or NULL of row i of a boolean vector. */
 enum tristate { TRI_FALSE, TRI_TRUE, TRI_NULL };
 static inline enum tristate vec_tristate(const struct vec *v, uint32_t i)

@@ -111,6 +111,21 @@ static void format_call(const struct bx *x, const struct plan_col *cols, struct 
 	}
 }
 
+static void format_lambda(const struct bx *x, const struct plan_col *cols, struct buf *out)
+{
+	bool list = x->param_count != 1;
+
+	if (list)
+		buf_addc(out, '(');
+	for (uint32_t i = 0; i < x->param_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		format_name(x->type->fields[i].name, out);
+	}
+	buf_adds(out, list ? ") -> " : " -> ");
+	bx_format(x->args[0], cols, out);
+}
+
 void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 {
 	switch (x->kind) {
@@ -121,7 +136,7 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		format_name(cols[x->index].name, out);
 		break;
 	case BX_PARAM:
-		buf_addf(out, "$%u.%u", x->depth, x->index);
+		format_name(x->name, out);
 		break;
 	case BX_CALL:
 		format_call(x, cols, out);
@@ -163,7 +178,11 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		break;
 	case BX_FIELD:
 		bx_format(x->args[0], cols, out);
-		buf_addf(out, ".%u", x->index + 1);
+		buf_addc(out, '.');
+		if (x->args[0]->type->fields[x->index].name.ptr)
+			format_name(x->args[0]->type->fields[x->index].name, out);
+		else
+			buf_addf(out, "%u", x->index + 1);
 		break;
 	case BX_OUTER:
 		buf_addf(out, "outer%u", x->index);
@@ -172,8 +191,7 @@ void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out)
 		buf_adds(out, "(subquery)");
 		break;
 	case BX_LAMBDA:
-		buf_addf(out, "(%u) -> ", x->param_count);
-		bx_format(x->args[0], cols, out);
+		format_lambda(x, cols, out);
 		break;
 	}
 }

@@ -17,6 +17,8 @@
 static const struct func *const tables[] = {
 	func_rows_op,      func_rows_interval, func_rows_math,       func_rows_string,     func_rows_time,
 	func_rows_extract, func_rows_format,   func_rows_bit,        func_rows_array,      func_rows_series,
+	func_rows_lambda,  func_rows_reduce,   func_rows_sort,       func_rows_gapfill,    func_rows_smooth,
+	func_rows_counter, func_rows_agg_first,
 	func_rows_regexp,  func_rows_agg_basic, func_rows_agg_minmax, func_rows_agg_stat,
 	func_rows_agg_distinct, func_rows_agg_percentile, func_rows_window,
 };
@@ -116,13 +118,13 @@ bool func_is_aggregate(struct str name)
 
 /* ---- patterns ----------------------------------------------------------------------------------- */
 
-enum pat_kind { PAT_TYPE, PAT_LETTER, PAT_ARRAY, PAT_SERIES, PAT_LAMBDA };
+enum pat_kind { PAT_TYPE, PAT_LETTER, PAT_ARRAY, PAT_SERIES, PAT_POINT, PAT_LAMBDA };
 
 struct pat {
 	enum pat_kind kind;
 	const struct type *type;
 	char letter;
-	struct pat *elem;   /* ARRAY, SERIES; LAMBDA: its result */
+	struct pat *elem;   /* ARRAY, SERIES; POINT: its value; LAMBDA: its result */
 	struct pat *params; /* LAMBDA */
 	uint32_t param_n;
 };
@@ -159,6 +161,11 @@ static bool pat_parse(struct arena *a, const char **p, struct pat *ret, char *ne
 	*ret = (struct pat){0};
 	if (eat(p, "array(") || eat(p, "timeseries(")) {
 		ret->kind = (*p)[-2] == 'y' ? PAT_ARRAY : PAT_SERIES;
+		ret->elem = arena_new(a, struct pat);
+		return ret->elem && pat_parse(a, p, ret->elem, next) && eat(p, ")");
+	}
+	if (eat(p, "row(timestamp,")) {
+		ret->kind = PAT_POINT;
 		ret->elem = arena_new(a, struct pat);
 		return ret->elem && pat_parse(a, p, ret->elem, next) && eat(p, ")");
 	}
@@ -222,6 +229,8 @@ static bool unify(struct arena *a, const struct pat *p, const struct type *t, co
 	case PAT_TYPE:
 		return true; /* the coercion decides */
 	case PAT_LETTER:
+		if (t->kind == TY_LAMBDA)
+			return false;
 		slot = &bound[p->letter - 'A'];
 		*slot = *slot ? type_common(a, *slot, t) : t;
 		return *slot != NULL;
@@ -229,6 +238,9 @@ static bool unify(struct arena *a, const struct pat *p, const struct type *t, co
 		return t->kind == TY_UNKNOWN || (t->kind == TY_ARRAY && unify(a, p->elem, t->elem, bound));
 	case PAT_SERIES:
 		return t->kind == TY_UNKNOWN || (t->kind == TY_TIMESERIES && unify(a, p->elem, t->elem, bound));
+	case PAT_POINT:
+		return t->kind == TY_UNKNOWN || (t->kind == TY_ROW && t->field_count == 2 &&
+						 unify(a, p->elem, t->fields[1].type, bound));
 	case PAT_LAMBDA:
 		return t->kind == TY_LAMBDA && (!t->field_count || t->field_count == p->param_n) &&
 		       (!t->elem || unify(a, p->elem, t->elem, bound));
@@ -240,6 +252,8 @@ static bool unify(struct arena *a, const struct pat *p, const struct type *t, co
 static const struct type *instantiate(struct arena *a, const struct pat *p, const struct type *const *bound)
 {
 	const struct type *elem = p->elem ? instantiate(a, p->elem, bound) : NULL;
+	bool is_bound = p->elem && p->elem->kind == PAT_LETTER && bound[p->elem->letter - 'A'];
+	const struct type *series;
 	struct type_field *fields;
 	struct type *lambda;
 
@@ -252,6 +266,9 @@ static const struct type *instantiate(struct arena *a, const struct pat *p, cons
 		return elem ? type_array(a, elem) : NULL;
 	case PAT_SERIES:
 		return elem ? type_timeseries(a, elem) : NULL;
+	case PAT_POINT:
+		series = elem ? type_timeseries(a, elem) : NULL;
+		return series ? series->list_row : NULL;
 	case PAT_LAMBDA:
 		break;
 	}
@@ -264,8 +281,8 @@ static const struct type *instantiate(struct arena *a, const struct pat *p, cons
 		if (!fields[i].type)
 			return NULL;
 	}
-	*lambda = (struct type){.kind = TY_LAMBDA, .length = -1, .elem = elem, .field_count = p->param_n,
-				.fields = fields};
+	*lambda = (struct type){.kind = TY_LAMBDA, .length = is_bound ? LAMBDA_EXACT : -1, .elem = elem,
+				.field_count = p->param_n, .fields = fields};
 	return lambda;
 }
 
@@ -539,14 +556,16 @@ int func_call(const struct func *f, const struct fn_call *c, struct vec *ret, st
 	struct vec few[4], *args = c->argc <= ARRAY_LEN(few) ? few : arena_array(c->arena, struct vec, c->argc);
 	uint32_t consts = 0, dicts = 0, dict_at = 0;
 	bool shared = !(f->flags & FN_VOLATILE); /* may one evaluation serve several rows? */
+	uint32_t argc = c->argc; /* but for lambdas */
 	int rc;
 
 	if (!args)
 		return func_no_memory(e);
 	for (uint32_t k = 0; k < c->argc; k++) {
 		if (c->lambdas && c->lambdas[k]) {
-			shared = false; /* its body may use columns of the row */
+			shared = shared && c->lambdas_closed;
 			args[k] = (struct vec){.type = &type_unknown, .form = VEC_CONST};
+			argc--;
 			continue;
 		}
 		args[k] = c->args[k];
@@ -559,9 +578,9 @@ int func_call(const struct func *f, const struct fn_call *c, struct vec *ret, st
 			dict_at = k;
 		}
 	}
-	if (shared && c->n && consts == c->argc)
+	if (shared && c->n && consts == argc)
 		return call_const(f, c, args, ret, e);
-	if (shared && dicts == 1 && consts + 1 == c->argc && args[dict_at].dict_n <= c->n) {
+	if (shared && dicts == 1 && consts + 1 == argc && args[dict_at].dict_n <= c->n) {
 		rc = call_dict(f, c, args, dict_at, ret, NULL);
 		if (rc != -EINVAL && rc != -ERANGE)
 			return rc < 0 ? err_set(e, rc, "%s", err_text(NULL, rc)) : rc;

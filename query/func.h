@@ -8,9 +8,10 @@
  *
  * Parameter types are written as in SQL, comma separated: "bigint, bigint"; "T" and "U" are any type
  * (the same letter = the same type after coercion); "array(T)", "timeseries(T)", "interval" (day to
- * second); "..." after the last repeats it. "lambda(T, U)" names a lambda's parameters; its result type
- * binds the next free letter, or is spelled out: "lambda(T) -> boolean". Where that is not enough a row
- * has a `resolve` callback.
+ * second); "..." after the last repeats it; "row(timestamp, T)" is a point of such a timeseries.
+ * "lambda(T, U)" names a lambda's parameters; its result type binds the next free letter, or is spelled out:
+ * "lambda(T) -> boolean", "lambda(U, T) -> U" (a body of exactly U's type). Where that is not enough a row has a
+ * `resolve` callback.
  */
 #ifndef TIDE_FUNC_H
 #define TIDE_FUNC_H
@@ -31,11 +32,21 @@ enum func_flags {
 	FN_NOW = 4,        /* now(), ago(): constant within a statement, results not shared */
 	FN_CONST_ARGS = 8, /* arguments after the first must be constants (approx_percentile's p...) */
 	FN_HIDDEN = 16,    /* operators: not in SHOW FUNCTIONS */
-	FN_ORDERED = 32,   /* window functions: makes no sense without ORDER BY */
-	FN_SKIPS_NULLS = 64, /* window functions: takes IGNORE NULLS */
+	FN_FOLD = 32,      /* its lambda of two parameters makes a state of the state before: see lambda_parts() */
+	FN_ORDERED = 64,   /* window functions: makes no sense without ORDER BY */
+	FN_SKIPS_NULLS = 128, /* window functions: takes IGNORE NULLS */
 };
 
 struct lambda; /* a bound lambda; evaluated through the call */
+
+/* The type of a lambda parameter whose body must be of exactly that type has this as its length. */
+#define LAMBDA_EXACT 1
+
+/*
+ * What of a lambda is evaluated: its body; or, of a fold's, one of the parts that do not look at the state
+ * (its first parameter), numbered from 0, or the rest, which takes the parts as further parameters.
+ */
+enum lambda_part { LAMBDA_BODY = -1, LAMBDA_REST = -2 };
 
 /* One evaluation of a scalar function over n rows. */
 struct fn_call {
@@ -49,11 +60,14 @@ struct fn_call {
 	void *prepared;         /* what prepare() made, or NULL */
 	struct lambda *const *lambdas; /* by argument position; NULL where the argument is none */
 	/* Evaluate a lambda over k rows of its parameters; outer columns are taken from row rows[i]
-	 * of the batch. Set by the executor. */
-	int (*lambda_eval)(struct fn_call *c, struct lambda *l, const struct vec *params,
-			   const uint32_t *rows, uint32_t k, struct vec *ret, struct err *e);
-	void *executor;
+	 * of the batch. *ret is FLAT and lives in `a`. Set by the executor. */
+	int (*lambda_eval)(const struct lambda *l, int part, const struct vec *params, const uint32_t *rows,
+			   uint32_t k, struct arena *a, struct vec *ret, struct err *e);
+	bool lambdas_closed; /* no lambda looks at the row */
 };
+
+/* Of a fold's body; 0: there are none. *ret_element: does the rest look at the element, too? */
+uint32_t lambda_parts(const struct lambda *l, bool *ret_element);
 
 /*
  * Fill *ret (allocated FLAT with n values of ret_type by the framework; LIST and ROW: the kernel
@@ -133,7 +147,8 @@ bool func_is_window(struct str name); /* of windows alone */
  * Find the overload that takes these types with the least coercion. is_literal[i]: argument i is a
  * varchar literal. A TY_LAMBDA argument type stands for a lambda; its `elem` is the type of the
  * lambda's result where that is known already, else NULL. In the match its `fields` are the types of
- * the parameters (bind the body with these and resolve again), its `elem` what the body is cast to.
+ * the parameters (bind the body with these and resolve again), its `elem` what the body is cast to
+ * (unknown: anything), its `length` LAMBDA_EXACT where it must be just that.
  *
  *   -ENOENT   no such function (e has a suggestion where a name is near)
  *   -EINVAL   no overload takes these (e lists what there is)
@@ -143,8 +158,7 @@ int func_resolve(struct arena *a, struct str name, const struct type *const *typ
 
 /*
  * Evaluate f over c->n rows: the one way to call a kernel. Fill c with exec, arena, n, argc, args (of
- * f's parameter types, any form), ret_type, prepared, lambdas, lambda_eval and executor; it is not
- * changed. Here is done what every function needs alike: NULL arguments, allocation, constants (all
+ * f's parameter types, any form), ret_type, prepared and what there is of lambdas; it is not changed. Here is done what every function needs alike: NULL arguments, allocation, constants (all
  * arguments constant: one evaluation, a CONST result), dictionaries (one DICT argument beside
  * constants: the dictionary is evaluated, the result is DICT; but row by row where the function
  * failed on an entry, which no row may use).

@@ -5,6 +5,7 @@
  * Elements are compared as GROUP BY does: NULL equals NULL, unless a function says otherwise.
  */
 #include "query/func_impl.h"
+#include "query/func_list.h"
 #include "query/func_time.h"
 
 #include <stdlib.h>
@@ -12,58 +13,6 @@
 #define GROUP "Array"
 
 #define ELEMENTS_MAX 10000 /* of sequence() and repeat() */
-
-/* ---- picking elements of one argument ----------------------------------------------------------- */
-
-struct picks {
-	struct fn_call *c;
-	struct vec out;  /* the lists */
-	uint32_t *sel;   /* places in the argument's child */
-	uint32_t n, cap, first; /* first: where the row at hand begins */
-};
-
-static int picks_init(struct picks *p, struct fn_call *c, struct err *e)
-{
-	*p = (struct picks){.c = c, .cap = 64};
-	p->sel = arena_array(c->arena, uint32_t, p->cap);
-	if (!p->sel)
-		return func_no_memory(e);
-	return vec_alloc(&p->out, c->ret_type, c->n, c->arena, e);
-}
-
-static int pick(struct picks *p, uint32_t at, struct err *e)
-{
-	if (p->n == p->cap) {
-		uint32_t *sel = p->cap < UINT32_MAX / 2 ? arena_array(p->c->arena, uint32_t, p->cap * 2) : NULL;
-
-		if (!sel)
-			return func_no_memory(e);
-		memcpy(sel, p->sel, p->n * sizeof(*sel));
-		p->sel = sel;
-		p->cap *= 2;
-	}
-	p->sel[p->n++] = at;
-	return 0;
-}
-
-static void picks_row(struct picks *p, uint32_t i)
-{
-	p->out.list[i] = (struct vec_list){p->first, p->n - p->first};
-	p->first = p->n;
-}
-
-static int picks_finish(struct picks *p, const struct vec *child, struct vec *ret, struct err *e)
-{
-	int rc = vec_gather(child, p->sel, p->n, p->c->arena, &p->out.child[0], e);
-
-	if (rc >= 0)
-		rc = vec_flatten(&p->out.child[0], p->n, p->c->arena, &p->out.child[0], e);
-	if (rc < 0)
-		return rc;
-	p->out.child_n = p->n;
-	*ret = p->out;
-	return 0;
-}
 
 /* ---- a set of elements -------------------------------------------------------------------------- */
 

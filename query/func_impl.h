@@ -16,6 +16,8 @@
 extern const struct func func_rows_op[], func_rows_math[], func_rows_string[], func_rows_time[],
 	func_rows_interval[], func_rows_extract[], func_rows_format[], func_rows_bit[], func_rows_array[],
 	func_rows_series[], func_rows_regexp[],
+	func_rows_lambda[], func_rows_reduce[], func_rows_sort[], func_rows_gapfill[], func_rows_smooth[],
+	func_rows_counter[], func_rows_agg_first[],
 	func_rows_agg_basic[], func_rows_agg_minmax[], func_rows_agg_stat[], func_rows_agg_distinct[],
 	func_rows_agg_percentile[], func_rows_window[];
 

@@ -391,6 +391,135 @@ static int regexp_replace(struct fn_call *c, struct vec *ret, struct err *e)
 	return rc;
 }
 
+/*
+ * regexp_replace(text, pattern, lambda): the groups of all matches of all rows are gathered first, then the
+ * lambda is asked once about all of them, then the texts are put together.
+ */
+struct matches {
+	struct span {
+		size_t from, to;
+	} *span;
+	uint32_t *row;
+	uint32_t n, cap;
+	struct texts groups; /* those of each match, one behind the other */
+	struct vec_list *list;
+};
+
+static int matches_grow(struct matches *m, struct arena *a, struct err *e)
+{
+	uint32_t cap = MAX(m->cap * 2, 64u);
+	struct span *span = arena_array(a, struct span, cap);
+	struct vec_list *list = arena_array(a, struct vec_list, cap);
+	uint32_t *row = arena_array(a, uint32_t, cap);
+
+	if (m->cap > UINT32_MAX / 2 || !span || !list || !row)
+		return func_no_memory(e);
+	if (m->n) {
+		memcpy(span, m->span, m->n * sizeof *span);
+		memcpy(list, m->list, m->n * sizeof *list);
+		memcpy(row, m->row, m->n * sizeof *row);
+	}
+	m->span = span;
+	m->list = list;
+	m->row = row;
+	m->cap = cap;
+	return 0;
+}
+
+static int find_matches(struct rows *r, uint32_t i, struct matches *m)
+{
+	size_t at = 0;
+	int rc;
+
+	while ((rc = regex_find(r->match, r->text, at, r->e)) > 0) {
+		uint32_t first = m->groups.n;
+		size_t from, to;
+		if (m->n == m->cap && (rc = matches_grow(m, r->c->arena, r->e)) < 0)
+			return rc;
+		(void)regex_group(r->match, 0, &m->span[m->n].from, &m->span[m->n].to);
+		for (uint32_t g = 1; rc >= 0 && g <= regex_groups(r->regex); g++) {
+			struct str s;
+			bool has = regex_group(r->match, g, &from, &to);
+			if (has)
+				s = cut(r->text, from, to);
+			rc = texts_add(&m->groups, has ? &s : NULL, r->e);
+		}
+		if (rc < 0)
+			return rc;
+		m->row[m->n] = i;
+		m->list[m->n++] = (struct vec_list){first, m->groups.n - first};
+		at = regex_next(r->match, r->text);
+	}
+	return rc;
+}
+
+/* What the lambda makes of each match's groups. */
+static int ask_lambda(struct fn_call *c, struct matches *m, struct vec *ret, struct err *e)
+{
+	const struct type *t = type_array(c->arena, &type_varchar);
+	struct vec param;
+	int rc = t ? vec_alloc(&param, t, m->n, c->arena, e) : func_no_memory(e);
+
+	if (rc < 0)
+		return rc;
+	if (m->n)
+		memcpy(param.list, m->list, m->n * sizeof *m->list);
+	if (!m->groups.has_null)
+		m->groups.v.valid = NULL;
+	param.child[0] = m->groups.v;
+	param.child_n = m->groups.n;
+	return c->lambda_eval(c->lambdas[2], LAMBDA_BODY, &param, m->row, m->n, c->arena, ret, e);
+}
+
+/* Matches [k, end) are this text's. */
+static void put_together(const struct matches *m, const struct vec *made, uint32_t k, uint32_t end, struct str text,
+			 struct buf *out)
+{
+	size_t last = 0;
+
+	for (; k < end; k++) {
+		buf_add_str(out, cut(text, MIN(last, m->span[k].from), m->span[k].from));
+		if (!made->valid || made->valid[k])
+			buf_add_str(out, made->str[k]);
+		last = m->span[k].to;
+	}
+	buf_add_str(out, cut(text, last, text.len));
+}
+
+static int regexp_replace_by(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	struct rows r = {.c = c, .e = e};
+	struct matches m = {.groups = {.arena = c->arena}};
+	struct vec made;
+	struct buf out;
+	uint32_t k = 0;
+	int rc = vec_alloc(&m.groups.v, &type_varchar, 1, c->arena, e);
+
+	EACH_ROW(r, i, rc)
+		rc = find_matches(&r, i, &m);
+	if (rc >= 0)
+		rc = ask_lambda(c, &m, &made, e);
+	if (rc < 0)
+		return rc;
+	buf_init(&out, (size_t)64 << 20);
+	for (uint32_t i = 0; rc >= 0 && i < c->n; i++) {
+		struct str text = arg_str(c, 0, i);
+		uint32_t end = k;
+		if (!row_ok(c, i))
+			continue;
+		while (end < m.n && m.row[end] == i)
+			end++;
+		buf_clear(&out);
+		put_together(&m, &made, k, end, text.len ? text : (struct str){"", 0}, &out);
+		k = end;
+		ret->str[i] = arena_str(c->arena, buf_str(&out));
+		if (out.rc < 0 || !ret->str[i].ptr)
+			rc = func_no_memory(e);
+	}
+	buf_release(&out);
+	return rc;
+}
+
 #define REGEXP(n, p, r, k, h) \
 	{.name = n, .params = p, .ret = r, .scalar = k, .prepare = prepare, .group = GROUP, .help = h}
 
@@ -411,5 +540,7 @@ const struct func func_rows_regexp[] = {
 	REGEXP("regexp_replace", "varchar, varchar", "varchar", regexp_replace, "the text without all matches"),
 	REGEXP("regexp_replace", "varchar, varchar, varchar", "varchar", regexp_replace,
 	       "all matches replaced; $1 and ${name} stand for groups, \\$ for a dollar sign"),
+	REGEXP("regexp_replace", "varchar, varchar, lambda(array(varchar)) -> varchar", "varchar", regexp_replace_by,
+	       "all matches replaced by what the lambda makes of their groups x: x[1] is the first"),
 	FUNC_END,
 };

@@ -6,26 +6,19 @@
  * points whose value is NULL (interpolation can make such) are passed over.
  */
 #include "query/agg_impl.h"
+#include "query/func_series.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #define GROUP "Time series"
 
-/* The points of one row that have a value. */
-struct points {
-	uint32_t n;
-	int64_t *t;
-	double *v;
-	uint32_t *at; /* their places in the child */
-};
-
 static int same_times(struct err *e)
 {
 	return err_set(e, -EINVAL, "two points of the time series have the same time");
 }
 
-static int points_load(struct fn_call *c, uint32_t arg, uint32_t i, struct points *p, struct err *e)
+int points_load(struct fn_call *c, uint32_t arg, uint32_t i, struct points *p, struct err *e)
 {
 	struct vec_list l = arg_list(c, arg, i);
 	const struct vec *time = &c->args[arg].child->child[0], *value = &c->args[arg].child->child[1];
@@ -49,17 +42,26 @@ static int points_load(struct fn_call *c, uint32_t arg, uint32_t i, struct point
 	return 0;
 }
 
-static double distance(int64_t from, int64_t to)
+double time_apart(int64_t from, int64_t to)
 {
 	return (double)((i128)to - from);
 }
 
-static int check_distinct(const struct points *p, struct err *e)
+int points_distinct(const struct points *p, struct err *e)
 {
 	for (uint32_t k = 1; k < p->n; k++)
 		if (p->t[k] == p->t[k - 1])
 			return same_times(e);
 	return 0;
+}
+
+int add_point(struct vec_builder *b, int64_t t, double v, struct err *e)
+{
+	int rc = vb_add_i64(vb_field(vb_elem(b), 0), t, e);
+
+	if (rc >= 0)
+		rc = vb_add_f64(vb_field(vb_elem(b), 1), v, e);
+	return rc < 0 ? rc : vb_add_row(vb_elem(b), e);
 }
 
 /* ---- interpolation ------------------------------------------------------------------------------ */
@@ -74,7 +76,7 @@ static int spline_prepare(struct arena *a, const struct points *p, double **ret,
 	if (!m || !u)
 		return func_no_memory(e);
 	for (uint32_t k = 1; k + 1 < p->n; k++) {
-		double h0 = distance(p->t[k - 1], p->t[k]), h1 = distance(p->t[k], p->t[k + 1]);
+		double h0 = time_apart(p->t[k - 1], p->t[k]), h1 = time_apart(p->t[k], p->t[k + 1]);
 		double s = h0 / (h0 + h1), q = s * m[k - 1] + 2;
 
 		m[k] = (s - 1) / q;
@@ -108,7 +110,7 @@ static int64_t point_before(const struct points *p, int64_t t)
 /* The value at t between points k and k + 1. */
 static double between(const struct points *p, const double *m, uint32_t k, int64_t t)
 {
-	double h = distance(p->t[k], p->t[k + 1]), b = distance(p->t[k], t) / h, a = 1 - b;
+	double h = time_apart(p->t[k], p->t[k + 1]), b = time_apart(p->t[k], t) / h, a = 1 - b;
 	double linear = p->v[k] + (p->v[k + 1] - p->v[k]) * b;
 
 	return m ? linear + ((a * a * a - a) * m[k] + (b * b * b - b) * m[k + 1]) * h * h / 6 : linear;
@@ -181,7 +183,7 @@ static int interpolate(struct fn_call *c, struct vec *ret, enum fill how, struct
 		}
 		rc = points_load(c, 0, i, &p, e);
 		if (rc >= 0 && how <= SPLINE)
-			rc = check_distinct(&p, e);
+			rc = points_distinct(&p, e);
 		if (rc >= 0 && how == SPLINE)
 			rc = spline_prepare(c->arena, &p, &m, e);
 		if (rc >= 0)
@@ -224,17 +226,13 @@ static int derivative(struct fn_call *c, struct vec *ret, bool non_negative, str
 			return err_set(e, -EINVAL, "the interval of a derivative must be positive");
 		rc = points_load(c, 0, i, &p, e);
 		if (rc >= 0)
-			rc = check_distinct(&p, e);
+			rc = points_distinct(&p, e);
 		for (uint32_t k = 1; rc >= 0 && k < p.n; k++) {
-			double d = (p.v[k] - p.v[k - 1]) / (distance(p.t[k - 1], p.t[k]) / (double)unit);
+			double d = (p.v[k] - p.v[k - 1]) / (time_apart(p.t[k - 1], p.t[k]) / (double)unit);
 
 			if (non_negative && d < 0)
 				continue;
-			rc = vb_add_i64(vb_field(vb_elem(&b), 0), p.t[k], e);
-			if (rc >= 0)
-				rc = vb_add_f64(vb_field(vb_elem(&b), 1), d, e);
-			if (rc >= 0)
-				rc = vb_add_row(vb_elem(&b), e);
+			rc = add_point(&b, p.t[k], d, e);
 			n++;
 		}
 		if (rc >= 0)
@@ -273,7 +271,7 @@ static int integral_trapezoidal(struct fn_call *c, struct vec *ret, struct err *
 		if (rc >= 0 && !p.n)
 			rc = ret_set_null(c, ret, i, e);
 		for (uint32_t k = 1; rc >= 0 && k < p.n; k++)
-			sum += distance(p.t[k - 1], p.t[k]) / (double)unit * (p.v[k] + p.v[k - 1]) / 2;
+			sum += time_apart(p.t[k - 1], p.t[k]) / (double)unit * (p.v[k] + p.v[k - 1]) / 2;
 		ret->f64[i] = sum;
 	}
 	return rc;
@@ -379,21 +377,37 @@ static int building_start(struct agg_call *c, struct building *s, struct err *e)
 	return s->rows ? vb_init(s->rows, c->ret_type->list_row, 4, c->arena, e) : func_no_memory(e);
 }
 
+static int add_pair(struct agg_call *c, struct vec_builder *rows, uint32_t i, struct err *e)
+{
+	int rc;
+
+	if (!agg_ok(&c->args[0], i) || !agg_ok(&c->args[1], i))
+		return err_set(e, -EINVAL, "create_time_series: the %s must not be NULL; leave such rows out with WHERE",
+			       agg_ok(&c->args[0], i) ? "value" : "time");
+	rc = vb_add(vb_field(rows, 0), &c->args[0], i, e);
+	if (rc >= 0)
+		rc = vb_add(vb_field(rows, 1), &c->args[1], i, e);
+	return rc < 0 ? rc : vb_add_row(rows, e);
+}
+
 static int series_add(struct agg_call *c, void *state, uint32_t from, uint32_t to, struct err *e)
 {
 	struct building *s = state;
-	int rc = from < to ? building_start(c, s, e) : 0;
+	int rc;
 
-	for (uint32_t i = from; rc >= 0 && i < to; i++) {
-		if (!agg_ok(&c->args[0], i) || !agg_ok(&c->args[1], i))
-			return err_set(e, -EINVAL, "create_time_series: the %s must not be NULL; leave such rows out "
-				       "with WHERE", agg_ok(&c->args[0], i) ? "value" : "time");
-		rc = vb_add(vb_field(s->rows, 0), &c->args[0], i, e);
-		if (rc >= 0)
-			rc = vb_add(vb_field(s->rows, 1), &c->args[1], i, e);
-		if (rc >= 0)
-			rc = vb_add_row(s->rows, e);
+	if (from == to)
+		return 0;
+	rc = building_start(c, s, e);
+	if (rc >= 0 && agg_is_plain(&c->args[0]) && agg_is_plain(&c->args[1])) {
+		struct vec fields[2];
+		const struct vec rows = {.type = s->rows->type, .form = VEC_FLAT, .child = fields};
+
+		for (int k = 0; k < 2 && rc >= 0; k++)
+			rc = vec_slice(&c->args[k], from, c->arena, &fields[k], e);
+		return rc < 0 ? rc : vb_add_many(s->rows, &rows, to - from, e);
 	}
+	for (uint32_t i = from; rc >= 0 && i < to; i++)
+		rc = add_pair(c, s->rows, i, e);
 	return rc;
 }
 
@@ -427,16 +441,23 @@ static int series_finish(struct agg_call *c, void *state, struct vec_builder *ou
 	struct building *s = state;
 	uint32_t *order, n = s->rows ? s->rows->n : 0;
 	struct vec v;
+	bool sorted = true;
 	int rc = 0;
 
 	if (!n)
 		return vb_add_null(out, e);
+	vb_finish(s->rows, &v);
+	for (uint32_t i = 1; i < n; i++)
+		sorted &= v.child[0].i64[i - 1] <= v.child[0].i64[i];
+	if (sorted) {
+		rc = vb_add_many(vb_elem(out), &v, n, e);
+		return rc < 0 ? rc : vb_add_list(out, n, e);
+	}
 	order = malloc(n * sizeof(*order));
 	if (!order)
 		return func_no_memory(e);
 	for (uint32_t i = 0; i < n; i++)
 		order[i] = i;
-	vb_finish(s->rows, &v);
 	qsort_r(order, n, sizeof(*order), by_time, v.child[0].i64);
 	for (uint32_t i = 0; rc >= 0 && i < n; i++)
 		rc = vb_add(vb_elem(out), &v, order[i], e);
@@ -454,16 +475,13 @@ static const struct agg_def series_def = {sizeof(struct building), series_add, N
 	SCALAR(name, "timeseries(double), timestamp", "double", k, help),                                  \
 	SCALAR(name, "timeseries(bigint), timestamp", "double", k, help),                                  \
 	SCALAR(name, "timeseries(integer), timestamp", "double", k, help)
-#define OF_NUMBERS(name, rest, ret, k, help)                                                               \
-	SCALAR(name, "timeseries(double)" rest, ret, k, help),                                             \
-	SCALAR(name, "timeseries(bigint)" rest, ret, k, help),                                             \
-	SCALAR(name, "timeseries(integer)" rest, ret, k, help)
+#define CORRELATION_OF(name, x, k, help)                                                                   \
+	SCALAR(name, "timeseries(" x "), timeseries(double)", "double", k, help),                          \
+	SCALAR(name, "timeseries(" x "), timeseries(bigint)", "double", k, help),                          \
+	SCALAR(name, "timeseries(" x "), timeseries(integer)", "double", k, help)
 #define CORRELATION(name, k, help)                                                                         \
-	SCALAR(name, "timeseries(double), timeseries(double)", "double", k, help),                         \
-	SCALAR(name, "timeseries(bigint), timeseries(bigint)", "double", k, help),                         \
-	SCALAR(name, "timeseries(integer), timeseries(integer)", "double", k, help),                       \
-	SCALAR(name, "timeseries(double), timeseries(bigint)", "double", k, help),                         \
-	SCALAR(name, "timeseries(bigint), timeseries(double)", "double", k, help)
+	CORRELATION_OF(name, "double", k, help), CORRELATION_OF(name, "bigint", k, help),                  \
+	CORRELATION_OF(name, "integer", k, help)
 
 const struct func func_rows_series[] = {
 	AGGREGATE("create_time_series", "timestamp, T", "timeseries(T)", &series_def,

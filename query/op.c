@@ -154,30 +154,3 @@ void grow_release(struct grow *g, struct budget *b)
 	free(g->data);
 	*g = (struct grow){0};
 }
-
-int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e)
-{
-	*ret = *v;
-	if (v->form == VEC_CONST || !from)
-		return 0;
-	if (v->form == VEC_DICT) {
-		ret->codes += from;
-		return 0;
-	}
-	if (v->valid)
-		ret->valid += from;
-	enum type_layout l = type_layout(v->type);
-	if (l != LAYOUT_ROW) {
-		ret->data = (char *)v->data + from * layout_size(l);
-		return 0;
-	}
-	ret->child = arena_array(a, struct vec, v->type->field_count + 1);
-	if (!ret->child)
-		return err_set(e, -ENOMEM, "out of memory");
-	for (uint32_t i = 0; i < v->type->field_count; i++) {
-		int rc = vec_slice(&v->child[i], from, a, &ret->child[i], e);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}

@@ -89,9 +89,4 @@ struct grow {
 int grow_to(struct grow *g, struct budget *b, size_t bytes) must_check;
 void grow_release(struct grow *g, struct budget *b);
 
-/* ---- small things about vectors ------------------------------------------------------------------- */
-
-/* Rows [from, from + n) of v without copying; the result shares v's memory. */
-int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e) must_check;
-
 #endif

@@ -84,6 +84,21 @@ struct bx *bx_logic(struct bind *b, enum bx_kind kind, struct bx **args, uint32_
 	return k == 1 ? x->args[0] : bx_fold(b, x);
 }
 
+static bool is_lambda(const struct bx *x, void *ctx)
+{
+	(void)ctx;
+	return x->kind == BX_LAMBDA;
+}
+
+/*
+ * A lambda that may be worked out while binding: it looks at nothing else, and it is no loop of loops, which can be
+ * the work of a lifetime.
+ */
+static bool is_foldable_lambda(const struct bx *x)
+{
+	return x->kind == BX_LAMBDA && x->is_closed && !bx_any(x->args[0], is_lambda, NULL);
+}
+
 /* May this node be worked out now, given constant arguments? */
 static bool is_foldable(const struct bx *x)
 {
@@ -93,7 +108,9 @@ static bool is_foldable(const struct bx *x)
 	if (x->kind == BX_CALL && (x->func->flags & FN_VOLATILE))
 		return false;
 	for (uint32_t i = 0; i < x->argc; i++) {
-		if (x->args[i]->kind != BX_CONST)
+		const struct bx *arg = x->args[i];
+
+		if (arg->kind != BX_CONST && !is_foldable_lambda(arg))
 			return false;
 	}
 	return true;
@@ -106,6 +123,7 @@ static bool is_foldable(const struct bx *x)
 struct bx *bx_fold(struct bind *b, struct bx *x)
 {
 	const struct vbatch one = {.n = 1};
+	struct arena_mark mark;
 	struct bx *k;
 
 	if (!is_foldable(x))
@@ -113,9 +131,12 @@ struct bx *bx_fold(struct bind *b, struct bx *x)
 	k = bx_new(b, BX_CONST, x->type, x->pos, 0);
 	if (!k)
 		return NULL;
+	mark = arena_mark(b->arena);
 	if (bx_eval(b->exec, x, &one, b->arena, &k->value, NULL) < 0 ||
-	    vec_flatten(&k->value, 1, b->arena, &k->value, NULL) < 0)
+	    vec_flatten(&k->value, 1, b->arena, &k->value, NULL) < 0) {
+		arena_rewind(b->arena, mark);
 		return x;
+	}
 	k->value.form = VEC_CONST;
 	return k;
 }

@@ -26,7 +26,7 @@ enum bx_kind {
 	BX_ROW,      /* .args -> LAYOUT_ROW */
 	BX_ARRAY,    /* .args -> LAYOUT_LIST */
 	BX_FIELD,    /* .args[0] is a row: its field .index */
-	BX_LAMBDA,   /* only as an argument of BX_CALL: .args[0] the body, .param_types */
+	BX_LAMBDA,   /* only as an argument of BX_CALL: .args[0] the body; .type has the parameters' types */
 	BX_OUTER,    /* in a subquery that is being bound: parameter .index of it (see BX_SUBQUERY) */
 	BX_SUBQUERY, /* .sub; .args: its parameters, over the columns at hand, then what it is compared with */
 };
@@ -61,10 +61,11 @@ struct bx {
 	struct vec value;
 	struct bx_sub *sub; /* SUBQUERY */
 	const struct func *func;
-	void *prepared; /* func->prepare()'s, or the executor's own (IN's hash set) */
+	void *prepared; /* func->prepare()'s, or the executor's own (IN's hash set, a fold's parts) */
 	bool is_try;
-	const struct type *const *param_types; /* LAMBDA */
-	uint32_t param_count;
+	struct str name;      /* PARAM: as written, for EXPLAIN */
+	uint32_t param_count; /* LAMBDA; .type's fields have their names */
+	bool is_closed;       /* LAMBDA: its body looks at nothing but its parameters, and is not volatile */
 	uint32_t depth; /* PARAM: 0 = the innermost lambda */
 };
 

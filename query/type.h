@@ -46,9 +46,9 @@ struct type_field {
 
 struct type {
 	enum type_kind kind;
-	int32_t length;             /* varchar(n); -1 unbounded */
-	const struct type *elem;    /* ARRAY: element; TIMESERIES: value */
-	uint32_t field_count;       /* ROW */
+	int32_t length;             /* varchar(n); -1 unbounded; LAMBDA: see func.h */
+	const struct type *elem;    /* ARRAY: element; TIMESERIES: value; LAMBDA: result */
+	uint32_t field_count;       /* ROW; LAMBDA: its parameters */
 	const struct type_field *fields;
 	const struct type *list_row; /* TIMESERIES: its element as row(time timestamp, value T) */
 };

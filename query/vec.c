@@ -198,6 +198,35 @@ int vec_gather(const struct vec *v, const uint32_t *sel, uint32_t n, struct aren
 	}
 }
 
+/* ---- parts ---------------------------------------------------------------------------------------------- */
+
+int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e)
+{
+	*ret = *v;
+	if (v->form == VEC_CONST || !from)
+		return 0;
+	if (v->form == VEC_DICT) {
+		ret->codes += from;
+		return 0;
+	}
+	if (v->valid)
+		ret->valid += from;
+	enum type_layout l = type_layout(v->type);
+	if (l != LAYOUT_ROW) {
+		ret->data = (char *)v->data + from * layout_size(l);
+		return 0;
+	}
+	ret->child = arena_array(a, struct vec, v->type->field_count + 1);
+	if (!ret->child)
+		return no_memory(e);
+	for (uint32_t i = 0; i < v->type->field_count; i++) {
+		int rc = vec_slice(&v->child[i], from, a, &ret->child[i], e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 /* ---- comparing and hashing ---------------------------------------------------------------------- */
 
 static int f64_cmp(double a, double b)

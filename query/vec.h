@@ -76,6 +76,9 @@ int vec_flatten(const struct vec *v, uint32_t n, struct arena *a, struct vec *re
 int vec_gather(const struct vec *v, const uint32_t *sel, uint32_t n, struct arena *a, struct vec *ret,
 	       struct err *e) must_check;
 
+/* Rows [from, ...) of v without copying; the result shares v's memory. */
+int vec_slice(const struct vec *v, uint32_t from, struct arena *a, struct vec *ret, struct err *e) must_check;
+
 /*
  * Three-way comparison of two rows of vectors of one type, in ORDER BY's sense: NaN is the largest,
  * NULLs must have been dealt with by the caller (inside arrays and rows NULL sorts last).
@@ -109,6 +112,8 @@ struct vec_builder {
 };
 int vb_init(struct vec_builder *b, const struct type *t, uint32_t cap_hint, struct arena *a, struct err *e) must_check;
 int vb_add(struct vec_builder *b, const struct vec *from, uint32_t i, struct err *e) must_check;
+/* Rows [0, n) of a vector. */
+int vb_add_many(struct vec_builder *b, const struct vec *from, uint32_t n, struct err *e) must_check;
 int vb_add_null(struct vec_builder *b, struct err *e) must_check;
 int vb_add_i64(struct vec_builder *b, int64_t v, struct err *e) must_check; /* any LAYOUT_I64 */
 int vb_add_f64(struct vec_builder *b, double v, struct err *e) must_check;

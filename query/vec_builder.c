@@ -185,6 +185,47 @@ int vb_add(struct vec_builder *b, const struct vec *from, uint32_t i, struct err
 	return 0;
 }
 
+/* Room for n more. */
+static int make_room(struct vec_builder *b, uint32_t n, struct err *e)
+{
+	uint32_t cap = b->cap;
+
+	while (cap - b->n < n) {
+		if (cap > UINT32_MAX / 2)
+			return no_memory(e);
+		cap *= 2;
+	}
+	return cap == b->cap ? 0 : reserve(b, cap, e);
+}
+
+int vb_add_many(struct vec_builder *b, const struct vec *from, uint32_t n, struct err *e)
+{
+	enum type_layout l = type_layout(b->type);
+	size_t size = layout_size(l);
+	int rc = 0;
+
+	if (from->form != VEC_FLAT || l == LAYOUT_STR || l == LAYOUT_LIST || (l == LAYOUT_ROW && from->valid)) {
+		for (uint32_t i = 0; i < n && rc >= 0; i++)
+			rc = vb_add(b, from, i, e);
+		return rc;
+	}
+	rc = make_room(b, n, e);
+	for (uint32_t f = 0; rc >= 0 && l == LAYOUT_ROW && f < b->type->field_count; f++)
+		rc = vb_add_many(&b->children[f], &from->child[f], n, e);
+	if (rc < 0)
+		return rc;
+	if (size && n)
+		memcpy((char *)b->v.data + b->n * size, from->data, n * size);
+	if (n)
+		memset(b->v.valid + b->n, 1, n);
+	for (uint32_t i = 0; from->valid && i < n; i++) {
+		b->v.valid[b->n + i] = from->valid[i];
+		b->has_null |= !from->valid[i];
+	}
+	b->n += n;
+	return 0;
+}
+
 void vb_finish(struct vec_builder *b, struct vec *ret)
 {
 	uint32_t k = child_count(b->type);

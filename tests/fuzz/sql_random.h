@@ -137,6 +137,8 @@ static void gen_bool(struct sqlgen *g, int depth)
 		"(%i < (SELECT max(n) FROM %T AS z WHERE %b))", "(%t > (SELECT min(time) FROM %T AS z WHERE %b))",
 		"(%i >= (SELECT count(*) FROM %T AS z WHERE z.host = q.host AND %b))",
 		"(%d < (SELECT max(u) FROM %T AS z WHERE z.host < q.host AND %b))",
+		"any_match(ARRAY[%i, %i], x -> x > %i)", "all_match(ARRAY[%s, %s], x -> x = %s OR %b)",
+		"none_match(ARRAY[%d], x -> x < 50 AND %b)", "any_match(ARRAY[%i, 1], x -> all_match(ARRAY[%i], y -> y <= x))",
 	};
 
 	if (depth <= 0 || pick(g, 3) == 0) {
@@ -160,6 +162,11 @@ static void gen_int(struct sqlgen *g, int depth)
 		"try_cast(%d AS bigint)", "try_cast(%s AS bigint)", "date_diff('hour', %t, %t)",
 		"to_milliseconds(%t)", "CAST(%b AS bigint)", "cardinality(ARRAY[%i, %i])", "ARRAY[%i, %i][2]",
 		"week(%t)", "CASE WHEN %b THEN %i WHEN %b THEN %i ELSE -1 END", "try(%i)",
+		"reduce(ARRAY[%i, 1], BIGINT '0', (s, x) -> coalesce(s, 0) / 2 + x, s -> s)",
+		"try(reduce(ARRAY[%i, %i, 3], CAST(%i AS bigint), (s, x) -> CAST(s + x * %i AS bigint), s -> s))",
+		"cardinality(filter(ARRAY[%i, %i], x -> x > %i))", "element_at(transform(ARRAY[%i, %i], x -> x + %i), 1)",
+		"reduce(zip_with(ARRAY[%i], ARRAY[%i, 1], (x, y) -> CAST(greatest(x, y) AS bigint)), BIGINT '1', (s, x) -> x, s -> s)",
+		"array_sort(ARRAY[%i, 7, %i], (x, y) -> CAST(coalesce(sign(y), 0) - coalesce(sign(x), 0) AS bigint))[1]",
 		"element_at(ARRAY[%i, 2], 1)", "mod(%i, 11)", "CAST(ROW(%i, %s) AS ROW(p bigint, q varchar)).p",
 	};
 
@@ -197,6 +204,8 @@ static void gen_str(struct sqlgen *g, int depth)
 		"CAST(%d AS varchar)", "CAST(%t AS varchar)", "if(%b, %s, %s)", "coalesce(%s, %s)", "reverse(%s)",
 		"replace(%s, 'h', 'x')", "lpad(%s, 5, '*')", "trim(%s)", "split_part(%s, '1', 1)", "nullif(%s, %s)",
 		"CASE %s WHEN 'h1' THEN %s ELSE %s END", "array_join(ARRAY[%i, %i], ',')", "CAST(%s AS varchar(3))",
+		"regexp_replace(%s, '([a-h])(.)', x -> x[2] || %s)", "reduce(ARRAY[%s, 'z'], '', (s, x) -> s || x, s -> s || %s)",
+		"array_join(transform(ARRAY[%s, %s], x -> upper(x)), ',')", "array_join(filter(ARRAY[%s, 'q'], x -> x > %s), '-')",
 		"date_format(%t, '%%Y-%%m')", "CAST(%b AS varchar)", "greatest(%s, %s)",
 	};
 
@@ -251,9 +260,15 @@ static inline void gen_aggregate(struct sqlgen *g, int depth)
 		"max(%i, 3)", "min(%s, 2)", "bitwise_or_agg(%i)", "corr(u, n)", "regr_slope(u, n)", "max(time)",
 		"sum(u)", "avg(u)", "avg(n)", "stddev_samp(u)", "covar_samp(u, n)", "geometric_mean(abs(u) + 1)",
 		"count(*) FILTER (WHERE %b)", "sum(u) FILTER (WHERE %b)", "max(u)", "min(n)", "max(host)",
-		"count(DISTINCT u) FILTER (WHERE %b)", "every(%b)",
+		"count(DISTINCT u) FILTER (WHERE %b)", "every(%b)", "sum(reduce(ARRAY[%i], BIGINT '0', (s, x) -> s + x, s -> s))",
+		"max(cardinality(filter(ARRAY[n, %i], x -> x = n)))",
 	};
 	static const char *const wild[] = {"arbitrary(%s)", "array_agg(%i)", "max_by(%s, %i)", "min_by(%d, time)",
+					   "last(%s, time)", "first(%i, %t)",
+					   "reduce(create_time_series(time, %i), BIGINT '0', (s, x) -> x.value, s -> s)",
+					   "moving_avg(filter(create_time_series(time, coalesce(%d, 0)), x -> x.value < %i), 3)",
+					   "gapfill_locf(create_time_series(%t, coalesce(%s, '')), 1d)",
+					   "increase(transform(create_time_series(time, 1), x -> second(x.time)))",
 					   "max_by(%s, %d, 3)", "array_agg(DISTINCT %s)", "sum(sum(%i))", "sum(now())"};
 
 	if (!g->is_tidy && pick(g, 4) == 0)

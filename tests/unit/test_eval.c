@@ -201,16 +201,78 @@ END_TEST
 
 /* Random trees over random batches: all rows at once must be what each row gives alone. */
 static struct bx *random_bool(struct unit_rng *r, int depth);
+static struct bx *random_int(struct unit_rng *r, int depth);
+
+/* The lambdas around the place at hand: how many parameters each has, the innermost last. */
+static uint32_t lambda_params[16], lambda_n;
+
+static struct bx *random_lambda(struct unit_rng *r, uint32_t params, bool is_bool, int depth)
+{
+	struct type *t = arena_new(&bx_arena, struct type);
+	struct bx *l, *body;
+
+	lambda_params[lambda_n++] = params;
+	body = is_bool ? random_bool(r, depth) : random_int(r, depth);
+	lambda_n--;
+	*t = (struct type){.kind = TY_LAMBDA, .length = -1, .elem = body->type, .field_count = params};
+	l = bx_make(BX_LAMBDA, t, BX_ARGS(body));
+	l->param_count = params;
+	return l;
+}
+
+static struct bx *identity(void)
+{
+	struct bx *p = bx_make(BX_PARAM, &type_bigint, 0, NULL), *l;
+	struct type *t = arena_new(&bx_arena, struct type);
+
+	*t = (struct type){.kind = TY_LAMBDA, .length = -1, .elem = &type_bigint, .field_count = 1};
+	l = bx_make(BX_LAMBDA, t, BX_ARGS(p));
+	l->param_count = 1;
+	return l;
+}
+
+/* Folds, whose bodies are cut into parts, and elements by their number. */
+static struct bx *random_list_value(struct unit_rng *r, struct bx *a, struct bx *b, int depth)
+{
+	const struct type *list = type_array(&bx_arena, &type_bigint);
+	struct bx *c = random_int(r, depth - 1);
+	struct bx *l = bx_make(BX_ARRAY, list, BX_ARGS(a, b, c));
+
+	if (unit_below(r, 2)) { /* of different lengths */
+		struct bx *shorter = bx_make(BX_ARRAY, list, BX_ARGS(a));
+
+		l = bx_make(BX_CASE, list, BX_ARGS(random_bool(r, depth - 1), shorter, l));
+	}
+	if (unit_below(r, 2))
+		return bx_call("reduce", BX_ARGS(l, random_int(r, 0), random_lambda(r, 2, false, depth - 1), identity()));
+	if (unit_below(r, 2))
+		l = bx_call("transform", BX_ARGS(l, random_lambda(r, 1, false, depth - 1)));
+	return bx_call("cardinality", BX_ARGS(bx_call("filter", BX_ARGS(l, random_lambda(r, 1, true, depth - 1)))));
+}
+
+static struct bx *random_param(struct unit_rng *r)
+{
+	struct bx *p = bx_make(BX_PARAM, &type_bigint, 0, NULL);
+
+	p->depth = (uint32_t)unit_below(r, lambda_n);
+	p->index = (uint32_t)unit_below(r, lambda_params[lambda_n - 1 - p->depth]);
+	return p;
+}
 
 static struct bx *random_int(struct unit_rng *r, int depth)
 {
+	if (depth <= 0 && lambda_n && unit_below(r, 2))
+		return random_param(r);
 	if (depth <= 0)
 		return unit_below(r, 3) ? bx_column((uint32_t)unit_below(r, 3), &type_bigint)
 					: bx_int((int64_t)unit_below(r, 7) - 3);
 	struct bx *a = random_int(r, depth - 1), *b = random_int(r, depth - 1);
-	switch (unit_below(r, 6)) {
+	switch (unit_below(r, 8)) {
 	case 0:
 		return bx_call("+", BX_ARGS(a, b));
+	case 6:
+	case 7:
+		return random_list_value(r, a, b, depth);
 	case 1:
 		return bx_make(BX_TRY, &type_bigint, BX_ARGS(bx_call("/", BX_ARGS(a, b))));
 	case 2:
@@ -258,7 +320,12 @@ START_TEST(batches_agree_with_single_rows)
 		}
 		struct vbatch in = {N, 3, cols};
 		struct bx *x = random_bool(&r, 4);
-		struct vec all = eval_ok(x, &in);
+		struct vec all = eval_ok(x, &in), prepared;
+		ck_assert_int_eq(bx_prepare(&bx_arena, x, NULL), 0);
+		prepared = eval_ok(x, &in);
+		for (uint32_t i = 0; i < N; i++)
+			unit_assert(&r, vec_tristate(&prepared, i) == vec_tristate(&all, i), "round %d row %u, prepared",
+				    round, i);
 		for (uint32_t i = 0; i < N; i++) {
 			struct vec alone[3], v;
 			for (int c = 0; c < 3; c++) {

@@ -103,6 +103,11 @@ static const struct {
 	{"SELECT sum(", "1 + (", "n", ")", ") FROM r.memory"},
 	{"SELECT 1 /*", "/*", "", "", "*/"},
 	{"SELECT 1 ORDER BY ", "(", "1", ")", ""},
+	{"SELECT ", "transform(ARRAY[1], x -> ", "1", ")", ""},
+	{"SELECT ", "reduce(ARRAY[1], 0, (s, x) -> s + ", "x", ", s -> s)", ""},
+	{"SELECT ", "reduce(ARRAY[n], n, (s, x) -> s - ", "x", ", s -> s)", " FROM r.memory LIMIT 3"},
+	{"SELECT ", "any_match(ARRAY[n], x -> n > 0 OR ", "x > 1", ")", " FROM r.tiles LIMIT 3"},
+	{"SELECT filter(ARRAY[1], ", "x -> ", "true", "", ")"},
 	{"EXPLAIN ", "(", "SELECT 1", ")", ""},
 	{"", "EXPLAIN ", "SELECT 1", "", ""},
 };
