@@ -4,7 +4,7 @@
  *	scalar         SINGLE: its column, NULL without a row. What has exactly one row just stands beside
  *	EXISTS         MARK
  *	x IN           MARK; x is its last key, so that NULLs on either side are seen
- *	x op ANY       MARK on x op y, three-valued
+ *	x op ANY       MARK on x op y, three-valued; but < and its kind ask the largest or smallest (quantified.c)
  *	x op ALL       NOT (NOT (x op y) is true of ANY); not the opposite operator, which NaN knows nothing of
  *
  * All joins of one clause stand on each other, the subqueries' parameters are columns of the base at
@@ -286,7 +286,7 @@ static bool is_outer_free(const struct bx *x)
 
 static bool fails_late(const struct joining *j, bool lazy)
 {
-	return lazy && bx_can_fail(j->with[0]);
+	return lazy && bx_can_fail(j->with[0]) && !bx_is_volatile(j->with[0]);
 }
 
 /* x, but `asked` is evaluated first: CASE WHEN asked IS NULL THEN x ELSE x END. */
@@ -324,6 +324,32 @@ static int attach_in_key(struct joining *j, bool lazy, struct bx **ret)
 	return rc < 0 || !fails_late(j, lazy) ? rc : after(b, j->with[0], *ret, ret);
 }
 
+/* <, <=, >, >= by the largest or smallest value. 0: it takes all of them. */
+static int attach_extreme(struct joining *j, struct plan *p, struct bx **ret)
+{
+	const struct bx_sub *sub = j->x->sub;
+	bool is_all = sub->kind == SUB_ALL, is_one;
+	struct bind *b = j->a->b;
+	struct bx *cols[4];
+	struct plan *row;
+	int rc = 0;
+
+	if (sub->op && !is_one_row(p) && !bx_is_volatile(j->with[0]))
+		rc = quantified_plan(b, p, sub->op, is_all, j->x->pos, &row);
+	if (rc > 0)
+		rc = pull_outer(b, row, &j->q);
+	if (rc <= 0)
+		return rc;
+	rc = attach_row(j, &is_one);
+	for (uint32_t i = 0; i < 4 && rc >= 0; i++) {
+		cols[i] = over_join(j, j->q.cols[i]);
+		rc = cols[i] ? 0 : failed(b);
+	}
+	if (rc >= 0)
+		rc = quantified_value(b, j->with[0], sub->op, is_all, cols, j->x->pos, ret);
+	return rc < 0 ? rc : 1;
+}
+
 static int attach_compared(struct joining *j, struct plan *p, bool lazy, struct bx **ret)
 {
 	const struct bx_sub *sub = j->x->sub;
@@ -331,8 +357,11 @@ static int attach_compared(struct joining *j, struct plan *p, bool lazy, struct 
 	struct bind *b = j->a->b;
 	struct bx *cmp;
 	bool is_one;
-	int rc = decorrelated(j, p);
+	int rc = attach_extreme(j, p, ret);
 
+	if (rc)
+		return MIN(rc, 0);
+	rc = decorrelated(j, p);
 	if (rc >= 0)
 		rc = attach_row(j, &is_one);
 	if (rc < 0)

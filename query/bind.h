@@ -301,6 +301,14 @@ int lateral_join(struct bind *b, struct plan *join, struct bx *const *args, uint
 /* Subqueries in the condition of a join. */
 int attach_on(struct bind *b, struct plan *join, const struct outer *outer, struct plan **ret);
 
+/*
+ * x op ANY or ALL of p's values by their extremes (quantified.c): p as one row of them, 0: it does not go; and the
+ * comparison, over that row's columns.
+ */
+int quantified_plan(struct bind *b, struct plan *p, const char *op, bool is_all, struct pos at, struct plan **ret);
+int quantified_value(struct bind *b, struct bx *x, const char *op, bool is_all, struct bx *const *cols, struct pos at,
+		     struct bx **ret);
+
 /* x, that aggregate's column, or the aggregate's value of no rows where it is NULL. */
 int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x);
 
