@@ -7,6 +7,7 @@
  *	select      bind_select.c           FROM -> WHERE -> groups -> HAVING -> list -> ORDER BY
  *	relations   bind_from.c             tables, queries; the scope that names are looked up in
  *	expressions bind_expr.c, bind_call.c, bind_scope.c
+ *	subqueries  bind_subquery.c, attach.c, attach_join.c, pull.c, decorrelate.c: joins (README.md)
  *	rewriting   pushdown.c, prune.c     conditions into scans, unused columns out
  *
  * Each query is bound bottom up into a plan whose columns are numbered; an expression knows a column by
