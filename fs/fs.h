@@ -44,6 +44,7 @@ struct fs_options {
 	const char *spool_dir;  /* NULL: DATA_DIR/spool */
 	uint64_t spool_quota;   /* bytes a uid may hold in spooled results */
 	uint64_t query_memory;  /* bytes a statement may use; 0: the default */
+	unsigned query_threads; /* at one statement; 0: as many as there are cores */
 	unsigned threads;       /* of libfuse, at most */
 	bool allow_other;
 	bool foreground;

@@ -334,7 +334,7 @@ static int percentile_finish(struct agg_call *c, void *state, struct vec_builder
 }
 
 static const struct agg_def percentile_def = {sizeof(struct quantiles), percentile_add, NULL, percentile_merge,
-					      percentile_finish};
+					      percentile_finish, false};
 
 #define HELP "the value below which the fraction p of all values lies"
 #define FORMS(T)                                                                                       \

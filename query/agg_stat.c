@@ -71,7 +71,7 @@ static int moments_merge(struct agg_call *c, void *into, const void *from, struc
 #define MOMENTS(name, n_min, EXPR)                                                                 \
 	FINISH(name, struct moments, n_min, EXPR)                                                  \
 	static const struct agg_def name##_def = {sizeof(struct moments), moments_add, NULL,       \
-						  moments_merge, name##_finish};
+						  moments_merge, name##_finish, false};
 MOMENTS(var_pop, 1, m->m2 / m->n)
 MOMENTS(var_samp, 2, m->m2 / (m->n - 1))
 MOMENTS(stddev_pop, 1, sqrt(m->m2 / m->n))
@@ -135,7 +135,7 @@ static int pair_merge(struct agg_call *c, void *into, const void *from, struct e
 
 #define PAIR_DEF(name)                                                                             \
 	static const struct agg_def name##_def = {sizeof(struct pair), pair_add, NULL, pair_merge, \
-						  name##_finish};
+						  name##_finish, false};
 #define PAIR(name, n_min, EXPR)                                                                    \
 	FINISH(name, struct pair, n_min, EXPR)                                                     \
 	PAIR_DEF(name)

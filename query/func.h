@@ -86,6 +86,7 @@ struct agg_def {
 		       struct err *e);
 	int (*merge)(struct agg_call *c, void *into, const void *from, struct err *e); /* parallel plans */
 	int (*finish)(struct agg_call *c, void *state, struct vec_builder *out, struct err *e); /* adds one value */
+	bool is_divisible; /* parts of the rows, merged, give what all of them in one state give */
 };
 
 struct func;

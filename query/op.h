@@ -16,6 +16,15 @@
 #include "query/plan.h"
 #include "query/eval.h"
 
+/* A part of a scan's rows: series that stand beside each other in file order. */
+struct exec_part {
+	int64_t t_lo, t_hi;
+	const uint64_t *series; /* bit set */
+	uint32_t series_n;      /* bits in it */
+};
+
+struct pool;
+
 /* One execution of one plan; one thread at a time. */
 struct exec {
 	struct exec_ctx ctx;
@@ -24,6 +33,11 @@ struct exec {
 	/* Of this table only what was stored up to upto_seq is seen; NULL: all of every table. */
 	const struct table *moment_of;
 	uint64_t upto_seq;
+	struct pool *pool; /* threads that may help; NULL: none */
+	uint64_t part_rows; /* worth a part */
+	/* Of a helper: the execution that it helps, and the part that is its scan's to read. */
+	struct exec *leader;
+	const struct exec_part *part;
 };
 
 struct op;
@@ -60,6 +74,13 @@ extern const struct op_class op_scan_class, op_values_class, op_filter_class, op
 
 /* A batch of one row: what DELETE and INSERT give. */
 int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;
+
+/*
+ * Cut a scan that has not begun into at most parts_max parts of part_rows rows or more, as far as can be told from
+ * the numbers of rows in blocks and files. *ret: in the query's arena; *ret_n < 2: not worth it.
+ */
+int op_scan_parts(struct op *scan, uint64_t part_rows, uint32_t parts_max, struct exec_part **ret, uint32_t *ret_n,
+		  struct err *e) must_check;
 
 /* The series that a scan which has begun looks at: a bit set of *ret_n bits, lent; NULL: all. */
 const uint64_t *op_scan_series(const struct op *scan, uint32_t *ret_n);

@@ -18,6 +18,7 @@ struct scan_dim {
 struct scan_op {
 	struct op base;
 	bool is_started, is_done;
+	bool is_chosen; /* bits are what series_where leaves */
 	struct series_set *series;
 	struct scan *scan;
 	struct grow bits;

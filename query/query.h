@@ -8,6 +8,8 @@
 #include "query/ast.h"
 #include "query/vec.h"
 
+struct pool;
+
 /* What somebody may be allowed to do. */
 enum query_right {
 	RIGHT_READ,   /* see a table's rows; table NULL: see that the database has tables */
@@ -24,6 +26,8 @@ struct query_env {
 	size_t memory_bytes;    /* 0: 256 MiB; beyond it the statement fails with -ENOMEM */
 	bool (*allowed)(void *ctx, struct db *db, struct table *table, enum query_right right); /* NULL: all */
 	void *allowed_ctx;
+	struct pool *pool;      /* threads that help (pool.h); NULL: a statement has the one that steps it */
+	uint64_t part_rows;     /* so many are worth a part for a thread; 0: 64 Ki. Tests say less */
 	const _Atomic bool *cancelled; /* set by another thread: the statement ends with -ECANCELED */
 };
 

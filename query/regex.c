@@ -142,8 +142,12 @@ int regex_match_create(struct arena *a, const struct regex *r, struct regex_matc
 	if (!m)
 		return -ENOMEM;
 	m->regex = r;
-	/* What it grows to while matching is bounded by the heap limit, and stays for the next text. */
-	m->data = pcre2_match_data_create_from_pattern(r->code, r->memory);
+	/* Several threads may match with one pattern: what this one needs is of its own arena. What it grows to
+	 * while matching is bounded by the heap limit, and stays for the next text. */
+	pcre2_general_context *memory = pcre2_general_context_create(take, leave, a);
+	if (!memory)
+		return -ENOMEM;
+	m->data = pcre2_match_data_create_from_pattern(r->code, memory);
 	if (!m->data)
 		return -ENOMEM;
 	*ret = m;
