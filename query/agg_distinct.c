@@ -214,7 +214,7 @@ static int distinct_finish(struct agg_call *c, void *state, struct vec_builder *
 }
 
 static const struct agg_def distinct_def = {sizeof(struct sketch), distinct_add, NULL, distinct_merge,
-					    distinct_finish};
+					    distinct_finish, true};
 
 const struct func func_rows_agg_distinct[] = {
 	AGGREGATE("approx_distinct", "T", "bigint", &distinct_def,

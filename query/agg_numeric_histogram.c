@@ -146,7 +146,7 @@ static int histogram_finish(struct agg_call *c, void *state, struct vec_builder 
 }
 
 static const struct agg_def histogram_def = {sizeof(struct buckets), histogram_add, NULL, histogram_merge,
-					     histogram_finish};
+					     histogram_finish, false};
 
 /* (buckets, value [, weight]) */
 static int histogram_resolve(struct arena *a, const struct func *f, const struct type *const *args, uint32_t argc,

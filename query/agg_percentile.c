@@ -348,7 +348,7 @@ static int percentile_finish(struct agg_call *c, void *state, struct vec_builder
 }
 
 static const struct agg_def percentile_def = {sizeof(struct quantiles), percentile_add, NULL, percentile_merge,
-					      percentile_finish};
+					      percentile_finish, false};
 
 /* p: the fraction of values that lie below. */
 #define HELP "the smallest value that more than the fraction p (0 to 1) of all do not exceed; "

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "engine/ingest.h"
+#include "query/pool.h"
 #include "query/query.h"
 
 struct sqlgen {
@@ -634,6 +635,8 @@ static inline void random_load(struct random_db *db, const char *name, int which
 }
 
 /* rows must be a prime other than 7919 and 104729, so that the orders are permutations. */
+static struct pool *random_pool; /* others help where there are a few rows to share */
+
 static inline void random_open(struct random_db *db, uint32_t rows, uint64_t seed)
 {
 	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
@@ -647,6 +650,7 @@ static inline void random_open(struct random_db *db, uint32_t rows, uint64_t see
 		random_die("engine", e.text);
 	for (int i = 0; i < 3; i++)
 		random_load(db, random_tables[i], i, rows, seed);
+	random_pool = pool_create(3);
 }
 
 static inline int random_unlink(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -657,6 +661,7 @@ static inline int random_unlink(const char *path, const struct stat *st, int fla
 
 static inline void random_close(struct random_db *db)
 {
+	pool_destroy(random_pool);
 	engine_close(db->engine);
 	clock_pin(0);
 	nftw(db->dir, random_unlink, 16, FTW_DEPTH | FTW_PHYS);
@@ -674,13 +679,20 @@ struct random_run {
 	size_t memory_bytes;
 	int cancel_after; /* calls of query_text_next(); <0: never */
 	enum query_format format;
+	bool is_alone; /* one thread */
 };
 
 static inline int random_execute(struct random_db *db, struct str sql, const struct random_run *how,
 				 struct buf *out, struct err *e)
 {
 	_Atomic bool cancelled = how->cancel_after == 0;
-	struct query_env env = {.engine = db->engine, .memory_bytes = how->memory_bytes, .cancelled = &cancelled};
+	struct query_env env = {
+		.engine = db->engine,
+		.memory_bytes = how->memory_bytes,
+		.pool = how->is_alone ? NULL : random_pool,
+		.part_rows = 16,
+		.cancelled = &cancelled,
+	};
 	struct query_text *t;
 	struct query *q;
 	int calls = 0;
@@ -757,7 +769,7 @@ static inline void random_check_error(struct str sql, int rc, const struct err *
 static inline void random_statement(struct random_db *db, const uint8_t *data, size_t size, uint64_t seed)
 {
 	struct sqlgen g = {.data = data, .left = size, .rng = seed | 1, .table = random_tables[0]};
-	struct random_run how = {.memory_bytes = 64 << 20, .cancel_after = -1};
+	struct random_run how = {.memory_bytes = 64 << 20, .cancel_after = -1, .is_alone = true};
 	struct buf first, other, sql;
 	struct err e = {0};
 
@@ -787,6 +799,7 @@ static inline void random_statement(struct random_db *db, const uint8_t *data, s
 			again.is_wrapped = i >= 3;
 			gen_statement(&again);
 			g.sql = again.sql;
+			how.is_alone = i % 2;
 			int rc2 = random_execute(db, buf_str(&g.sql), &how, &other, &e);
 			/* What reads fewer rows meets fewer errors. */
 			if (rc2 < 0) {
@@ -808,6 +821,7 @@ static inline void random_statement(struct random_db *db, const uint8_t *data, s
 	how.format = (enum query_format)pick(&g, QUERY_FORMATS);
 	how.memory_bytes = (size_t)64 << (10 + pick(&g, 8));
 	how.cancel_after = (int)pick(&g, 6) - 2;
+	how.is_alone = false;
 	rc = random_execute(db, buf_str(&sql), &how, &other, &e);
 	if (rc < 0)
 		random_check_error(buf_str(&sql), rc, &e);
