@@ -13,9 +13,9 @@
  */
 #include "query/pushdown.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 static bool is_subquery(const struct bx *x, void *ctx)

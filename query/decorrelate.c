@@ -19,9 +19,9 @@
  */
 #include "query/bind.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 /* ---- aggregates of nothing ------------------------------------------------------------------------ */
@@ -256,7 +256,8 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 	agg->agg_count = p->agg_count;
 	memcpy(agg->cols, u->d->cols, sizeof(*agg->cols) * k);
 	memcpy(agg->cols + k, p->cols, sizeof(*agg->cols) * n);
-	memcpy(agg->aggs, p->aggs, sizeof(*agg->aggs) * p->agg_count);
+	if (p->agg_count)
+		memcpy(agg->aggs, p->aggs, sizeof(*agg->aggs) * p->agg_count);
 	for (uint32_t i = 0; i < agg->group_count && rc >= 0; i++) {
 		agg->groups[i] = i < k ? bx_column(b, below + i, u->d->cols[i].type, u->pos) : p->groups[i - k];
 		rc = agg->groups[i] ? place_behind(u, &agg->groups[i], below) : bind_nomem(b);
