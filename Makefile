@@ -10,7 +10,7 @@ Q       := $(if $(filter 1,$(V)),,@)
 
 B := build/$(VARIANT)
 
-PKGS := fuse3 libzstd sqlite3 libpcre2-8
+PKGS := fuse3 libzstd sqlite3 libpcre2-8 zlib
 PKG_CFLAGS  := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 TEST_CFLAGS := $(shell pkg-config --cflags check 2>/dev/null)
@@ -175,9 +175,10 @@ install: all
 	install -D -m 644 docs/tidefs.1 $(DESTDIR)$(PREFIX)/share/man/man1/tidefs.1
 	install -D -m 755 mount-scripts/mount.tidefs $(DESTDIR)$(PREFIX)/sbin/mount.tidefs
 
-## docs: docs/files.md anew, from the table of virtual files
+## docs: docs/files.md and docs/functions.md anew, from the tables of files and of functions
 docs: all
 	$(Q)build/tidefs --print-files > docs/files.md
+	$(Q)build/tidefs --print-functions > docs/functions.md
 
 ## format: apply .clang-format to every C file
 format:

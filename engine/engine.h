@@ -97,7 +97,7 @@ struct db_status {
 	uint64_t last_lsn, durable_lsn;
 	uint64_t memtable_bytes;
 	uint64_t batches, rows_in, rows_rejected; /* since start */
-	int64_t failing_since_ns; /* maintenance fails (reason) since then; 0: it does not */
+	int64_t failing_since_ns; /* writes or maintenance fail (reason) since then; 0: they do not */
 	/* What opening it took: rows that were in the log alone, bytes of log read, time. */
 	uint64_t recovered_rows, recovered_bytes, recovery_cut_bytes;
 	int64_t recovery_ns;

@@ -43,7 +43,7 @@ void fsck_found(struct fsck *f, struct fsck_where w, enum fsck_severity s, bool 
 	};
 	if (x.outcome == FSCK_FAILED)
 		snprintf(how, sizeof how, "%s: %s", repair ? repair : "", strerror(-rc));
-	if (s != FSCK_NOTE) {
+	if (s != FSCK_NOTE || x.outcome == FSCK_FAILED) {
 		f->out.problems++;
 		f->out.repaired += x.outcome == FSCK_REPAIRED;
 	}
@@ -213,7 +213,7 @@ static void sweep_dropped(struct fsck *f, const char *name)
 		if (rc >= 0)
 			rc = f->io->unlinkat(f->io, f->en.dirfd, path, AT_REMOVEDIR);
 	}
-	fsck_found(f, (struct fsck_where){.file = path, .off = -1}, FSCK_WARNING, true, rc, "remove it",
+	fsck_found(f, (struct fsck_where){.file = path, .off = -1}, FSCK_NOTE, true, rc, "remove it, as mounting would",
 		   "is what is left of a database that was dropped");
 }
 

@@ -11,7 +11,7 @@
 #include "engine/io.h"
 
 enum fsck_severity {
-	FSCK_NOTE,    /* worth knowing; loses nothing, and is no problem */
+	FSCK_NOTE,    /* worth knowing; loses nothing, and is no problem: what a crash leaves behind, say */
 	FSCK_WARNING, /* untidy: a mount would put it right by itself */
 	FSCK_ERROR,   /* damaged or lost */
 };

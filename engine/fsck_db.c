@@ -249,7 +249,7 @@ static int check_table_dir(void *ctx, const char *path, const struct stat *st)
 		if (rc >= 0)
 			rc = d->f->io->unlinkat(d->f->io, d->dirfd, path, AT_REMOVEDIR);
 	}
-	fsck_found(d->f, w, FSCK_WARNING, true, rc, "remove it",
+	fsck_found(d->f, w, FSCK_NOTE, true, rc, "remove it, as mounting would",
 		   is_unknown ? "is what is left of a table that was not made after all"
 			      : "is what is left of a table that was dropped");
 	return 0;

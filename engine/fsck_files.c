@@ -191,7 +191,7 @@ static int check_orphan(void *ctx, const char *path, const struct stat *st)
 	} else if (fsck_repairs(f)) {
 		rc = f->io->unlinkat(f->io, o->d->dirfd, path, 0);
 	}
-	fsck_found(f, (struct fsck_where){o->d, t, path, -1}, FSCK_WARNING, true, rc,
+	fsck_found(f, (struct fsck_where){o->d, t, path, -1}, keep ? FSCK_WARNING : FSCK_NOTE, true, rc,
 		   keep ? "move it to " DIR_DAMAGED "/ of the table, as other files are missing" : "remove it, as mounting would",
 		   is_copy ? "was to be restored: a crash left it behind when it was just begun"
 			   : "is named by no transaction: a crash left it behind, and its rows are elsewhere");

@@ -226,7 +226,7 @@ static void sweep_one(struct fsck_db *d, int at, const char *name)
 		dir_remove(at, name);
 		rc = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? -EIO : 0;
 	}
-	fsck_found(d->f, (struct fsck_where){d, NULL, path, -1}, FSCK_WARNING, true, rc, "remove it, as mounting would",
+	fsck_found(d->f, (struct fsck_where){d, NULL, path, -1}, FSCK_NOTE, true, rc, "remove it, as mounting would",
 		   "is what is left of a snapshot that was being made or dropped");
 }
 

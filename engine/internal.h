@@ -75,6 +75,9 @@ struct file {
 	struct days *days; /* guarded by open_mu; set once, runs only */
 };
 
+/* stats.c: a reader got rc; where that says that a file is damaged or gone, status shows it as long as the file stays. */
+void table_note_damage(struct table *t, int rc, const struct err *e);
+
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
 /* The opened tile, lent while the file is referenced. */
@@ -183,6 +186,8 @@ struct table {
 	_Atomic int64_t erase_since_mono_ns; /* 0: no deletion waits for files to be rewritten */
 	struct patience seal_patience, migrate_patience, compact_patience;
 	struct failure failure;     /* guarded by mu */
+	int64_t damage_since_ns;    /* guarded by mu; a file could not be read; 0: none was found */
+	char damage[256];           /* guarded by mu; names that file */
 	_Atomic uint64_t sealed_rows, sealed_bytes, rewritten_rows, rewritten_bytes; /* since start */
 	_Atomic uint64_t generation; /* of the next file */
 

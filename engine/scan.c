@@ -60,7 +60,7 @@ static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, u
 	for (uint32_t i = 0; i < s->spec.col_count; i++) {
 		const struct col *col;
 		struct col *to = &s->cols[i];
-		int rc = page_col(src, i, &col, e);
+		int rc = page_col(s, src, i, &col, e);
 		if (rc < 0)
 			return rc;
 		if (!col) {
@@ -211,7 +211,7 @@ static int overlay(struct scan *s, struct cursor *c, uint32_t at, int64_t *versi
 		const struct col *col = src->file ? NULL : src->block_cols[i];
 		struct col *to = &s->cols[i];
 		if (src->file) {
-			int rc = page_col(src, i, &col, e);
+			int rc = page_col(s, src, i, &col, e);
 			if (rc < 0)
 				return rc;
 		}
@@ -344,8 +344,10 @@ int scan_next(struct scan *s, struct scan_batch *ret, struct err *e)
 		int rc = s->has_series ? 0 : series_enter(s, s->ids[s->id_at], e);
 		if (rc >= 0)
 			rc = fill(s, e);
-		if (rc < 0)
+		if (rc < 0) {
+			table_note_damage(s->table, rc, e);
 			return rc;
+		}
 	}
 	if (!s->n)
 		return 0;

@@ -43,9 +43,11 @@ struct scan_batch {
 struct scan_stats {
 	uint32_t tiles, tiles_pruned; /* tiles and runs considered; left out whole, for their time or part */
 	uint32_t tiles_pruned_part;   /* of those, for their part alone */
+	uint32_t blocks, blocks_pruned; /* likewise blocks of memory, for their time */
+	/* Of the files that were not left out whole: pages, and of which of them something was read so far. */
 	uint64_t pages_read, pages_pruned;
 	uint64_t rows; /* delivered */
-	uint64_t bytes_read;
+	uint64_t bytes_read; /* of pages, as they lie in the files */
 };
 
 struct scan;

@@ -16,9 +16,16 @@ void page_enter(struct scan *s, struct source *src, uint64_t row)
 	src->page = p;
 	src->page_row = tile_page_row(src->tile, p);
 	src->page_end = tile_page_row(src->tile, p + 1);
-	src->has_time = src->has_version = false;
+	src->has_time = src->has_version = src->is_read = false;
 	memset(src->has_col, 0, s->spec.col_count * sizeof *src->has_col);
-	s->stats.pages_read++;
+}
+
+/* A page counts once, with the first column that is read of it. */
+static void count_read(struct scan *s, struct source *src, uint64_t bytes)
+{
+	s->stats.pages_read += !src->is_read;
+	s->stats.bytes_read += bytes;
+	src->is_read = true;
 }
 
 int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e)
@@ -30,6 +37,7 @@ int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
 	int rc = tile_read_time(src->tile, src->page, src->time, e);
 	src->has_time = rc >= 0;
+	count_read(s, src, tile_time_bytes(src->tile, src->page));
 	return rc;
 }
 
@@ -44,12 +52,14 @@ int page_version(struct scan *s, struct source *src, const int64_t **ret, struct
 	int rc = src->has_version ? 0 : tile_read_version(src->tile, src->page, src->version, e);
 	if (rc < 0)
 		return rc;
+	if (!src->has_version)
+		count_read(s, src, tile_version_bytes(src->tile, src->page));
 	src->has_version = true;
 	*ret = src->version;
 	return 0;
 }
 
-int page_col(struct source *src, uint32_t c, const struct col **ret, struct err *e)
+int page_col(struct scan *s, struct source *src, uint32_t c, const struct col **ret, struct err *e)
 {
 	if (src->field[c] < 0) {
 		*ret = NULL;
@@ -61,6 +71,7 @@ int page_col(struct source *src, uint32_t c, const struct col **ret, struct err 
 		if (rc < 0)
 			return rc;
 		src->has_col[c] = true;
+		count_read(s, src, tile_field_bytes(src->tile, (uint32_t)src->field[c], src->page));
 	}
 	*ret = &src->cols[c];
 	return 0;
@@ -131,7 +142,6 @@ static int seek(struct scan *s, struct cursor *c, int64_t t, struct err *e)
 		int64_t p_min, p_max;
 		tile_page_times(src->tile, p, &p_min, &p_max);
 		if (p_max < t) {
-			s->stats.pages_pruned++;
 			c->pos = stop;
 			continue;
 		}

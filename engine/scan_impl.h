@@ -23,7 +23,7 @@ struct source {
 
 	uint32_t page; /* decoded; UINT32_MAX none */
 	uint64_t page_row, page_end;
-	bool has_time, has_version;
+	bool has_time, has_version, is_read;
 	int64_t *time;
 	int64_t *version; /* of the page's rows; allocated where the file has versions */
 	int64_t usual_version; /* of rows in a file without: 0 in runs, 1 in tiles */
@@ -73,7 +73,8 @@ struct scan {
 	bool *has_null;
 	struct scan_run *runs;
 	uint32_t run_count;
-	struct scan_stats stats;
+	struct scan_stats stats; /* pages_pruned is worked out when it is asked for */
+	uint64_t pages;          /* of the sources */
 };
 
 static inline bool overlaps(const struct scan *s, int64_t t_min, int64_t t_max)
@@ -96,7 +97,7 @@ int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e) m
 int page_version(struct scan *s, struct source *src, const int64_t **ret, struct err *e) must_check;
 
 /* Column c of the page at hand; NULL where the file lacks the column. */
-int page_col(struct source *src, uint32_t c, const struct col **ret, struct err *e) must_check;
+int page_col(struct scan *s, struct source *src, uint32_t c, const struct col **ret, struct err *e) must_check;
 
 /* How many of the rows a[0], a[1], ... (ascending) are <= upto; the same of [pos, end) of a block. */
 uint64_t count_upto(const int64_t *a, uint64_t n, int64_t upto);

@@ -35,6 +35,7 @@ static int source_init_file(struct scan *s, struct source *src, struct file *f, 
 	if (rc < 0)
 		return rc;
 	src->info = tile_info(src->tile);
+	s->pages += src->info->page_count;
 	src->field = arena_array(&s->arena, int64_t, s->spec.col_count + 1);
 	src->cols = arena_zarray(&s->arena, struct col, s->spec.col_count + 1);
 	src->has_col = arena_zarray(&s->arena, bool, s->spec.col_count + 1);
@@ -283,8 +284,10 @@ int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file
 			goto fail;
 		}
 	}
+	s->stats.blocks = view_n;
 	for (; vi < view_n; vi++) {
 		if (!overlaps(s, views[vi].t_min, views[vi].t_max)) {
+			s->stats.blocks_pruned++;
 			block_view_release(&views[vi]);
 			continue;
 		}
@@ -316,6 +319,7 @@ fail:
 		block_view_release(&views[vi]);
 	free(ids.v);
 	scan_close(s);
+	table_note_damage(t, rc, e);
 	if (rc == -ENOMEM)
 		err_set(e, rc, "out of memory for reading table '%s'", table_name(t));
 	return rc;
@@ -448,4 +452,5 @@ void scan_close(struct scan *s)
 void scan_stats(const struct scan *s, struct scan_stats *ret)
 {
 	*ret = s->stats;
+	ret->pages_pruned = s->pages - s->stats.pages_read;
 }

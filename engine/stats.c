@@ -154,6 +154,37 @@ void db_stats(struct db *db, struct db_stats *ret)
 	*ret = s;
 }
 
+void table_note_damage(struct table *t, int rc, const struct err *e)
+{
+	if (!e || (rc != -EBADMSG && rc != -EIO && rc != -ENOENT))
+		return;
+	pthread_mutex_lock(&t->mu);
+	if (!t->damage_since_ns)
+		t->damage_since_ns = clock_now_ns();
+	snprintf(t->damage, sizeof t->damage, "%s", err_text(e, rc));
+	pthread_mutex_unlock(&t->mu);
+}
+
+/* Caller holds t->mu. Is the file that could not be read still one of the table's? */
+static bool is_damaged(const struct table *t)
+{
+	if (!t->damage_since_ns)
+		return false;
+	for (uint32_t i = 0; i < t->files->n; i++)
+		if (strstr(t->damage, t->files->v[i]->meta.path))
+			return true;
+	return false;
+}
+
+/* Caller holds t->mu. The first thing that is wrong with a table is the reason; since when, the earliest. */
+static void say_failing(struct db_status *s, const struct table *t, int64_t since_ns, const char *text)
+{
+	if (!s->failing_since_ns || since_ns < s->failing_since_ns)
+		s->failing_since_ns = since_ns;
+	if (!s->reason[0])
+		snprintf(s->reason, sizeof s->reason, "table '%s': %s", table_name(t), text);
+}
+
 void db_status(struct db *db, struct db_status *ret)
 {
 	struct db_status s = {.failed = db->is_failed};
@@ -178,8 +209,12 @@ void db_status(struct db *db, struct db_status *ret)
 			snprintf(s.reason, sizeof s.reason, "%s", ws.reason);
 		else if (ws.stalled)
 			snprintf(s.reason, sizeof s.reason, "a write to the log does not come back: its disk hangs, or is very slow");
+		else if (ws.failing_since_ns)
+			snprintf(s.reason, sizeof s.reason, "the last write was refused: %s", ws.failing);
 		pthread_mutex_lock(&db->wake_mu);
 		s.failing_since_ns = db->failing_since_ns;
+		if (ws.failing_since_ns && (!s.failing_since_ns || ws.failing_since_ns < s.failing_since_ns))
+			s.failing_since_ns = ws.failing_since_ns;
 		if (!s.reason[0] && db->last_failure_rc)
 			snprintf(s.reason, sizeof s.reason, "%s", db->last_failure);
 		pthread_mutex_unlock(&db->wake_mu);
@@ -196,10 +231,12 @@ void db_status(struct db *db, struct db_status *ret)
 			s.rows_rejected += atomic_load(&t->rejected.lines);
 			pthread_mutex_lock(&t->mu);
 			/* Between two tries of a table nothing fails in a round. */
-			if (t->failure.since_ns && (!s.failing_since_ns || t->failure.since_ns < s.failing_since_ns))
-				s.failing_since_ns = t->failure.since_ns;
-			if (t->failure.since_ns && !s.reason[0])
-				snprintf(s.reason, sizeof s.reason, "table '%s': %s", table_name(t), t->failure.text);
+			if (t->failure.since_ns)
+				say_failing(&s, t, t->failure.since_ns, t->failure.text);
+			if (is_damaged(t))
+				say_failing(&s, t, t->damage_since_ns, t->damage);
+			else
+				t->damage_since_ns = 0;
 			pthread_mutex_unlock(&t->mu);
 			table_put(t);
 		}

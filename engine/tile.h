@@ -161,6 +161,11 @@ int tile_read_field(struct tile *t, uint32_t field, uint32_t page, struct arena 
 /* Of a tile that has versions (tile_info); otherwise what they usually are is the caller's to know. */
 int tile_read_version(struct tile *t, uint32_t page, int64_t *to, struct err *e) must_check;
 
+/* What these read of the file; dictionaries, which are kept, do not count. */
+uint64_t tile_time_bytes(const struct tile *t, uint32_t page);
+uint64_t tile_field_bytes(const struct tile *t, uint32_t field, uint32_t page);
+uint64_t tile_version_bytes(const struct tile *t, uint32_t page);
+
 /*
  * A dimension (or, with dim == dim_count, measure_name) of the rows of a page, as tile_read_field(). Who
  * queries has no use for it; who takes over a file of another table has.

@@ -314,6 +314,8 @@ static void page_bounds(struct tile_writer *w, const struct values *v,
 		string_bounds(w, lo, hi, b);
 		break;
 	}
+	case PQ_INT96: /* no tile has it */
+		break;
 	}
 }
 

@@ -44,7 +44,8 @@ static void describe_field(const struct tile_field *f, struct pq_column *ret)
 		[COL_VARCHAR] = {PQ_BYTE_ARRAY, PQ_LOGICAL_STRING},
 		[COL_TIMESTAMP] = {PQ_INT64, PQ_LOGICAL_TIMESTAMP_MICROS},
 	};
-	*ret = (struct pq_column){f->name, forms[f->type].type, PQ_OPTIONAL, forms[f->type].logical};
+	*ret = (struct pq_column){.name = f->name, .type = forms[f->type].type, .repetition = PQ_OPTIONAL,
+				  .logical = forms[f->type].logical};
 }
 
 int tile_index_describe(const struct tile_index *ix, const struct tile_column *c, struct arena *a,
@@ -55,27 +56,27 @@ int tile_index_describe(const struct tile_index *ix, const struct tile_column *c
 
 	switch (c->role) {
 	case TILE_DIM:
-		*ret = (struct pq_column){ix->info.dims[c->i], PQ_BYTE_ARRAY, PQ_OPTIONAL,
-					  PQ_LOGICAL_STRING};
+		*ret = (struct pq_column){.name = ix->info.dims[c->i], .type = PQ_BYTE_ARRAY, .repetition = PQ_OPTIONAL,
+					  .logical = PQ_LOGICAL_STRING};
 		break;
 	case TILE_MEASURE_NAME:
-		*ret = (struct pq_column){STR_LIT("measure_name"), PQ_BYTE_ARRAY, PQ_REQUIRED,
-					  PQ_LOGICAL_STRING};
+		*ret = (struct pq_column){.name = STR_LIT("measure_name"), .type = PQ_BYTE_ARRAY, .repetition = PQ_REQUIRED,
+					  .logical = PQ_LOGICAL_STRING};
 		break;
 	case TILE_TIME:
-		*ret = (struct pq_column){STR_LIT("time"), PQ_INT64, PQ_REQUIRED,
-					  PQ_LOGICAL_TIMESTAMP_MICROS};
+		*ret = (struct pq_column){.name = STR_LIT("time"), .type = PQ_INT64, .repetition = PQ_REQUIRED,
+					  .logical = PQ_LOGICAL_TIMESTAMP_MICROS};
 		break;
 	case TILE_FIELD:
 		describe_field(&ix->info.fields[c->i], ret);
 		break;
 	case TILE_TIME_NANOS:
-		*ret = (struct pq_column){STR_LIT("ts_nanos"), PQ_INT32, PQ_REQUIRED,
-					  PQ_LOGICAL_NONE};
+		*ret = (struct pq_column){.name = STR_LIT("ts_nanos"), .type = PQ_INT32, .repetition = PQ_REQUIRED,
+					  .logical = PQ_LOGICAL_NONE};
 		break;
 	case TILE_VERSION:
-		*ret = (struct pq_column){STR_LIT("ts_version"), PQ_INT64, PQ_REQUIRED,
-					  PQ_LOGICAL_NONE};
+		*ret = (struct pq_column){.name = STR_LIT("ts_version"), .type = PQ_INT64, .repetition = PQ_REQUIRED,
+					  .logical = PQ_LOGICAL_NONE};
 		break;
 	case TILE_FIELD_NANOS:
 		name = ix->info.fields[c->i].name;
@@ -84,7 +85,8 @@ int tile_index_describe(const struct tile_index *ix, const struct tile_column *c
 			return -ENOMEM;
 		memcpy(p, "ts_nanos_", 9);
 		memcpy(p + 9, name.ptr, name.len);
-		*ret = (struct pq_column){{p, name.len + 9}, PQ_INT32, PQ_REQUIRED, PQ_LOGICAL_NONE};
+		*ret = (struct pq_column){.name = {p, name.len + 9}, .type = PQ_INT32, .repetition = PQ_REQUIRED,
+					  .logical = PQ_LOGICAL_NONE};
 		break;
 	}
 	return 0;

@@ -260,6 +260,8 @@ static int get_plain(const struct page_in *p, void *to)
 		return pq_plain_decode_bools(p->in, to, p->n);
 	case PQ_BYTE_ARRAY:
 		return pq_plain_decode_strings(p->in, to, p->n);
+	case PQ_INT96:
+		break;
 	}
 	return -EBADMSG;
 }

@@ -484,3 +484,29 @@ int tile_read_field(struct tile *t, uint32_t field, uint32_t page, struct arena 
 		*ret = col;
 	return rc;
 }
+
+/* Extras are columns behind the first, so 0 stands for none. */
+static uint64_t page_bytes(const struct tile *t, uint32_t column, uint32_t extra, uint32_t page)
+{
+	const struct tile_page_ref *pages = t->ix.pages;
+	size_t n = t->ix.info.page_count;
+
+	return pages[column * n + page].size + (extra ? pages[extra * n + page].size : 0);
+}
+
+uint64_t tile_time_bytes(const struct tile *t, uint32_t page)
+{
+	return page_bytes(t, tile_column_time(t), t->time_nanos, page);
+}
+
+uint64_t tile_field_bytes(const struct tile *t, uint32_t field, uint32_t page)
+{
+	bool is_time = t->ix.info.fields[field].type == COL_TIMESTAMP;
+
+	return page_bytes(t, tile_column_field(t, field), is_time ? t->field_nanos[field] : 0, page);
+}
+
+uint64_t tile_version_bytes(const struct tile *t, uint32_t page)
+{
+	return t->version ? page_bytes(t, t->version, 0, page) : 0;
+}

@@ -57,6 +57,8 @@ struct wal {
 	uint64_t start_lsn; /* the first LSN since open, and the last one before it in the log: */
 	uint64_t start_follows; /* numbers may have been skipped in between */
 	char reason[256];       /* why refused or frozen */
+	int64_t failing_since_ns; /* the disk refuses batches since then; 0: the last one was taken */
+	char failing[256];
 	uint64_t replayed_bytes, cut_bytes;
 	pthread_t thread;
 	bool has_thread;
@@ -478,9 +480,19 @@ int wal_append(struct wal *w, struct wal_record *recs, int n, struct err *e)
 	}
 	if (bytes > UINT32_MAX)
 		return err_set(e, -EMSGSIZE, "a batch for the log has %d records", n);
+	struct err why = {0};
 	pthread_mutex_lock(&w->mu);
-	int rc = append(w, recs, (uint32_t)n, bytes, e);
+	int rc = append(w, recs, (uint32_t)n, bytes, &why);
+	if (rc >= 0) {
+		w->failing_since_ns = 0;
+	} else if (rc != -ENOMEM) {
+		if (!w->failing_since_ns)
+			w->failing_since_ns = clock_now_ns();
+		snprintf(w->failing, sizeof w->failing, "%s", err_text(&why, rc));
+	}
 	pthread_mutex_unlock(&w->mu);
+	if (rc < 0 && e)
+		*e = why;
 	return rc;
 }
 
@@ -843,6 +855,9 @@ static void look(struct wal *w, struct wal_status *ret)
 		ret->bytes += (uint64_t)s->bytes;
 		ret->segments++;
 	}
+	ret->failing_since_ns = w->failing_since_ns;
+	if (w->failing_since_ns)
+		snprintf(ret->failing, sizeof ret->failing, "%s", w->failing);
 	if (ret->read_only)
 		snprintf(ret->reason, sizeof ret->reason, "%s",
 			 w->reason[0] ? w->reason : "a batch written in part cannot be cut off");

@@ -66,6 +66,8 @@ struct wal_status {
 	bool read_only;   /* corruption in the middle, or a failed fsync not yet made good */
 	bool stalled;     /* the disk did not answer in time: all this is as it was when it did */
 	char reason[256]; /* why read_only */
+	int64_t failing_since_ns; /* the last batch was refused, and since then all were; 0: it was taken */
+	char failing[256];        /* why */
 	uint64_t replayed_bytes;
 	uint64_t cut_bytes; /* of a torn tail, cut off at open */
 };

@@ -339,7 +339,10 @@ static void say_damaged(struct recovery *r, const struct cursor *proof)
 			 (long long)proof->off, proof->name);
 	else
 		snprintf(follows, sizeof follows, "segment '%s' follows", proof->name);
-	if (hole)
+	if (hole && lsn == r->x)
+		refuse(r, "log segment '%s' is damaged at byte %lld, and %s", hole->name, (long long)hole->damage,
+		       follows);
+	else if (hole)
 		refuse(r,
 		       "log segment '%s' is damaged at byte %lld: record %" PRIu64
 		       " is lost, but %s",

@@ -4,8 +4,10 @@
 #include "fs/files.h"
 #include "engine/ingest.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RO(l, n, fn, h)  {.level = l, .name = n, .mode = S_IFREG | 0444, .ops = &text_ops, .show = fn, .help = h}
 #define DIR(l, n, m, c, h) {.level = l, .name = n, .mode = S_IFDIR | (m), .child = c, .help = h}
@@ -20,6 +22,7 @@
 	QUERY(l, "query.json", QF_JSON, "the same, one JSON array of objects"),                  \
 	QUERY(l, "query.jsonl", QF_JSONL, "the same, one JSON object a line"),                   \
 	QUERY(l, "query.txt", QF_TXT, "the same, an aligned table for people"),                  \
+	QUERY(l, "query.parquet", QF_PARQUET, "the same, a Parquet file"),                       \
 	DIR(l, "q", 0555, LEVEL_Q,                                                               \
 	    "`q/<SQL>.csv`: the file name is the query, with `%2F` for `/`; read-only statements")
 
@@ -59,7 +62,7 @@ static const struct vfile static_rows[] = {
 static const char *const names_to_come[] = {
 	"metrics",     "queries",     "running",      "scheduled",    "snapshot.json", "import",
 	"follow",      "latest",      "latest.csv",   "latest.json",  "latest.prom", "ingest.csv",
-	"ingest.prom", "query.parquet", "query.arrow", "README.md",  "_delta_log",
+	"ingest.prom", "query.arrow", "README.md",  "_delta_log",
 };
 
 /* Setting rows go where the first part of their name says. */
@@ -124,6 +127,41 @@ const struct vfile *files_row(enum level level, int i)
 	for (int r = 0; r < row_n; r++)
 		if (rows[r].level == level && i-- == 0)
 			return &rows[r];
+	return NULL;
+}
+
+#define LETTERS_WRONG 2
+#define NAME_LETTERS  32
+
+/* How many letters to add, drop or change to make b of a, but for case. Both have at most NAME_LETTERS. */
+static size_t letters_wrong(const char *a, const char *b)
+{
+	size_t row[NAME_LETTERS + 1], n = strlen(b);
+
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t change = diagonal + (tolower((uint8_t)a[i - 1]) != tolower((uint8_t)b[j - 1]));
+			diagonal = row[j];
+			row[j] = MIN(change, MIN(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[n];
+}
+
+const char *files_misspelt(enum level level, const char *name)
+{
+	/* Those that editors make have dots, tildes, digits. */
+	if (strlen(name) > NAME_LETTERS || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-")])
+		return NULL;
+	for (int i = 0; files_row(level, i); i++) {
+		const char *is = files_row(level, i)->name;
+		if (strlen(is) <= NAME_LETTERS && letters_wrong(name, is) <= LETTERS_WRONG)
+			return is;
+	}
 	return NULL;
 }
 
@@ -242,8 +280,8 @@ int files_print_docs(struct buf *out)
 		 "it names, with columns and settings, when it is closed; what does not fit is an error of close(2) or\n"
 		 "rename(2), changes nothing, and is explained in `status`. So `cp -r`, `rsync -a` or `tar` of a snapshot into\n"
 		 "a new database restores it. The text can be read back for ten minutes; removing it changes nothing.\n"
-		 "The process that copied it in, and one that makes a table, find those tables, and `magnetic/`, only when they\n"
-		 "have made them: `cp -r` takes what is there already in a directory of its own for an error.\n"
+		 "The process that copied it in may mkdir(2) those tables, and one that makes a table its `magnetic/`, as if\n"
+		 "they were not there: `cp -r` takes what is there already in a directory of its own for an error.\n"
 		 "\n## `q/`\n\n"
 		 "Lists nothing, and finds every name that is, or begins like, a statement. The last known extension (`.csv`,\n"
 		 "`.tsv`, `.json`, `.jsonl`, `.txt`) is the format; a `;` before it ends the SQL, for statements\n"

@@ -30,6 +30,8 @@ struct vfile {
 int files_init(void) must_check;
 
 const struct vfile *files_find(enum level level, const char *name); /* or NULL */
+/* The file of that directory whose name somebody got wrong by a letter or two; NULL: it is another name. */
+const char *files_misspelt(enum level level, const char *name);
 /* The i-th row of a directory, or NULL past the last. */
 const struct vfile *files_row(enum level level, int i);
 

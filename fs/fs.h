@@ -43,6 +43,7 @@ struct fs_options {
 	int64_t sync_interval_ns;
 	const char *spool_dir;  /* NULL: DATA_DIR/spool */
 	uint64_t spool_quota;   /* bytes a uid may hold in spooled results */
+	const char *unload_dir; /* UNLOAD may write below it; NULL: nowhere */
 	uint64_t query_memory;  /* bytes a statement may use; 0: the default */
 	unsigned threads;       /* of libfuse, at most */
 	bool allow_other;

@@ -9,6 +9,7 @@
 #include "fs/files.h"
 #include "fs/fsck_cmd.h"
 #include "fs/session.h"
+#include "query/func_docs.h"
 
 static int complain(const struct err *e, int rc)
 {
@@ -34,17 +35,27 @@ static int cmd_version(int argc, char **argv)
 	return 0;
 }
 
-static int cmd_print_files(int argc, char **argv)
+static int print_docs(int (*print)(struct buf *out))
 {
 	struct buf out;
 	int rc;
 
 	buf_init(&out, TEXT_FILE_MAX);
-	rc = files_print_docs(&out);
+	rc = print(&out);
 	if (rc >= 0)
 		fwrite(out.data, 1, out.len, stdout);
 	buf_release(&out);
 	return rc < 0 || fflush(stdout) != 0;
+}
+
+static int cmd_print_files(int argc, char **argv)
+{
+	return print_docs(files_print_docs);
+}
+
+static int cmd_print_functions(int argc, char **argv)
+{
+	return print_docs(func_print_docs);
 }
 
 static int print_rows(struct engine *en, struct str sql, enum query_format format, struct err *e)
@@ -85,13 +96,13 @@ static int cmd_sql(int argc, char **argv)
 	int rc;
 
 	if (argc < 2 || argc > 3)
-		return usage(&e, err_set(&e, -EINVAL, "tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt]"));
+		return usage(&e, err_set(&e, -EINVAL, "tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt|parquet]"));
 	if (argc == 3) {
 		int f = 0;
 		while (f < QUERY_FORMATS && strcmp(argv[2], query_format_names[f]) != 0)
 			f++;
 		if (f == QUERY_FORMATS)
-			return usage(&e, err_set(&e, -EINVAL, "'%s' is no format: csv, tsv, json, jsonl or txt", argv[2]));
+			return usage(&e, err_set(&e, -EINVAL, "'%s' is no format: csv, tsv, json, jsonl, txt or parquet", argv[2]));
 		format = (enum query_format)f;
 	}
 	if (access(argv[0], F_OK) < 0)
@@ -115,6 +126,7 @@ static const struct {
 	{"--version", cmd_version},
 	{"-V", cmd_version},
 	{"--print-files", cmd_print_files},
+	{"--print-functions", cmd_print_functions},
 	{"sql", cmd_sql},
 	{"fsck", cmd_fsck},
 };

@@ -3,7 +3,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Lookups that go unanswered by a mkdir until its maker is taken for one that only looks. cp(1) needs two. */
+#define MAKER_LOOKS 2
 
 struct maker {
 	struct maker *next;
@@ -11,6 +17,7 @@ struct maker {
 	uint64_t started;    /* of the process: numbers are given again */
 	struct table *table; /* referenced */
 	bool is_table;       /* the table itself; else its magnetic/ */
+	uint8_t looks;       /* that found nothing, of a process that does not show what it calls */
 	int64_t until_ns;    /* monotonic; INT64_MAX: as long as the process lives */
 };
 
@@ -20,26 +27,60 @@ struct makers {
 	uint32_t n;
 };
 
-/* Field 22 of /proc/PID/stat, in ticks since boot; 0: there is no such process. Threads have one, too. */
-static uint64_t start_of(pid_t pid)
+/* /proc/PID/NAME, cut to size - 1; empty when there is none, or it is not for us. Threads have them, too. */
+static void read_proc(pid_t pid, const char *name, char *text, size_t size)
 {
-	char path[64], text[1024];
+	char path[64];
 	ssize_t n = -1;
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		n = read(fd, text, sizeof text - 1);
+		n = read(fd, text, size - 1);
 		close(fd);
 	}
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
+	text[n > 0 ? n : 0] = '\0';
+}
+
+/* Field 22 of /proc/PID/stat, in ticks since boot; 0: there is no such process. */
+static uint64_t start_of(pid_t pid)
+{
+	char text[1024];
+
+	read_proc(pid, "stat", text, sizeof text);
 	char *p = strrchr(text, ')'); /* the name may hold anything */
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+enum calls { CALLS_MKDIR, CALLS_OTHER, CALLS_UNKNOWN };
+
+/*
+ * What the process that waits for our answer is waiting in. It may not have gone to sleep yet: "running".
+ * Unknown where the daemon may not trace that process (another user's, or ptrace_scope).
+ */
+static enum calls calls_of(pid_t pid)
+{
+	const struct timespec moment = {.tv_nsec = 50 * 1000};
+	char text[256];
+
+	for (int i = 0; i < 40; i++) {
+		read_proc(pid, "syscall", text, sizeof text);
+		if (strncmp(text, "running", 7) != 0)
+			break;
+		nanosleep(&moment, NULL);
+	}
+	char *end;
+	long nr = strtol(text, &end, 10);
+	if (end == text)
+		return CALLS_UNKNOWN;
+#ifdef SYS_mkdir
+	if (nr == SYS_mkdir)
+		return CALLS_MKDIR;
+#endif
+	return nr == SYS_mkdirat ? CALLS_MKDIR : CALLS_OTHER;
 }
 
 int makers_create(struct makers **ret)
@@ -152,6 +193,17 @@ bool makers_hide(struct makers *ms, pid_t pid, const struct node *dir, const cha
 {
 	pthread_mutex_lock(&ms->mu);
 	bool hides = ms->list && find(ms, pid, dir, name);
+	pthread_mutex_unlock(&ms->mu);
+	if (!hides)
+		return false;
+	enum calls calls = calls_of(pid);
+	if (calls != CALLS_UNKNOWN)
+		return calls == CALLS_MKDIR;
+	pthread_mutex_lock(&ms->mu);
+	struct maker **at = find(ms, pid, dir, name);
+	hides = at && (*at)->looks < MAKER_LOOKS;
+	if (hides)
+		(*at)->looks++;
 	pthread_mutex_unlock(&ms->mu);
 	return hides;
 }

@@ -170,6 +170,13 @@ static int make_file(struct fs *fs, struct node *dir, const char *name, mode_t m
 		return incoming_create(fs, dir, name, mode, c, ret, e);
 	if (!scratch_dir(dir, name))
 		return err_set(e, -EPERM, "files cannot be made here; see README for those there are");
+	/* What is written there would be a temporary file and gone in ten minutes, without a word. */
+	const char *meant = files_misspelt(dir->level, name);
+	if (meant) {
+		rc = err_set(e, -ENOENT, "there is no '%s' here; '%s' may be meant", name, meant);
+		fs_note_refusal(fs, dir, e, rc);
+		return rc;
+	}
 	rc = scratch_create(fs, dir, name, mode, c, &s, e);
 	if (rc < 0)
 		return rc;

@@ -35,6 +35,7 @@ static const struct opt_def defs[] = {
 	{"sync_interval", OPT_DURATION, AT(fs.sync_interval_ns), "TIME", "power loss costs at most this (default 1s)"},
 	{"spool", OPT_TEXT, AT(spool), "DIR", "where large results go (default DATA_DIR/spool)"},
 	{"spool_quota", OPT_SIZE, AT(fs.spool_quota), "SIZE", "of large results, for each user (default 4G)"},
+	{"unload", OPT_TEXT, AT(unload), "DIR", "UNLOAD may write files below DIR (default: nowhere)"},
 	{"threads", OPT_COUNT, AT(fs.threads), "N", "requests served at the same time, 4 to 1024 (default 64)"},
 	{"log", OPT_TEXT, AT(log), "LEVELS", "such as debug or info:wal=trace; also TIDE_LOG (default info)"},
 	{"log_file", OPT_TEXT, AT(log_file), "FILE", "default: DATA_DIR/tidefs.log; with -f: standard error"},
@@ -261,7 +262,7 @@ static bool inside(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
 
-	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+	return n == 1 || (strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0')); /* 1: "/" */
 }
 
 static int check_mountpoint(const struct options *o, struct err *e)
@@ -299,6 +300,26 @@ static int check_mountpoint(const struct options *o, struct err *e)
 	return 0;
 }
 
+/* A target below it must lead to no file of ours, nor back into the mount. */
+static int check_unload(const struct options *o, struct err *e)
+{
+	const char *u = o->unload;
+	struct stat st;
+
+	if (stat(u, &st) < 0)
+		return err_set(e, -errno, "the directory for UNLOAD, '%s', cannot be used: %s%s", u, strerror(errno),
+			       errno == ENOENT ? " (make it with mkdir)" : "");
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, -ENOTDIR, "'%s', where UNLOAD is to write, is no directory", u);
+	if (inside(u, o->data_dir) || inside(o->data_dir, u))
+		return err_set(e, -EINVAL, "the directory for UNLOAD, '%s', and the data directory '%s' lie inside each other", u,
+			       o->data_dir);
+	if (inside(u, o->mountpoint) || inside(o->mountpoint, u))
+		return err_set(e, -EINVAL, "the directory for UNLOAD, '%s', and the mount point '%s' lie inside each other", u,
+			       o->mountpoint);
+	return 0;
+}
+
 int options_resolve(struct options *o, struct err *e)
 {
 	int rc = absolute(&o->data_dir, e);
@@ -311,13 +332,18 @@ int options_resolve(struct options *o, struct err *e)
 	}
 	if (rc >= 0 && o->spool)
 		rc = absolute(&o->spool, e);
+	if (rc >= 0 && o->unload)
+		rc = absolute(&o->unload, e);
 	if (rc >= 0 && o->log_file)
 		rc = absolute(&o->log_file, e);
 	if (rc >= 0)
 		rc = check_mountpoint(o, e);
+	if (rc >= 0 && o->unload)
+		rc = check_unload(o, e);
 	o->fs.data_dir = o->data_dir;
 	o->fs.mountpoint = o->mountpoint;
 	o->fs.spool_dir = o->spool;
+	o->fs.unload_dir = o->unload;
 	return rc;
 }
 
@@ -326,6 +352,7 @@ void options_release(struct options *o)
 	free(o->data_dir);
 	free(o->mountpoint);
 	free(o->spool);
+	free(o->unload);
 	free(o->log);
 	free(o->log_file);
 	buf_release(&o->fuse);
@@ -337,13 +364,15 @@ void options_print_help(void)
 	       "\n"
 	       "  tidefs DATA_DIR MOUNTPOINT [-f] [-d] [-o option,...]\n"
 	       "      mounts the databases in DATA_DIR, which is made where it does not exist\n"
-	       "  tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt]\n"
+	       "  tidefs sql DATA_DIR 'SQL' [csv|tsv|json|jsonl|txt|parquet]\n"
 	       "      asks without a mount; reads only\n"
 	       "  tidefs fsck DATA_DIR [--repair]\n"
 	       "      checks every byte of an unmounted DATA_DIR, and repairs what can be repaired\n"
 	       "  tidefs version\n"
 	       "  tidefs --print-files\n"
 	       "      the files of a mount, as Markdown\n"
+	       "  tidefs --print-functions\n"
+	       "      the functions of SQL, as Markdown\n"
 	       "\n"
 	       "  -f   stay in the foreground, log to standard error\n"
 	       "  -d   -f, and print every request\n"

@@ -11,6 +11,7 @@ struct options {
 	char *data_dir;   /* owned, as all pointers here */
 	char *mountpoint;
 	char *spool;
+	char *unload;
 	char *log;        /* levels, as TIDE_LOG; NULL: the default */
 	char *log_file;   /* NULL: DATA_DIR/tidefs.log, or standard error with -f */
 	struct buf fuse;  /* comma separated: what libfuse and the kernel are told */

@@ -86,11 +86,11 @@ void writer_begin(struct writer *w, fuse_req_t req);
 void writer_end(struct writer *w);
 
 /*
- * A changing statement, once. Errors and *ret_rows as query_run(); -EINTR: the writer was interrupted,
+ * A changing statement, once. Errors, *ret_rows and ret_reply as query_run(); -EINTR: the writer was interrupted,
  * and nothing happened.
  */
 int statement_run(struct fs *fs, const struct caller *who, struct writer *w, struct db *db, struct str text,
-		  int64_t *ret_rows, struct err *e) must_check;
+		  int64_t *ret_rows, struct buf *ret_reply, struct err *e) must_check;
 /* Would it run? Everything that is wrong with the text itself, and with the rights. */
 int statement_check(struct fs *fs, const struct caller *who, struct db *db, struct str text,
 		    struct err *e) must_check;

@@ -366,7 +366,11 @@ static void add_refusal(struct fs *fs, const char *db, struct buf *out)
 
 static const char *health(const struct db_status *s)
 {
-	return s->failed ? "failed" : s->read_only ? "read-only" : s->stalled ? "stalled" : "ok";
+	return s->failed       ? "failed"
+	       : s->read_only ? "read-only"
+	       : s->stalled   ? "stalled"
+	       : s->reason[0] ? "failing"
+			      : "ok";
 }
 
 /* Resident, of the whole process. */

@@ -99,12 +99,28 @@ static void place_behind(const char *text, size_t done, int rc, struct err *e)
 	(void)err_set(e, rc, "line %u:%u: %s", line + lines, line == 1 ? col + cols : col, sentence);
 }
 
+/* All of a write is done with, up to `done`: what is left of the text, or what a reader gets instead of it. */
+static void end_write(struct stmt *s, size_t done, int64_t rows, bool has_run, const struct buf *reply)
+{
+	buf_drop_front(&s->text, done);
+	if (!blank(s->text.data, s->text.len))
+		return;
+	if (rows >= 0) {
+		buf_clear(&s->text);
+		buf_add_str(&s->text, buf_str(reply)); /* in whichever format */
+		s->complete = true;
+	} else if (has_run) {
+		s->complete = s->has_run = true;
+	}
+}
+
 int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, struct writer *w, struct db *db,
 		   const char *p, size_t n, struct err *e)
 {
 	size_t before, done = 0; /* bytes of the text: before this write; of statements that are done with */
 	size_t ran = 0;          /* of it up to the last one that changed something */
-	int64_t rows = -1;       /* that the last of these deleted or inserted */
+	int64_t rows = -1;       /* that the last of these deleted, inserted or unloaded */
+	struct buf reply;        /* what it has to tell, as a statement */
 	bool has_run = false;    /* the last of these changed something */
 	int rc = 0;
 
@@ -115,6 +131,7 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 	}
 	before = s->text.len;
 	buf_add(&s->text, p, n);
+	buf_init(&reply, SQL_TEXT_MAX);
 	if (s->text.rc < 0 || s->text.len > SQL_TEXT_MAX) {
 		rc = err_set(e, -E2BIG, "a statement has at most %d bytes", SQL_TEXT_MAX);
 		return stmt_fail(s, rc, e);
@@ -132,7 +149,8 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		if (rc < 0)
 			break;
 		if (changing) {
-			rc = statement_run(fs, who, w, db, (struct str){rest.ptr, end}, &rows, e);
+			buf_clear(&reply);
+			rc = statement_run(fs, who, w, db, (struct str){rest.ptr, end}, &rows, &reply, e);
 			if (rc < 0)
 				break;
 			has_run = true;
@@ -150,6 +168,9 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 			has_run = false;
 		}
 	}
+	if (rc >= 0)
+		end_write(s, done, rows, has_run, &reply);
+	buf_release(&reply);
 	if (rc == -EINTR) {
 		/* As if this write had ended before the statement: it may come again. */
 		s->text.len = MAX(before, done);
@@ -161,14 +182,6 @@ int64_t stmt_write(struct stmt *s, struct fs *fs, const struct caller *who, stru
 		stmt_fail(s, rc, e);
 		/* What ran has run: a writer that writes the rest again must not run it twice. */
 		return ran > before ? (int64_t)(ran - before) : rc;
-	}
-	buf_drop_front(&s->text, done);
-	if (rows >= 0 && blank(s->text.data, s->text.len)) {
-		buf_clear(&s->text);
-		query_rows_statement(rows, &s->text); /* what a reader gets, in whichever format */
-		s->complete = true;
-	} else if (has_run && blank(s->text.data, s->text.len)) {
-		s->complete = s->has_run = true;
 	}
 	return (int64_t)n;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fs/caller_io.h"
 #include "fs/results_impl.h"
 
 static bool allowed(void *ctx, struct db *db, struct table *t, enum query_right right)
@@ -42,6 +43,7 @@ static void env_of(struct result *r, struct query_env *env)
 		.memory_bytes = r->fs->opt->query_memory,
 		.allowed = allowed,
 		.allowed_ctx = r,
+		.unload_dir = r->fs->opt->unload_dir,
 		.cancelled = &r->cancelled,
 	};
 }
@@ -185,19 +187,22 @@ static void writer_runs(struct writer *w, struct fs *fs, struct result *of, stru
 }
 
 int statement_run(struct fs *fs, const struct caller *who, struct writer *w, struct db *db, struct str text,
-		  int64_t *ret_rows, struct err *e)
+		  int64_t *ret_rows, struct buf *ret_reply, struct err *e)
 {
 	struct query_env env;
+	struct caller_io io;
 	struct result *r;
 	int rc = with_env(fs, who, db, &r);
 
 	if (rc < 0)
 		return rc;
 	env_of(r, &env);
+	caller_io_init(&io, fs, &r->who);
+	env.unload_io = &io.io;
 	(void)result_open(r); /* nobody reads it, but it is no statement without a reader */
 	result_list(r);
 	writer_runs(w, fs, r, r);
-	rc = query_run(&env, text, ret_rows, e);
+	rc = query_run(&env, text, ret_rows, ret_reply, e);
 	writer_runs(w, fs, r, NULL);
 	if (rc == -ECANCELED && w->is_leaving)
 		rc = err_set(e, -EINTR, "interrupted; nothing was done");

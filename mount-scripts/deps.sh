@@ -1,7 +1,7 @@
 # deps.sh: which Debian packages tidefs needs, and how they get installed. Sourced, not run.
 # shellcheck shell=bash disable=SC2034
 
-BUILD_PACKAGES="gcc make pkg-config libc6-dev libfuse3-dev fuse3 libzstd-dev libsqlite3-dev lemon libpcre2-dev"
+BUILD_PACKAGES="gcc make pkg-config libc6-dev libfuse3-dev fuse3 libzstd-dev libsqlite3-dev lemon libpcre2-dev zlib1g-dev"
 TEST_PACKAGES="check bats python3 perl-base dash coreutils tar rsync sed findutils grep vim-tiny attr nodejs npm procps"
 
 # install_missing PACKAGE...: installs those that are not there; says which, and why it may ask for a password.

@@ -158,7 +158,7 @@ if [ "$apt" = 1 ]; then
 	# shellcheck disable=SC2086
 	install_missing $BUILD_PACKAGES || fail "the packages above are needed; install them and run this again"
 fi
-say "a C compiler, make, libfuse3, libzstd, libpcre2, sqlite3 and its parser generator: all there"
+say "a C compiler, make, libfuse3, libzstd, zlib, libpcre2, sqlite3 and its parser generator: all there"
 fuse_ready || exit 1
 
 step "Build"

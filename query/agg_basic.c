@@ -372,6 +372,7 @@ FOLD(bool_and, b8, &, vb_add_bool)
 FOLD(bool_or, b8, |, vb_add_bool)
 FOLD(bitwise_and, i64, &, vb_add_i64)
 FOLD(bitwise_or, i64, |, vb_add_i64)
+FOLD(bitwise_xor, i64, ^, vb_add_i64)
 
 /* ---- arbitrary, array_agg ----------------------------------------------------------------------- */
 
@@ -473,12 +474,17 @@ const struct func func_rows_agg_basic[] = {
 	AGGREGATE("avg", "double", "double", &avg_f64_def, "the mean"),
 	AGGREGATE_U("avg", "interval", "interval", &avg_interval_def, sum_i64_unmerge, "the mean"),
 	AGGREGATE_U("avg", YM, YM, &avg_interval_def, sum_i64_unmerge, "the mean"),
-	AGGREGATE("geometric_mean", "double", "double", &geomean_def, "the n-th root of the product"),
-	AGGREGATE("bool_and", "boolean", "boolean", &bool_and_def, "are all TRUE?"),
-	AGGREGATE("every", "boolean", "boolean", &bool_and_def, "are all TRUE?"),
-	AGGREGATE("bool_or", "boolean", "boolean", &bool_or_def, "is any TRUE?"),
-	AGGREGATE("bitwise_and_agg", "bigint", "bigint", &bitwise_and_def, "bits set in all"),
-	AGGREGATE("bitwise_or_agg", "bigint", "bigint", &bitwise_or_def, "bits set in any"),
+	AGGREGATE("geometric_mean", "double", "double", &geomean_def,
+		  "the n-th root of the product of n values; NaN where one is negative"),
+	AGGREGATE("bool_and", "boolean", "boolean", &bool_and_def, "whether all are TRUE; NULLs are left out"),
+	AGGREGATE("every", "boolean", "boolean", &bool_and_def, "whether all are TRUE; NULLs are left out"),
+	AGGREGATE("bool_or", "boolean", "boolean", &bool_or_def, "whether any is TRUE; NULLs are left out"),
+	AGGREGATE("bitwise_and_agg", "bigint", "bigint", &bitwise_and_def,
+		  "the bits that are set in all values"),
+	AGGREGATE("bitwise_or_agg", "bigint", "bigint", &bitwise_or_def, "the bits that are set in any value"),
+	AGGREGATE("bitwise_xor_agg", "bigint", "bigint", &bitwise_xor_def,
+		  "the bits that are set in an odd number of values"),
+	AGGREGATE("any_value", "T", "T", &arbitrary_def, "the first value that is not NULL"),
 	AGGREGATE("arbitrary", "T", "T", &arbitrary_def, "the first value that is not NULL"),
 	AGGREGATE("array_agg", "T", "array(T)", &array_agg_def, "all values, NULL too, in order of input"),
 	FUNC_END,

@@ -78,6 +78,115 @@ MOMENTS(stddev_pop, 1, sqrt(m->m2 / m->n))
 MOMENTS(stddev_samp, 2, sqrt(m->m2 / (m->n - 1)))
 MOMENTS(skewness, 3, sqrt(m->n) * m->m3 / pow(m->m2, 1.5))
 
+/* ---- kurtosis: one power more, which the others need not pay for ---------------------------------- */
+
+struct moments4 {
+	struct moments m;
+	double m4;
+};
+
+static int moments4_add(struct agg_call *c, void *state, uint32_t from, uint32_t to, struct err *e)
+{
+	const struct vec *v = &c->args[0];
+	struct moments4 s = *(struct moments4 *)state;
+
+	for (uint32_t i = from; i < to; i++) {
+		double delta, step, n, dm2;
+
+		if (!agg_ok(v, i))
+			continue;
+		n = ++s.m.n;
+		delta = v->f64[agg_at(v, i)] - s.m.mean;
+		step = delta / n;
+		dm2 = delta * step * (n - 1);
+		s.m4 += dm2 * step * step * (n * n - 3 * n + 3) + 6 * step * step * s.m.m2 - 4 * step * s.m.m3;
+		s.m.m3 += dm2 * step * (n - 2) - 3 * step * s.m.m2;
+		s.m.m2 += dm2;
+		s.m.mean += step;
+	}
+	*(struct moments4 *)state = s;
+	return 0;
+}
+
+static int moments4_merge(struct agg_call *c, void *into, const void *from, struct err *e)
+{
+	struct moments4 *a = into;
+	const struct moments4 *b = from;
+	double na = a->m.n, nb = b->m.n, n = na + nb, d = b->m.mean - a->m.mean, m4;
+
+	if (!nb || !na) {
+		if (nb)
+			*a = *b;
+		return 0;
+	}
+	m4 = a->m4 + b->m4 + d * d * d * d * na * nb * (na * na - na * nb + nb * nb) / (n * n * n) +
+	     6 * d * d * (na * na * b->m.m2 + nb * nb * a->m.m2) / (n * n) + 4 * d * (na * b->m.m3 - nb * a->m.m3) / n;
+	a->m4 = m4;
+	return moments_merge(c, &a->m, &b->m, e);
+}
+
+/* Excess kurtosis, unbiased; 0/0, and so NaN, where nothing varies. */
+static int kurtosis_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
+{
+	const struct moments4 *s = state;
+	double n = s->m.n, m2 = s->m.m2;
+
+	if (n < 4)
+		return vb_add_null(out, e);
+	return vb_add_f64(out, (n - 1) * n * (n + 1) / ((n - 2) * (n - 3)) * s->m4 / (m2 * m2) -
+			       3 * ((n - 1) * (n - 1)) / ((n - 2) * (n - 3)), e);
+}
+
+static const struct agg_def kurtosis_def = {sizeof(struct moments4), moments4_add, NULL, moments4_merge,
+					    kurtosis_finish};
+
+/* ---- entropy: of counts c, sum(c / S * log2(S / c)) = log2(S) - sum(c * log2(c)) / S --------------- */
+
+struct entropy {
+	double n, sum, weighted; /* weighted: of c * log2(c) */
+};
+
+static int entropy_add(struct agg_call *c, void *state, uint32_t from, uint32_t to, struct err *e)
+{
+	const struct vec *v = &c->args[0];
+	struct entropy *s = state;
+
+	for (uint32_t i = from; i < to; i++) {
+		double x;
+
+		if (!agg_ok(v, i))
+			continue;
+		x = v->f64[agg_at(v, i)];
+		if (!(x >= 0))
+			return err_set(e, -EINVAL, "entropy: a count must not be negative, but is %g", x);
+		s->n++;
+		s->sum += x;
+		s->weighted += x > 0 ? x * log2(x) : 0;
+	}
+	return 0;
+}
+
+static int entropy_merge(struct agg_call *c, void *into, const void *from, struct err *e)
+{
+	struct entropy *a = into;
+	const struct entropy *b = from;
+
+	a->n += b->n;
+	a->sum += b->sum;
+	a->weighted += b->weighted;
+	return 0;
+}
+
+static int entropy_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
+{
+	const struct entropy *s = state;
+	double v = s->sum > 0 ? log2(s->sum) - s->weighted / s->sum : 0;
+
+	return s->n ? vb_add_f64(out, MAX(v, 0), e) : vb_add_null(out, e);
+}
+
+static const struct agg_def entropy_def = {sizeof(struct entropy), entropy_add, NULL, entropy_merge, entropy_finish};
+
 /* ---- two variables ------------------------------------------------------------------------------ */
 
 struct pair {
@@ -164,6 +273,34 @@ PAIR_FINITE(corr, m->c2 / spread(m->m2_x, m->m2_y))
 PAIR_FINITE(regr_slope, m->c2 / m->m2_x)
 PAIR_FINITE(regr_intercept, m->mean_y - m->c2 / m->m2_x * m->mean_x)
 
+PAIR(regr_avgx, 1, m->mean_x)
+PAIR(regr_avgy, 1, m->mean_y)
+PAIR(regr_sxx, 1, m->m2_x)
+PAIR(regr_sxy, 1, m->c2)
+PAIR(regr_syy, 1, m->m2_y)
+
+/* How much of y's variance the line explains: all of it where y does not vary; NULL where x does not. */
+static int regr_r2_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
+{
+	const struct pair *m = state;
+	double num, den;
+
+	if (!m->n || m->m2_x == 0)
+		return vb_add_null(out, e);
+	if (m->m2_y == 0)
+		return vb_add_f64(out, 1, e);
+	num = m->c2 * m->c2;
+	den = m->m2_x * m->m2_y;
+	return vb_add_f64(out, isnormal(num) && isnormal(den) ? num / den : m->c2 / m->m2_x * (m->c2 / m->m2_y), e);
+}
+PAIR_DEF(regr_r2)
+
+static int regr_count_finish(struct agg_call *c, void *state, struct vec_builder *out, struct err *e)
+{
+	return vb_add_i64(out, (int64_t)((const struct pair *)state)->n, e);
+}
+PAIR_DEF(regr_count)
+
 #define ONE(name, def, help) AGGREGATE(name, "double", "double", &def##_def, help)
 #define TWO(name, help)      AGGREGATE(#name, "double, double", "double", &name##_def, help)
 
@@ -174,11 +311,21 @@ const struct func func_rows_agg_stat[] = {
 	ONE("stddev_pop", stddev_pop, "population standard deviation"),
 	ONE("stddev_samp", stddev_samp, "sample standard deviation; NULL for fewer than two values"),
 	ONE("stddev", stddev_samp, "sample standard deviation; NULL for fewer than two values"),
-	ONE("skewness", skewness, "skewness; NULL for fewer than three values"),
+	ONE("skewness", skewness, "skewness of the population; NULL for fewer than three values"),
 	TWO(covar_pop, "population covariance"),
 	TWO(covar_samp, "sample covariance; NULL for fewer than two pairs"),
 	TWO(corr, "correlation (Pearson); NULL where one side does not vary"),
 	TWO(regr_slope, "slope of the line y over x; NULL where x does not vary"),
-	TWO(regr_intercept, "where the line y over x meets the y axis"),
+	TWO(regr_intercept, "where the line y over x meets the y axis; NULL where x does not vary"),
+	ONE("kurtosis", kurtosis, "excess kurtosis, unbiased; NULL for fewer than four values, NaN where none varies"),
+	ONE("entropy", entropy, "of counts: bits needed to tell which was counted; a negative one is an error"),
+	TWO(regr_avgx, "mean of x over the pairs of which neither is NULL"),
+	TWO(regr_avgy, "mean of y over the pairs of which neither is NULL"),
+	AGGREGATE("regr_count", "double, double", "bigint", &regr_count_def,
+		  "the number of pairs of which neither is NULL"),
+	TWO(regr_r2, "share of the variance of y that the line y over x explains; NULL where x does not vary"),
+	TWO(regr_sxx, "sum of the squared distances of x from its mean"),
+	TWO(regr_sxy, "sum of the products of the distances of x and y from their means"),
+	TWO(regr_syy, "sum of the squared distances of y from its mean"),
 	FUNC_END,
 };

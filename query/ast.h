@@ -247,6 +247,7 @@ struct ast_stmt {
 	struct str like; /* ptr NULL: none */
 	struct ast_expr *where;
 	struct str target;
+	struct pos target_pos;
 	struct option_list options;
 	struct str source; /* the statement's text, without ';' and outer blanks */
 };

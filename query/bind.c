@@ -2,7 +2,7 @@
  * bind: from the syntax tree to a plan.
  *
  *	statement   bind.c, bind_show.c     what it is; SHOW and DESCRIBE are rows that are known now
- *	            bind_delete.c, bind_insert.c
+ *	            bind_delete.c, bind_insert.c, bind_unload.c
  *	query       bind_query.c            WITH, set operations, VALUES, ORDER BY and LIMIT over them
  *	select      bind_select.c           FROM -> WHERE -> groups -> HAVING -> list -> ORDER BY
  *	relations   bind_from.c             tables, queries; the scope that names are looked up in
@@ -204,16 +204,21 @@ static int bind_any(struct bind *b, const struct ast_stmt *s, struct plan **ret)
 	case STMT_QUERY:
 		return bind_plan(b, s->query, ret);
 	case STMT_EXPLAIN:
-		if (s->analyze)
-			return bind_no_yet(b, s->pos, "EXPLAIN ANALYZE");
-		if (s->inner->kind != STMT_QUERY && s->inner->kind != STMT_DELETE && s->inner->kind != STMT_INSERT)
-			return bind_fail(b, s->inner->pos, "only queries, DELETE and INSERT have a plan to explain");
+		if (s->analyze && s->inner->kind != STMT_QUERY)
+			return bind_fail(b, s->inner->pos, "EXPLAIN ANALYZE runs the statement, and it only runs queries");
+		if (s->inner->kind != STMT_QUERY && s->inner->kind != STMT_DELETE && s->inner->kind != STMT_INSERT &&
+		    s->inner->kind != STMT_UNLOAD)
+			return bind_fail(b, s->inner->pos, "only queries, DELETE, INSERT and UNLOAD have a plan to explain");
 		rc = bind_any(b, s->inner, ret);
-		return rc < 0 ? rc : bind_explain(b, *ret, ret);
+		if (rc < 0)
+			return rc;
+		return s->analyze ? bind_analyze(b, *ret, ret) : bind_explain(b, *ret, ret);
 	case STMT_DELETE:
 		return bind_delete(b, s, ret);
 	case STMT_INSERT:
 		return bind_insert(b, s, ret);
+	case STMT_UNLOAD:
+		return bind_unload(b, s, ret);
 	case STMT_SHOW_DATABASES:
 	case STMT_SHOW_TABLES:
 	case STMT_SHOW_MEASURES:

@@ -11,10 +11,13 @@
 
 /* A WITH query, visible to those behind it and to the query it stands in front of. */
 struct outer;
+struct recursion; /* bind_recursive.c */
 struct cte {
 	const struct cte *next; /* declared before, or further out */
 	const struct ast_with *with;
 	struct outer *outer;    /* of the subquery that it was declared in */
+	bool is_recursive;      /* WITH RECURSIVE */
+	struct recursion *self; /* its own name inside a recursive query; NULL: this is the query */
 };
 
 struct bind {
@@ -27,6 +30,7 @@ struct bind {
 	uint32_t table_count, table_cap;
 	uint32_t depth;        /* queries inside queries, WITH expanded */
 	uint32_t nodes;
+	uint32_t recursions;
 	const struct cte *ctes;
 };
 
@@ -77,9 +81,25 @@ struct output {
 	struct pos pos;
 };
 
+/* grouping(a, b) */
+struct grouping {
+	struct bx **args;
+	uint32_t argc;
+	struct pos pos;
+};
+
 struct aggs {
 	struct plan_agg *v;
 	uint32_t n, cap;
+	struct grouping *groupings;
+	uint32_t grouping_n, grouping_cap;
+};
+
+/* The parameters of a lambda, which come before all columns. */
+struct lambda_scope {
+	const struct lambda_scope *outer; /* of the lambda around this one */
+	const struct ident_list *names;
+	const struct type_field *types;
 };
 
 /* Window functions of a SELECT (bind_window.c). */
@@ -89,13 +109,6 @@ struct windows {
 	struct windowed *v;
 	uint32_t n, cap;
 	struct named_window *named; /* the WINDOW clause; last one first */
-};
-
-/* The parameters of a lambda, which come before all columns. */
-struct lambda_scope {
-	const struct lambda_scope *outer; /* of the lambda around this one */
-	const struct ident_list *names;
-	const struct type_field *types;
 };
 
 /* Where an expression stands. */
@@ -122,6 +135,8 @@ int bind_fields(struct bind *b, struct bx *x, const struct ident_list *n, struct
 
 /* Aggregates stand in expressions as columns from here on, until bind_select puts the AGG node below. */
 #define AGG_MARK UINT32_C(0x40000000)
+/* Likewise calls of grouping(), until it is known what the sets are. */
+#define GROUPING_MARK UINT32_C(0x50000000)
 /* Likewise window functions, until windows_plan() puts the WINDOW nodes below. */
 #define WINDOW_MARK UINT32_C(0x60000000)
 
@@ -319,8 +334,46 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 		struct plan **ret); /* with q's ORDER BY and LIMIT */
 int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, struct plan **ret);
 int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
+int bind_body(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret);
+/* UNION and so on of two plans. */
+int bind_set_of(struct bind *b, const struct ast_body *body, struct plan *left, struct plan *right, struct plan **ret);
+/* p with its columns as those types; itself where they are. */
+int bind_cast_cols(struct bind *b, struct plan *p, const struct plan_col *cols, struct plan **ret);
+/* ORDER BY and LIMIT of q over what is no SELECT of its own. */
+int bind_ordered(struct bind *b, const struct ast_query *q, struct plan *p, struct outer *outer, struct plan **ret);
+/* A query inside another: -E2BIG where there are too many; b->depth-- when it is bound. */
+int bind_deeper(struct bind *b, struct pos at);
+/* WITH RECURSIVE: a use of the query, and of its own name in it. */
+int bind_recursive(struct bind *b, const struct cte *cte, struct plan **ret);
+int bind_recursive_self(struct bind *b, const struct cte *cte, struct pos at, struct plan **ret);
 int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope);
+
+/* UNNEST(...) over what stands left of it in FROM (alone: a row without columns): bind_unnest.c */
+int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struct plan *left,
+		const struct scope *left_scope, struct plan **ret, struct scope *ret_scope);
+/* a, UNNEST(a.x) JOIN c as (a, UNNEST(a.x)) JOIN c; f itself where it is nothing of the kind. NULL: no memory. */
+const struct ast_from *unnest_to_left(struct bind *b, const struct ast_from *f);
+/* A join whose right side is UNNEST. */
+int bind_unnest_join(struct bind *b, const struct ast_from *join, struct plan *left, const struct scope *left_scope,
+		     struct plan **ret, struct scope *ret_scope);
+
+/*
+ * GROUP BY (bind_group.c): which of the group expressions are in which grouping set. add() binds an expression
+ * and gives its number; equal ones have one number.
+ */
+struct group_sets {
+	bool *has;      /* set times expr_n + expression */
+	uint32_t n;     /* sets, at least one */
+	uint32_t expr_n;
+};
+int bind_group_sets(struct bind *b, const struct ast_select *s,
+		    int (*add)(void *ctx, const struct ast_expr *x, uint32_t *ret), void *ctx,
+		    struct group_sets *ret);
+int bind_grouping(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret); /* a call: a mark */
+/* What it gives, over the AGG node, where set_col is the number of the set. */
+int bind_grouping_mask(struct bind *b, const struct grouping *g, const struct bx_list *groups,
+		       const struct group_sets *sets, uint32_t set_col, struct bx **ret);
 
 /* FROM a JOIN b (bind_join.c). */
 int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
@@ -343,11 +396,13 @@ int bind_plan(struct bind *b, const struct ast_query *q, struct plan **ret);
 /* DELETE (bind_delete.c) and INSERT (bind_insert.c): the root's only column says how many rows. */
 int bind_delete(struct bind *b, const struct ast_stmt *s, struct plan **ret);
 int bind_insert(struct bind *b, const struct ast_stmt *s, struct plan **ret);
+int bind_unload(struct bind *b, const struct ast_stmt *s, struct plan **ret); /* bind_unload.c */
 /* Such a root over its child, for the table. */
 struct plan *plan_change(struct bind *b, enum plan_kind kind, struct table *t, struct plan *child, struct pos at);
 
 int bind_show(struct bind *b, const struct ast_stmt *s, struct plan **ret);
 int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret);
+int bind_analyze(struct bind *b, struct plan *inner, struct plan **ret);
 
 /* ---- rewriting ------------------------------------------------------------------------------------------------- */
 

@@ -13,8 +13,6 @@ static int call_unsupported(struct bind *b, const struct ast_expr *x)
 
 	if (c->nulls)
 		return bind_fail(b, x->pos, "IGNORE NULLS and RESPECT NULLS belong to window functions");
-	if (str_ieq(c->name.text, STR_LIT("grouping")))
-		return bind_no_yet(b, x->pos, "grouping()");
 	return 0;
 }
 
@@ -244,6 +242,8 @@ int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 	rc = call_unsupported(c->b, x);
 	if (rc < 0)
 		return rc;
+	if (str_ieq(call->name.text, STR_LIT("grouping")))
+		return bind_grouping(c, x, ret);
 	if (func_is_aggregate(call->name.text))
 		return bind_aggregate(c, x, name, ret);
 	if (func_is_window(call->name.text))

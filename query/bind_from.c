@@ -84,8 +84,10 @@ static int bind_cte(struct bind *b, const struct cte *cte, struct pos at, const 
 	struct plan *p;
 	int rc;
 
+	if (cte->self)
+		return bind_recursive_self(b, cte, at, ret);
 	b->ctes = cte->next;
-	rc = bind_query(b, cte->with->query, cte->outer, &p);
+	rc = cte->is_recursive ? bind_recursive(b, cte, &p) : bind_query(b, cte->with->query, cte->outer, &p);
 	b->ctes = all;
 	if (rc < 0)
 		return rc;
@@ -133,20 +135,38 @@ static int from_table(struct bind *b, const struct ast_from *f, struct outer *ou
 	return rc < 0 ? rc : scope_of(b, *ret, f, db, name, outer, ret_scope);
 }
 
+/* One row without columns. */
+static int from_nothing(struct bind *b, struct outer *outer, struct plan **ret, struct scope *ret_scope)
+{
+	*ret = plan_new(b, PLAN_VALUES, 0);
+	if (!*ret)
+		return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	(*ret)->row_count = 1;
+	*ret_scope = (struct scope){.outer = outer};
+	return 0;
+}
+
+/* UNNEST sees what stands left of it. */
+static int from_unnest_join(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
+			    struct scope *ret_scope)
+{
+	struct scope scope;
+	struct plan *left;
+	int rc = bind_from(b, f->left, outer, &left, &scope);
+
+	return rc < 0 ? rc : bind_unnest_join(b, f, left, &scope, ret, ret_scope);
+}
+
 int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope)
 {
 	const struct str none = {NULL, 0};
+	struct scope scope;
+	struct plan *p;
 	int rc;
 
-	if (!f) { /* one row without columns */
-		*ret = plan_new(b, PLAN_VALUES, 0);
-		if (!*ret)
-			return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
-		(*ret)->row_count = 1;
-		*ret_scope = (struct scope){.outer = outer};
-		return 0;
-	}
+	if (!f)
+		return from_nothing(b, outer, ret, ret_scope);
 	switch (f->kind) {
 	case FROM_TABLE:
 		return from_table(b, f, outer, ret, ret_scope);
@@ -154,8 +174,14 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 		rc = bind_query(b, f->query, outer, ret);
 		return rc < 0 ? rc : scope_of(b, *ret, f, none, none, outer, ret_scope);
 	case FROM_UNNEST:
-		return bind_no_yet(b, f->pos, "UNNEST");
+		rc = from_nothing(b, outer, &p, &scope);
+		return rc < 0 ? rc : bind_unnest(b, f, false, p, &scope, ret, ret_scope);
 	case FROM_JOIN:
+		f = unnest_to_left(b, f);
+		if (!f)
+			return bind_nomem(b);
+		if (f->right->kind == FROM_UNNEST)
+			return from_unnest_join(b, f, outer, ret, ret_scope);
 		break;
 	}
 	return bind_join(b, f, outer, ret, ret_scope);

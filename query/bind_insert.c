@@ -99,6 +99,8 @@ static bool is_measure(const struct plan *p, uint32_t col)
 		return true;
 	case PLAN_WINDOW:
 		return col < p->children[0]->col_count && is_measure(p->children[0], col);
+	case PLAN_UNNEST:
+		return p->items[col].kind == ITEM_CHILD && is_measure(p->children[0], p->items[col].index);
 	case PLAN_FILTER:
 	case PLAN_SORT:
 	case PLAN_LIMIT:

@@ -66,8 +66,7 @@ int bind_tail(struct bind *b, const struct ast_query *q, struct plan *p, struct 
 }
 
 /* ORDER BY over what is no SELECT of its own: names, numbers, or expressions of its columns. */
-static int order_columns(struct bind *b, const struct ast_query *q, struct plan *p, struct outer *outer,
-			 struct plan **ret)
+int bind_ordered(struct bind *b, const struct ast_query *q, struct plan *p, struct outer *outer, struct plan **ret)
 {
 	const struct order_list *l = &q->order;
 	struct plan_key *keys = arena_zarray(b->arena, struct plan_key, l->n + 1);
@@ -272,7 +271,7 @@ int bind_values(struct bind *b, const struct ast_body *v, struct outer *outer, s
 
 /* ---- UNION, INTERSECT, EXCEPT ----------------------------------------------------------------------- */
 
-static int bind_body(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
+int bind_body(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
 {
 	const struct ast_query alone = {.pos = body->pos};
 
@@ -325,6 +324,13 @@ static int set_side(struct bind *b, struct plan *side, const struct plan *set, u
 	}
 	*ret = p;
 	return rc;
+}
+
+int bind_cast_cols(struct bind *b, struct plan *p, const struct plan_col *cols, struct plan **ret)
+{
+	const struct plan like = {.cols = (struct plan_col *)cols};
+
+	return set_side(b, p, &like, p->col_count, -1, ret);
 }
 
 static int set_types(struct bind *b, const struct ast_body *body, const struct plan *l, const struct plan *r,
@@ -438,19 +444,25 @@ static int by_sides(struct bind *b, const struct ast_body *body, struct plan *bo
 	return *ret ? 0 : failed(b);
 }
 
-/* Left and right, as one type a column. */
 int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
 {
-	struct plan *sides[2], *p;
+	struct plan *l, *r;
+	int rc;
+
+	rc = bind_body(b, body->left, outer, &l);
+	if (rc >= 0)
+		rc = bind_body(b, body->right, outer, &r);
+	return rc < 0 ? rc : bind_set_of(b, body, l, r, ret);
+}
+
+/* Left and right, as one type a column. */
+int bind_set_of(struct bind *b, const struct ast_body *body, struct plan *left, struct plan *right, struct plan **ret)
+{
+	struct plan *sides[2] = {left, right}, *p;
 	bool by_side = body->op != SET_UNION;
 	uint32_t cols;
 	int rc;
 
-	rc = bind_body(b, body->left, outer, &sides[0]);
-	if (rc >= 0)
-		rc = bind_body(b, body->right, outer, &sides[1]);
-	if (rc < 0)
-		return rc;
 	cols = sides[0]->col_count;
 	p = plan_new(b, PLAN_UNION, cols + by_side);
 	if (!p)
@@ -484,7 +496,17 @@ static int bind_query_body(struct bind *b, const struct ast_query *q, struct out
 	if (q->body->kind == BODY_SELECT)
 		return bind_select(b, q, q->body->select, outer, ret);
 	rc = bind_body(b, q->body, outer, &p);
-	return rc < 0 ? rc : order_columns(b, q, p, outer, ret);
+	return rc < 0 ? rc : bind_ordered(b, q, p, outer, ret);
+}
+
+int bind_deeper(struct bind *b, struct pos at)
+{
+	if (b->depth >= SQL_DEPTH_MAX / SQL_QUERY_DEPTH)
+		return err_set(b->e, -E2BIG, "line %u:%u: queries are nested deeper than %d levels; WITH queries count "
+					     "where they are used", at.line, at.col,
+			       SQL_DEPTH_MAX / SQL_QUERY_DEPTH);
+	b->depth++;
+	return 0;
 }
 
 int bind_query(struct bind *b, const struct ast_query *q, struct outer *outer, struct plan **ret)
@@ -493,17 +515,14 @@ int bind_query(struct bind *b, const struct ast_query *q, struct outer *outer, s
 	struct cte *own;
 	int rc;
 
-	if (q->recursive)
-		return bind_no_yet(b, q->pos, "WITH RECURSIVE");
-	if (b->depth >= SQL_DEPTH_MAX / SQL_QUERY_DEPTH)
-		return err_set(b->e, -E2BIG, "line %u:%u: queries are nested deeper than %d levels; WITH queries count "
-					     "where they are used", q->pos.line, q->pos.col,
-			       SQL_DEPTH_MAX / SQL_QUERY_DEPTH);
+	rc = bind_deeper(b, q->pos);
+	if (rc < 0)
+		return rc;
 	own = arena_zarray(b->arena, struct cte, q->with.n + 1);
 	if (!own)
 		return bind_nomem(b);
 	for (uint32_t i = 0; i < q->with.n; i++) {
-		own[i] = (struct cte){b->ctes, &q->with.v[i], outer};
+		own[i] = (struct cte){b->ctes, &q->with.v[i], outer, q->recursive, NULL};
 		b->ctes = &own[i];
 		for (uint32_t k = 0; k < i; k++) {
 			if (str_ieq(q->with.v[k].name.text, q->with.v[i].name.text))
@@ -511,7 +530,6 @@ int bind_query(struct bind *b, const struct ast_query *q, struct outer *outer, s
 						 STR_FMT(q->with.v[i].name.text));
 		}
 	}
-	b->depth++;
 	rc = bind_query_body(b, q, outer, ret);
 	b->depth--;
 	b->ctes = outside;

@@ -22,6 +22,7 @@ struct select {
 	struct output *out; /* the list, then hidden sort columns */
 	uint32_t out_n, visible, out_cap;
 	struct bx_list groups;
+	struct group_sets sets;
 	struct aggs aggs;
 	struct windows windows;
 	struct bx *having;
@@ -151,8 +152,9 @@ static int ordinal(struct select *s, const struct ast_expr *x, const char *claus
 	return 0;
 }
 
-static int add_group(struct select *s, const struct ast_expr *x)
+static int add_group(void *ctx, const struct ast_expr *x, uint32_t *ret)
 {
+	struct select *s = ctx;
 	struct bind_ctx c = {.b = s->b, .scope = &s->scope, .clause = "GROUP BY", .aliases = &s->s->items};
 	struct bx *g;
 	uint32_t at = 0;
@@ -171,30 +173,17 @@ static int add_group(struct select *s, const struct ast_expr *x)
 		if (rc < 0)
 			return rc;
 	}
-	for (uint32_t i = 0; i < s->groups.n; i++) {
-		if (bx_same(s->groups.v[i], g))
+	for (*ret = 0; *ret < s->groups.n; ++*ret) {
+		if (bx_same(s->groups.v[*ret], g))
 			return 0;
 	}
 	return bx_push(s->b, &s->groups, g);
 }
 
-static int bind_groups(struct select *s)
+/* Several sets have a group more: which set it is. */
+static bool has_sets(const struct select *s)
 {
-	int rc = 0;
-
-	for (uint32_t i = 0; i < s->s->groups.n && rc >= 0; i++) {
-		const struct ast_group *g = &s->s->groups.v[i];
-
-		if (g->kind != GROUP_EXPR)
-			return bind_no_yet(s->b, g->pos, "GROUPING SETS, ROLLUP and CUBE");
-		if (g->expr->kind != EX_ROW) {
-			rc = add_group(s, g->expr);
-			continue;
-		}
-		for (uint32_t k = 0; k < g->expr->list.n && rc >= 0; k++) /* (a, b); () has none */
-			rc = add_group(s, g->expr->list.v[k]);
-	}
-	return rc;
+	return s->sets.n > 1;
 }
 
 /* ---- over the groups ------------------------------------------------------------------------------ */
@@ -223,8 +212,13 @@ static struct bx *regroup_one(struct bx_swap *sw, struct bx *x)
 		return NULL;
 	if (x->index >= WINDOW_MARK)
 		return x;
+	if (x->index >= GROUPING_MARK) {
+		sw->rc = bind_grouping_mask(s->b, &s->aggs.groupings[x->index - GROUPING_MARK], &s->groups, &s->sets,
+					    s->groups.n, &to);
+		return sw->rc < 0 ? NULL : to;
+	}
 	if (x->index >= AGG_MARK) {
-		to = bx_column(s->b, s->groups.n + (x->index - AGG_MARK), x->type, x->pos);
+		to = bx_column(s->b, s->groups.n + has_sets(s) + (x->index - AGG_MARK), x->type, x->pos);
 		if (!to)
 			sw->rc = bind_nomem(s->b);
 		return to;
@@ -269,24 +263,12 @@ static int regroup_window(void *ctx, struct bx **x)
 	return regroup(ctx, "a window function", x);
 }
 
-/* The list, HAVING and ORDER BY over the AGG node, and the node. */
-static int apply_groups(struct select *s)
+static int agg_node(struct select *s)
 {
 	struct bind *b = s->b;
-	struct plan *p;
-	int rc = 0;
+	uint32_t group_n = s->groups.n + has_sets(s);
+	struct plan *p = plan_new(b, PLAN_AGG, group_n + s->aggs.n);
 
-	for (uint32_t i = 0; i < s->out_n && rc >= 0; i++)
-		rc = regroup(s, i < s->visible ? "the select list" : "ORDER BY", &s->out[i].x);
-	if (rc >= 0 && s->having)
-		rc = regroup(s, "HAVING", &s->having);
-	if (rc >= 0)
-		rc = attach_below(s);
-	if (rc >= 0)
-		rc = windows_rewrite(b, &s->windows, regroup_window, s);
-	if (rc < 0)
-		return rc;
-	p = plan_new(b, PLAN_AGG, s->groups.n + s->aggs.n);
 	if (!p)
 		return failed(b);
 	p->children = arena_array(b->arena, struct plan *, 1);
@@ -294,22 +276,74 @@ static int apply_groups(struct select *s)
 		return bind_nomem(b);
 	p->children[0] = s->plan;
 	p->child_count = 1;
-	p->groups = s->groups.v;
-	p->group_count = s->groups.n;
-	p->aggs = s->aggs.v;
-	p->agg_count = s->aggs.n;
-	p->is_global = s->groups.n == 0;
 	for (uint32_t i = 0; i < s->groups.n; i++) {
 		const struct bx *g = s->groups.v[i];
 
 		p->cols[i].type = g->type;
 		p->cols[i].name = g->kind == BX_COLUMN ? s->plan->cols[g->index].name : STR_LIT("group");
 	}
+	if (has_sets(s)) {
+		struct bx *number;
+		int rc = bind_const_i64(b, &type_bigint, 0, (struct pos){0}, &number);
+
+		if (rc >= 0)
+			rc = bx_push(b, &s->groups, number);
+		if (rc < 0)
+			return rc;
+		p->cols[group_n - 1] = (struct plan_col){STR_LIT("set"), &type_bigint};
+		p->sets = s->sets.has;
+		p->set_count = s->sets.n;
+	}
+	p->groups = s->groups.v;
+	p->group_count = group_n;
+	p->is_global = group_n == 0;
+	p->aggs = s->aggs.v;
+	p->agg_count = s->aggs.n;
 	for (uint32_t i = 0; i < s->aggs.n; i++)
-		p->cols[s->groups.n + i] =
-			(struct plan_col){str_from(s->aggs.v[i].func->name), s->aggs.v[i].type};
+		p->cols[group_n + i] = (struct plan_col){str_from(s->aggs.v[i].func->name), s->aggs.v[i].type};
 	s->plan = p;
-	return s->having ? attach_filter(b, s->plan, s->having, &s->plan) : 0;
+	return 0;
+}
+
+/* Set after set: in which order the groups of different sets appear depends on how rows come in batches. */
+static int order_sets(struct select *s)
+{
+	struct plan *p = plan_over(s->b, PLAN_SORT, s->plan);
+
+	if (!p)
+		return failed(s->b);
+	p->keys = arena_zarray(s->b->arena, struct plan_key, 1);
+	if (!p->keys)
+		return bind_nomem(s->b);
+	p->keys[0].col = s->groups.n - 1;
+	p->key_count = 1;
+	s->plan = p;
+	return 0;
+}
+
+/* The list, HAVING and ORDER BY over the AGG node, and the node. */
+static int apply_groups(struct select *s)
+{
+	int rc = 0;
+
+	if (s->aggs.grouping_n && !s->s->group_by)
+		return bind_fail(s->b, s->aggs.groupings[0].pos, "grouping() tells which groups are in a set: it needs a "
+								 "GROUP BY");
+	for (uint32_t i = 0; i < s->out_n && rc >= 0; i++)
+		rc = regroup(s, i < s->visible ? "the select list" : "ORDER BY", &s->out[i].x);
+	if (rc >= 0 && s->having)
+		rc = regroup(s, "HAVING", &s->having);
+	if (rc >= 0)
+		rc = windows_rewrite(s->b, &s->windows, regroup_window, s);
+	if (rc >= 0)
+		rc = attach_below(s);
+	if (rc >= 0)
+		rc = agg_node(s);
+	if (rc >= 0 && s->having)
+		rc = attach_filter(s->b, s->plan, s->having, &s->plan);
+	if (rc < 0)
+		return rc;
+	return has_sets(s) ? order_sets(s) : 0;
 }
 
 static int attach_window(void *ctx, struct bx **x)
@@ -447,12 +481,12 @@ int bind_select(struct bind *b, const struct ast_query *q, const struct ast_sele
 	if (rc >= 0)
 		rc = bind_items(&s);
 	if (rc >= 0)
-		rc = bind_groups(&s);
+		rc = bind_group_sets(b, ast, add_group, &s, &s.sets);
 	if (rc >= 0 && ast->having)
 		rc = bind_having(&s);
 	if (rc >= 0)
 		rc = bind_order(&s);
-	s.is_grouped = ast->group_by || ast->having || s.aggs.n;
+	s.is_grouped = ast->group_by || ast->having || s.aggs.n || s.aggs.grouping_n;
 	if (rc >= 0 && s.is_grouped)
 		rc = apply_groups(&s);
 	if (rc >= 0 && s.windows.n)

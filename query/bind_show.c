@@ -2,13 +2,13 @@
  * SHOW, DESCRIBE and EXPLAIN: rows that the binder knows.
  */
 #include "query/bind.h"
+#include "query/func_docs.h"
 
 #include <stdlib.h>
 
 #include "engine/scan.h"
 
 #define SHOW_COLS 4
-#define EXPLAIN_TEXT_MAX (8 << 20)
 
 /* A VALUES node of varchar columns that grows by a row. */
 struct rows {
@@ -327,11 +327,12 @@ static int show_functions(struct bind *b, const struct ast_stmt *s, struct plan 
 	uint32_t n;
 	const struct func *all = func_all(&n);
 	struct rows r;
+	struct buf sign;
 	int rc = rows_init(&r, b, names, 4);
 
+	buf_init(&sign, 4096);
 	for (uint32_t i = 0; i < n && rc >= 0; i++) {
 		const struct func *f = &all[i];
-		const char *sign;
 		struct str cells[4] = {str_from(f->name)};
 
 		if (f->flags & FN_HIDDEN)
@@ -339,15 +340,14 @@ static int show_functions(struct bind *b, const struct ast_stmt *s, struct plan 
 		rc = is_like(b, s->like, cells[0]);
 		if (rc <= 0)
 			continue;
-		sign = arena_printf(b->arena, "%s(%s)%s%s", f->name, f->params ? f->params : "...",
-				    f->ret ? " -> " : "", f->ret ? f->ret : "");
-		if (!sign)
-			return bind_nomem(b);
-		cells[1] = str_from(sign);
+		buf_clear(&sign);
+		func_signature(f, &sign);
+		cells[1] = buf_str(&sign); /* rows_add() copies it */
 		cells[2] = str_from(f->group ? f->group : "");
 		cells[3] = str_from(f->help ? f->help : "");
-		rc = rows_add(&r, cells);
+		rc = sign.rc < 0 ? bind_nomem(b) : rows_add(&r, cells);
 	}
+	buf_release(&sign);
 	return rc < 0 ? rc : rows_plan(&r, ret);
 }
 
@@ -376,10 +376,10 @@ int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret)
 
 	if (rc < 0)
 		return rc;
-	buf_init(&text, EXPLAIN_TEXT_MAX);
+	buf_init(&text, PLAN_TEXT_MAX);
 	plan_format(inner, &text);
 	if (text.rc < 0)
-		rc = err_set(b->e, -E2BIG, "the plan's text is longer than %d bytes", EXPLAIN_TEXT_MAX);
+		rc = err_set(b->e, -E2BIG, "the plan's text is longer than %d bytes", PLAN_TEXT_MAX);
 	for (size_t from = 0; from < text.len && rc >= 0;) {
 		const char *end = memchr(text.data + from, '\n', text.len - from);
 		size_t len = (size_t)(end - (text.data + from));
@@ -390,4 +390,20 @@ int bind_explain(struct bind *b, const struct plan *inner, struct plan **ret)
 	}
 	buf_release(&text);
 	return rc < 0 ? rc : rows_plan(&r, ret);
+}
+
+int bind_analyze(struct bind *b, struct plan *inner, struct plan **ret)
+{
+	struct plan *p = plan_new(b, PLAN_ANALYZE, 1);
+
+	if (!p)
+		return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	p->children = arena_array(b->arena, struct plan *, 1);
+	if (!p->children)
+		return bind_nomem(b);
+	p->children[0] = inner;
+	p->child_count = 1;
+	p->cols[0] = (struct plan_col){STR_LIT("Query Plan"), &type_varchar};
+	*ret = p;
+	return 0;
 }

@@ -10,7 +10,7 @@
  *	FILTER, PROJECT, SORT  as before, with d's columns for what they had from outside
  *	AGG                    d's columns are groups, too; one that has a row for no rows has one for each d
  *	LIMIT, WINDOW          partitioned by d
- *	UNION                  each child
+ *	UNION, UNNEST          each child
  *	JOIN                   on both sides: on equal d; conditions as before
  *
  * The plan around is evaluated twice then, once for D: where equalities suffice (pull.c), it is not.
@@ -245,6 +245,9 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 
 	if (!agg)
 		return failed(b);
+	if (p->set_count)
+		return bind_fail(b, u->pos, "a subquery that uses columns of the query around it takes no GROUPING SETS, ROLLUP "
+					    "or CUBE");
 	agg->children = arena_array(b->arena, struct plan *, 1);
 	agg->groups = arena_array(b->arena, struct bx *, p->group_count + k);
 	agg->aggs = arena_array(b->arena, struct plan_agg, p->agg_count + 1);
@@ -342,6 +345,35 @@ static int depend_sort(const struct unnest *u, struct plan *p, struct plan **ret
 	to->key_count = p->key_count;
 	*ret = to;
 	return 0;
+}
+
+static int depend_unnest(const struct unnest *u, struct plan *p, struct plan **ret)
+{
+	uint32_t n = p->col_count, k = u->d->col_count, below = p->children[0]->col_count;
+	struct plan *to = plan_new(u->b, PLAN_UNNEST, n + k);
+	int rc = 0;
+
+	if (!to)
+		return failed(u->b);
+	to->children = arena_array(u->b->arena, struct plan *, 1);
+	to->lists = arena_array(u->b->arena, struct bx *, p->list_count + 1);
+	to->items = arena_zarray(u->b->arena, struct plan_item, n + k);
+	if (!to->children || !to->lists || !to->items)
+		return bind_nomem(u->b);
+	rc = depend(u, p->children[0], &to->children[0]);
+	to->child_count = 1;
+	to->list_count = p->list_count;
+	to->keep_empty = p->keep_empty;
+	for (uint32_t i = 0; i < p->list_count && rc >= 0; i++) {
+		to->lists[i] = p->lists[i];
+		rc = place_behind(u, &to->lists[i], below);
+	}
+	for (uint32_t i = 0; i < n + k; i++) {
+		to->items[i] = i < n ? p->items[i] : (struct plan_item){.kind = ITEM_CHILD, .index = below + i - n};
+		to->cols[i] = i < n ? p->cols[i] : u->d->cols[i - n];
+	}
+	*ret = to;
+	return rc;
 }
 
 /* d's columns part the rows, too. The node's own SORT, which lies below it, is made anew with them. */
@@ -499,14 +531,15 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_sort(u, p, ret);
 	case PLAN_UNION:
 		return depend_union(u, p, ret);
+	case PLAN_UNNEST:
+		return depend_unnest(u, p, ret);
 	case PLAN_WINDOW:
 		return depend_window(u, p, ret);
 	case PLAN_JOIN:
 		return depend_join(u, p, ret);
-	case PLAN_SCAN:
-	case PLAN_VALUES:
-	case PLAN_DELETE:
-	case PLAN_INSERT:
+	case PLAN_RECURSIVE:
+		return bind_fail(u->b, u->pos, "WITH RECURSIVE cannot use columns of the query around it");
+	default: /* nothing that has an expression */
 		break;
 	}
 	return bind_fail(u->b, u->pos, "this subquery cannot use columns of the query around it");
@@ -662,6 +695,15 @@ static int by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
 	return rc;
 }
 
+static bool has_working(const struct plan *p)
+{
+	bool has = p->kind == PLAN_WORKING;
+
+	for (uint32_t i = 0; i < p->child_count && !has; i++)
+		has = has_working(p->children[i]);
+	return has;
+}
+
 int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct bx *const *args,
 		uint32_t param_count, struct pos at, struct pulled *ret)
 {
@@ -670,6 +712,9 @@ int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct 
 
 	if (rc)
 		return MIN(rc, 0);
+	if (has_working(base))
+		return bind_fail(b, at, "this subquery would need the rows of a round of WITH RECURSIVE a second time; tie it to "
+					"them by equalities alone");
 	if (plan_is_volatile(base))
 		return bind_fail(b, at, "this subquery would need the rows of the query around it a second time, but they "
 					"are made with random()");

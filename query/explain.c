@@ -7,6 +7,8 @@
  *	      SCAN iot.weather (host, temp) time >= 2024-01-01 00:00:00.000000000 series (host = 'a')
  */
 #include "query/bind.h"
+#include "query/op.h"
+#include "query/unload.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -24,8 +26,11 @@ static void format_name(struct str s, struct buf *out)
 		buf_addc(out, '"');
 }
 
+#define LIST_TEXT_MAX 100 /* of a constant array: its beginning tells what it is */
+
 static void format_const(const struct bx *x, struct buf *out)
 {
+	size_t from = out->len;
 	bool quoted;
 
 	if (bx_is_null(x)) {
@@ -45,6 +50,12 @@ static void format_const(const struct bx *x, struct buf *out)
 	if (quoted)
 		buf_addc(out, '\'');
 	vec_format(&x->value, 0, out);
+	if (type_layout(x->type) >= LAYOUT_LIST && out->len - from > LIST_TEXT_MAX) {
+		out->len = from + LIST_TEXT_MAX;
+		while (((unsigned char)out->data[out->len] & 0xc0) == 0x80) /* not within a character */
+			out->len--;
+		buf_adds(out, "...");
+	}
 	if (quoted)
 		buf_addc(out, '\'');
 }
@@ -270,12 +281,35 @@ static void format_agg_call(const struct plan_agg *a, const char *nulls, const s
 	}
 }
 
+/* (a, b), (a), () */
+static void format_sets(const struct plan *p, struct buf *out)
+{
+	uint32_t n = p->group_count - 1;
+
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		bool first = true;
+
+		buf_adds(out, s ? ", (" : "(");
+		for (uint32_t i = 0; i < n; i++) {
+			if (!p->sets[s * n + i])
+				continue;
+			if (!first)
+				buf_adds(out, ", ");
+			bx_format(p->groups[i], p->children[0]->cols, out);
+			first = false;
+		}
+		buf_addc(out, ')');
+	}
+}
+
 static void format_agg(const struct plan *p, struct buf *out)
 {
 	const struct plan_col *below = p->children[0]->cols;
 
-	buf_adds(out, p->is_global ? "AGG all rows" : "AGG by ");
-	for (uint32_t i = 0; i < p->group_count; i++) {
+	buf_adds(out, p->is_global ? "AGG all rows" : p->set_count ? "AGG by sets " : "AGG by ");
+	if (p->set_count)
+		format_sets(p, out);
+	for (uint32_t i = 0; i < p->group_count && !p->set_count; i++) {
 		if (i)
 			buf_adds(out, ", ");
 		bx_format(p->groups[i], below, out);
@@ -348,6 +382,26 @@ static void format_window(const struct plan *p, struct buf *out)
 		format_bound(&w->start, below, out);
 		buf_adds(out, " TO ");
 		format_bound(&w->end, below, out);
+	}
+}
+
+/* UNNEST series AS time, value; LEFT: a row without elements stays */
+static void format_unnest(const struct plan *p, struct buf *out)
+{
+	bool first = true;
+
+	buf_adds(out, p->keep_empty ? "UNNEST LEFT " : "UNNEST ");
+	for (uint32_t i = 0; i < p->list_count; i++) {
+		if (i)
+			buf_adds(out, ", ");
+		bx_format(p->lists[i], p->children[0]->cols, out);
+	}
+	for (uint32_t i = 0; i < p->col_count; i++) {
+		if (p->items[i].kind == ITEM_CHILD)
+			continue;
+		buf_adds(out, first ? " AS " : ", ");
+		format_name(p->cols[i].name, out);
+		first = false;
 	}
 }
 
@@ -432,10 +486,27 @@ static void format_join(const struct plan *p, struct buf *out)
 		buf_release(&names);
 		free(cols);
 	}
-	buf_adds(out, p->build_left ? " holds left" : " holds right");
+	buf_adds(out, p->build_left ? " holds left" : p->left_first ? " reads left, holds right" : " holds right");
 }
 
-static void format_node(const struct plan *p, int depth, struct buf *out)
+/* UNLOAD parquet, gzip, to 'daily' by (region, host) */
+static void format_unload(const struct plan *p, struct buf *out)
+{
+	const struct unload_spec *s = p->unload;
+	const struct plan *child = p->children[0];
+
+	buf_addf(out, "UNLOAD %s, %s, to '%.*s'", s->is_parquet ? "parquet" : "csv", s->is_compressed ? "gzip" : "not compressed",
+		 STR_FMT(s->target));
+	for (uint32_t i = 0; i < s->part_n; i++) {
+		buf_adds(out, i ? ", " : " by (");
+		format_name(child->cols[child->col_count - s->part_n + i].name, out);
+	}
+	if (s->part_n)
+		buf_addc(out, ')');
+}
+
+/* stats: NULL: the plan alone. */
+static void format_node(const struct plan *p, const struct op_stats *stats, int depth, struct buf *out)
 {
 	buf_addf(out, "%*s", 2 * depth, "");
 	switch (p->kind) {
@@ -462,6 +533,15 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_LIMIT:
 		format_sort(p, out);
 		break;
+	case PLAN_UNNEST:
+		format_unnest(p, out);
+		break;
+	case PLAN_RECURSIVE:
+	case PLAN_WORKING:
+		buf_adds(out, p->kind == PLAN_RECURSIVE ? "RECURSIVE " : "WORKING ");
+		format_name(p->recursion_name, out);
+		buf_adds(out, p->kind == PLAN_WORKING ? "" : p->drops_seen ? " UNION" : " UNION ALL");
+		break;
 	case PLAN_JOIN:
 		format_join(p, out);
 		break;
@@ -472,13 +552,27 @@ static void format_node(const struct plan *p, int depth, struct buf *out)
 	case PLAN_INSERT:
 		format_change(p, out);
 		break;
+	case PLAN_UNLOAD:
+		format_unload(p, out);
+		break;
+	case PLAN_ANALYZE: /* its child is what it tells of */
+		buf_adds(out, "ANALYZE");
+		break;
 	}
 	buf_addc(out, '\n');
+	if (stats)
+		op_stats_format(stats, p, 2 * depth + 4, out);
 	for (uint32_t i = 0; i < p->child_count; i++)
-		format_node(p->children[i], depth + 1, out);
+		format_node(p->children[i], stats ? &stats->children[i] : NULL, depth + 1, out);
 }
 
 void plan_format(const struct plan *p, struct buf *out)
 {
-	format_node(p, 0, out);
+	format_node(p, NULL, 0, out);
+}
+
+void plan_format_stats(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out)
+{
+	format_node(p, s, 0, out);
+	op_stats_totals(s, p, peak, out);
 }

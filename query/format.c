@@ -13,12 +13,12 @@
 
 const char *const query_format_names[QUERY_FORMATS] = {
 	[QF_CSV] = "csv",     [QF_TSV] = "tsv", [QF_JSON] = "json",
-	[QF_JSONL] = "jsonl", [QF_TXT] = "txt",
+	[QF_JSONL] = "jsonl", [QF_TXT] = "txt", [QF_PARQUET] = "parquet",
 };
 
 static const struct format *const formats[QUERY_FORMATS] = {
 	[QF_CSV] = &format_csv,     [QF_TSV] = &format_tsv, [QF_JSON] = &format_json,
-	[QF_JSONL] = &format_jsonl, [QF_TXT] = &format_txt,
+	[QF_JSONL] = &format_jsonl, [QF_TXT] = &format_txt, [QF_PARQUET] = &format_parquet,
 };
 
 int query_text_create(struct query *q, enum query_format f, struct query_text **ret, struct err *e)
@@ -58,6 +58,8 @@ void query_text_destroy(struct query_text *t)
 {
 	if (!t)
 		return;
+	if (t->format->release)
+		t->format->release(t);
 	buf_release(&t->scratch);
 	buf_release(&t->keys);
 	buf_release(&t->held);
@@ -71,6 +73,11 @@ void query_text_destroy(struct query_text *t)
 static int fail(struct query_text *t, int rc, size_t from, struct buf *out, struct err *e)
 {
 	t->is_done = true;
+	if (t->format->is_binary) {
+		/* What nobody has seen yet gives way to the sentence. */
+		out->len = t->has_output ? out->len : MIN(out->len, from);
+		return rc;
+	}
 	if (!t->has_output && out->len == from)
 		return rc;
 	if (out->rc < 0)
@@ -112,6 +119,11 @@ int query_text_next(struct query_text *t, struct buf *out, struct err *e)
 		if (out->rc < 0 || t->scratch.rc < 0 || t->keys.rc < 0 || t->held.rc < 0)
 			return fail(t, err_set(e, -ENOMEM, "out of memory for the text of the result"),
 				    from, out, e);
+		if (t->rc < 0) {
+			if (e != &t->e)
+				*e = t->e;
+			return fail(t, t->rc, from, out, e);
+		}
 		if (rc == 0)
 			break;
 	}

@@ -14,6 +14,7 @@
 struct cell_memo {
 	int64_t day_ns;    /* midnight of the day in `date`; INT64_MIN: none */
 	char date[11];     /* "2022-06-17 " */
+	bool is_zulu;      /* in JSON the times of a timeseries end in Z, as UNLOAD wants them */
 };
 
 /* Print value k of a FLAT or CONST vector that is not NULL; bare text, nothing escaped. */
@@ -22,11 +23,18 @@ cell_fn *cell_of(const struct type *t);
 bool cell_is_text(const struct type *t); /* may hold any character: varchar, and what may contain it */
 bool cell_is_number(const struct type *t);
 
+/* The same as JSON (format_json.c): value k, not NULL, of a FLAT or CONST vector; and a text, in quotes. */
+void json_cell(struct cell_memo *m, const struct type *t, cell_fn *cell, const struct vec *v, uint32_t k,
+	       struct buf *out);
+void json_string(struct str s, struct buf *out);
+
 struct query_text;
 struct format {
 	void (*begin)(struct query_text *t, struct buf *out);
 	void (*rows)(struct query_text *t, const struct vbatch *b, struct buf *out);
 	void (*end)(struct query_text *t, struct buf *out);
+	void (*release)(struct query_text *t); /* NULL: nothing to release */
+	bool is_binary;                        /* no line can say what failed */
 };
 
 struct text_col {
@@ -51,12 +59,17 @@ struct query_text {
 	struct buf held;       /* txt: cells held back... */
 	struct buf held_lens;  /* ...and their lengths, u32 each */
 	bool is_aligned;       /* txt: widths are fixed, nothing is held back any more */
+	struct parquet_result *parquet; /* parquet: the file in the making */
+	int rc;                /* parquet: what went wrong... */
+	struct err e;          /* ...and how */
 };
 
 /* query.c: bytes handed out, for query_progress(). */
 void query_count_out(struct query *q, size_t bytes);
+struct budget *query_budget(struct query *q);
 
-extern const struct format format_csv, format_tsv, format_json, format_jsonl, format_txt;
+extern const struct format format_csv, format_tsv, format_json, format_jsonl, format_txt,
+	format_parquet;
 
 /* Room for n more bytes without a call where it is there. */
 static inline char *format_room(struct buf *b, size_t n)

@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-static void json_string(struct str s, struct buf *out)
+void json_string(struct str s, struct buf *out)
 {
 	static const char hex[] = "0123456789abcdef";
 	/* Second character of the escape; 'u' for \u00xx. */
@@ -53,10 +53,10 @@ static bool all_named(const struct type *t)
 	return t->field_count > 0;
 }
 
-static void json_value(struct query_text *t, const struct type *type, cell_fn *cell, const struct vec *of,
+static void json_value(struct cell_memo *m, const struct type *type, cell_fn *cell, const struct vec *of,
 		       uint32_t i, struct buf *out);
 
-static void json_row(struct query_text *t, const struct type *type, const struct vec *v, uint32_t k,
+static void json_row(struct cell_memo *m, const struct type *type, const struct vec *v, uint32_t k,
 		     struct buf *out)
 {
 	bool named = all_named(type);
@@ -70,12 +70,27 @@ static void json_row(struct query_text *t, const struct type *type, const struct
 			json_string(type->fields[f].name, out);
 			buf_addc(out, ':');
 		}
-		json_value(t, ft, cell_of(ft), &v->child[f], k, out);
+		json_value(m, ft, cell_of(ft), &v->child[f], k, out);
 	}
 	buf_addc(out, named ? '}' : ']');
 }
 
-static void json_list(struct query_text *t, const struct type *type, const struct vec *v, uint32_t k,
+/* A point of a timeseries whose time ends in Z. */
+static void json_zulu_point(struct cell_memo *m, const struct type *type, const struct vec *of, uint32_t i,
+			    struct buf *out)
+{
+	const struct vec *v = vec_base(of), *time = vec_base(&v->child[0]);
+	uint32_t k = vec_index(of, i);
+	const struct type *value = type->fields[1].type;
+
+	buf_adds(out, "{\"time\":\"");
+	cell_of(time->type)(m, time, vec_index(&v->child[0], k), out);
+	buf_adds(out, "Z\",\"value\":");
+	json_value(m, value, cell_of(value), &v->child[1], k, out);
+	buf_addc(out, '}');
+}
+
+static void json_list(struct cell_memo *m, const struct type *type, const struct vec *v, uint32_t k,
 		      struct buf *out)
 {
 	const struct type *elem = type_list_elem(type);
@@ -85,12 +100,15 @@ static void json_list(struct query_text *t, const struct type *type, const struc
 	for (uint32_t i = 0; i < v->list[k].len && !out->rc; i++) {
 		if (i)
 			buf_addc(out, ',');
-		json_value(t, elem, cell, v->child, v->list[k].off + i, out);
+		if (m->is_zulu && type->kind == TY_TIMESERIES)
+			json_zulu_point(m, elem, v->child, v->list[k].off + i, out);
+		else
+			json_value(m, elem, cell, v->child, v->list[k].off + i, out);
 	}
 	buf_addc(out, ']');
 }
 
-static void json_value(struct query_text *t, const struct type *type, cell_fn *cell, const struct vec *of,
+static void json_value(struct cell_memo *m, const struct type *type, cell_fn *cell, const struct vec *of,
 		       uint32_t i, struct buf *out)
 {
 	const struct vec *v = vec_base(of);
@@ -104,11 +122,11 @@ static void json_value(struct query_text *t, const struct type *type, cell_fn *c
 	case TY_BOOLEAN:
 	case TY_INTEGER:
 	case TY_BIGINT:
-		cell(&t->memo, v, k, out);
+		cell(m, v, k, out);
 		return;
 	case TY_DOUBLE:
 		if (isfinite(v->f64[k])) {
-			cell(&t->memo, v, k, out);
+			cell(m, v, k, out);
 			return;
 		}
 		break;
@@ -117,17 +135,26 @@ static void json_value(struct query_text *t, const struct type *type, cell_fn *c
 		return;
 	case TY_ARRAY:
 	case TY_TIMESERIES:
-		json_list(t, type, v, k, out);
+		json_list(m, type, v, k, out);
 		return;
 	case TY_ROW:
-		json_row(t, type, v, k, out);
+		json_row(m, type, v, k, out);
 		return;
 	default:
 		break;
 	}
 	buf_addc(out, '"'); /* the texts of times and intervals need no escapes */
-	cell(&t->memo, v, k, out);
+	cell(m, v, k, out);
 	buf_addc(out, '"');
+}
+
+void json_cell(struct cell_memo *m, const struct type *type, cell_fn *cell, const struct vec *v, uint32_t k,
+	       struct buf *out)
+{
+	struct vec one = *v;
+
+	one.form = VEC_FLAT; /* k names a value already */
+	json_value(m, type, cell, &one, k, out);
 }
 
 static bool has_name(const struct query_text *t, uint32_t n, struct str name)
@@ -190,7 +217,7 @@ static void json_object(struct query_text *t, const struct vbatch *b, uint32_t i
 {
 	for (uint32_t c = 0; c < t->col_count; c++) {
 		buf_add_str(out, t->cols[c].key);
-		json_value(t, t->cols[c].type, t->cols[c].cell, &b->cols[c], i, out);
+		json_value(&t->memo, t->cols[c].type, t->cols[c].cell, &b->cols[c], i, out);
 	}
 	if (!t->col_count)
 		buf_addc(out, '{');

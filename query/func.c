@@ -21,6 +21,9 @@ static const struct func *const tables[] = {
 	func_rows_counter, func_rows_agg_first,
 	func_rows_regexp,  func_rows_agg_basic, func_rows_agg_minmax, func_rows_agg_stat,
 	func_rows_agg_distinct, func_rows_agg_percentile, func_rows_window,
+	func_rows_text, func_rows_printf, func_rows_hash, func_rows_url, func_rows_json, func_rows_array_parts,
+	func_rows_array_number, func_rows_map, func_rows_agg_list, func_rows_agg_histogram,
+	func_rows_agg_numeric_histogram, func_rows_agg_checksum,
 };
 
 #define ROWS_MAX 1024
@@ -447,6 +450,15 @@ int func_resolve(struct arena *a, struct str name, const struct type *const *typ
 int func_no_memory(struct err *e)
 {
 	return err_set(e, -ENOMEM, "out of memory: the limit for one query is reached");
+}
+
+int func_cancelled(const struct fn_call *c, struct err *e)
+{
+	const _Atomic bool *cancelled = c->exec ? c->exec->cancelled : NULL;
+
+	return cancelled && atomic_load_explicit(cancelled, memory_order_relaxed)
+		       ? err_set(e, -ECANCELED, "the statement was cancelled")
+		       : 0;
 }
 
 int ret_set_null(struct fn_call *c, struct vec *ret, uint32_t i, struct err *e)

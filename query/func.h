@@ -123,7 +123,7 @@ typedef int resolve_fn(struct arena *a, const struct func *f, const struct type 
 
 struct func {
 	const char *name;
-	const char *params;  /* NULL with resolve: the help line says it */
+	const char *params;  /* with resolve only for people, and may be NULL */
 	const char *ret;     /* result type; may use the letters */
 	scalar_fn *scalar;   /* one of scalar, agg and window; all NULL: a special form the binder knows */
 	const struct agg_def *agg;

@@ -4,15 +4,13 @@
  *
  * Elements are compared as GROUP BY does: NULL equals NULL, unless a function says otherwise.
  */
-#include "query/func_impl.h"
-#include "query/func_list.h"
+#include "query/func_array.h"
 #include "query/func_time.h"
 
 #include <stdlib.h>
 
 #define GROUP "Array"
 
-#define ELEMENTS_MAX 10000 /* of sequence() and repeat() */
 
 /* ---- a set of elements -------------------------------------------------------------------------- */
 
@@ -67,21 +65,6 @@ static bool set_add(struct set *s, const struct vec *v, uint32_t at)
 }
 
 /* ---- parts of one array ------------------------------------------------------------------------- */
-
-/* A kernel from a function of a row that picks: int fn(picks, row, list, err). */
-#define PICKING(kernel, fn)                                                                        \
-	static int kernel(struct fn_call *c, struct vec *ret, struct err *e)                       \
-	{                                                                                          \
-		struct picks p;                                                                    \
-		int rc = picks_init(&p, c, e);                                                     \
-		for (uint32_t i = 0; rc >= 0 && i < c->n; i++) {                                   \
-			if (!row_ok(c, i))                                                         \
-				continue;                                                          \
-			rc = fn(&p, i, arg_list(c, 0, i), e);                                      \
-			picks_row(&p, i);                                                          \
-		}                                                                                  \
-		return rc < 0 ? rc : picks_finish(&p, c->args[0].child, ret, e);                   \
-	}
 
 static int distinct_row(struct picks *p, uint32_t i, struct vec_list l, struct err *e)
 {
@@ -613,36 +596,50 @@ const struct func func_rows_array[] = {
 	SCALAR("array_union", "array(T), array(T)", ARR, array_union, "elements of either, each once"),
 	SCALAR("array_except", "array(T), array(T)", ARR, array_except,
 	       "elements of the first that are not in the second, each once"),
-	SCALAR("array_join", "array(T), varchar", "varchar", array_join, "the elements as text, NULLs left out"),
+	SCALAR("array_join", "array(T), varchar", "varchar", array_join,
+	       "the elements as text, NULLs left out"),
 	SCALAR("array_join", "array(T), varchar, varchar", "varchar", array_join,
 	       "the elements as text, with a text for NULLs"),
-	SCALAR("array_max", "array(T)", "T", array_max, "the largest element; NULL where one is NULL"),
-	SCALAR("array_min", "array(T)", "T", array_min, "the smallest element; NULL where one is NULL"),
-	SCALAR("array_position", "array(T), T", "bigint", array_position, "the first place of a value; 0: none"),
+	SCALAR("array_max", "array(T)", "T", array_max,
+	       "the largest element; NULL where one is NULL or there is none"),
+	SCALAR("array_min", "array(T)", "T", array_min,
+	       "the smallest element; NULL where one is NULL or there is none"),
+	SCALAR("array_position", "array(T), T", "bigint", array_position,
+	       "the first place of a value, counted from 1; 0: none"),
 	SCALAR("array_remove", "array(T), T", ARR, array_remove, "without all elements equal to a value"),
 	SCALAR("array_sort", "array(T)", ARR, array_sort, "ascending, NULLs last"),
-	SCALAR("arrays_overlap", "array(T), array(T)", "boolean", arrays_overlap, "do both share an element?"),
+	SCALAR("arrays_overlap", "array(T), array(T)", "boolean", arrays_overlap,
+	       "whether both share an element; NULL where they do not and one holds a NULL"),
 	SCALAR("cardinality", "array(T)", "bigint", cardinality, "the number of elements"),
 	SCALAR("concat", "array(T)...", ARR, array_concat, "the arrays one after the other"),
-	SCALAR("contains", "array(T), T", "boolean", contains, "is the value an element?"),
+	SCALAR("contains", "array(T), T", "boolean", contains,
+	       "whether the value is an element; NULL where it is not and a NULL is"),
 	SCALAR("element_at", "array(T), bigint", "T", element_at,
-	       "the element; negative counts from the end; NULL beyond"),
-	SCALAR_F("repeat", "T, bigint", ARR, repeat, FN_NULLS, "an array of so many times the value"),
+	       "the element, counted from 1, negative from the end; NULL beyond; 0 is an error"),
+	SCALAR_F("repeat", "T, bigint", ARR, repeat, FN_NULLS,
+		 "an array of so many times the value, at most 10,000"),
 	SCALAR("reverse", "array(T)", ARR, array_reverse, "backwards"),
-	SCALAR("sequence", "bigint, bigint", "array(bigint)", sequence, "from start to stop by 1 or -1"),
-	SCALAR("sequence", "bigint, bigint, bigint", "array(bigint)", sequence, "from start to stop by a step"),
-	SCALAR("sequence", "timestamp, timestamp", "array(timestamp)", sequence, "from start to stop by a day"),
+	SCALAR("sequence", "bigint, bigint", "array(bigint)", sequence,
+	       "from start to stop by 1 or -1, at most 10,000 elements"),
+	SCALAR("sequence", "bigint, bigint, bigint", "array(bigint)", sequence,
+	       "from start to stop by a step, at most 10,000 elements; a step that leads away is an error"),
+	SCALAR("sequence", "timestamp, timestamp", "array(timestamp)", sequence,
+	       "from start to stop by a day, at most 10,000 elements"),
 	SCALAR("sequence", "timestamp, timestamp, interval", "array(timestamp)", sequence,
-	       "from start to stop by a step"),
+	       "from start to stop by a step, at most 10,000 elements; a step that leads away is an error"),
 	SCALAR("sequence", "timestamp, timestamp, " YM, "array(timestamp)", sequence,
-	       "from start to stop by a step"),
-	SCALAR("sequence", "date, date", "array(date)", sequence, "from start to stop by a day"),
-	SCALAR("sequence", "date, date, interval", "array(date)", sequence, "from start to stop by a step"),
-	SCALAR("sequence", "date, date, " YM, "array(date)", sequence, "from start to stop by a step"),
+	       "from start to stop by a step, at most 10,000 elements; a step that leads away is an error"),
+	SCALAR("sequence", "date, date", "array(date)", sequence,
+	       "from start to stop by a day, at most 10,000 elements"),
+	SCALAR("sequence", "date, date, interval", "array(date)", sequence,
+	       "from start to stop by a step, at most 10,000 elements; a step that leads away is an error"),
+	SCALAR("sequence", "date, date, " YM, "array(date)", sequence,
+	       "from start to stop by a step, at most 10,000 elements; a step that leads away is an error"),
 	SCALAR_F("shuffle", "array(T)", ARR, shuffle, FN_VOLATILE, "in random order"),
 	SCALAR("slice", "array(T), bigint, bigint", ARR, slice,
-	       "so many elements from a place on; negative counts from the end"),
-	{.name = "zip", .ret = "array(row)", .scalar = zip, .resolve = zip_resolve, .group = GROUP,
-	 .help = "zip(array, array, ...): rows of the first, second, ... elements, padded with NULL"},
+	       "so many elements from a place on, counted from 1, negative from the end; 0 is an error"),
+	{.name = "zip", .params = "array(T), array(U), ...", .ret = "array(row(T, U, ...))", .scalar = zip,
+	 .resolve = zip_resolve, .group = GROUP,
+	 .help = "rows of the first, second, ... elements; arrays that are shorter are padded with NULL"},
 	FUNC_END,
 };

@@ -29,12 +29,60 @@ static int bit_count(struct fn_call *c, struct vec *ret, struct err *e)
 	return 0;
 }
 
+/* x << n, or >> with zeros or the sign from the left; by 64 or more nothing (or the sign) is left. */
+static int shift(struct fn_call *c, struct vec *ret, int64_t (*fn)(int64_t x, int64_t n), struct err *e)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		int64_t n;
+
+		if (!row_ok(c, i))
+			continue;
+		n = arg_i64(c, 1, i);
+		if (n < 0)
+			return err_set(e, -EINVAL, "a number of bits to shift by must not be negative, but is %lld", (long long)n);
+		ret->i64[i] = fn(arg_i64(c, 0, i), n);
+	}
+	return 0;
+}
+
+static int64_t shift_left(int64_t x, int64_t n)
+{
+	return n > 63 ? 0 : (int64_t)((uint64_t)x << n);
+}
+static int64_t shift_right(int64_t x, int64_t n)
+{
+	return n > 63 ? 0 : (int64_t)((uint64_t)x >> n);
+}
+static int64_t shift_right_arithmetic(int64_t x, int64_t n)
+{
+	return x >> MIN(n, 63);
+}
+
+static int bitwise_left_shift(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	return shift(c, ret, shift_left, e);
+}
+static int bitwise_right_shift(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	return shift(c, ret, shift_right, e);
+}
+static int bitwise_right_shift_arithmetic(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	return shift(c, ret, shift_right_arithmetic, e);
+}
+
 const struct func func_rows_bit[] = {
 	SCALAR("bit_count", "bigint, bigint", "bigint", bit_count,
-	       "the ones in the number's two's complement of so many bits"),
+	       "the ones in the number's two's complement of so many (2 to 64) bits; an error where it does not fit"),
 	SCALAR("bitwise_and", "bigint, bigint", "bigint", bitwise_and, "bits set in both"),
 	SCALAR("bitwise_not", "bigint", "bigint", bitwise_not, "all bits inverted"),
 	SCALAR("bitwise_or", "bigint, bigint", "bigint", bitwise_or, "bits set in either"),
 	SCALAR("bitwise_xor", "bigint, bigint", "bigint", bitwise_xor, "bits set in one of both"),
+	SCALAR("bitwise_left_shift", "bigint, bigint", "bigint", bitwise_left_shift,
+	       "the 64 bits moved to the left by n, zeros from the right"),
+	SCALAR("bitwise_right_shift", "bigint, bigint", "bigint", bitwise_right_shift,
+	       "the 64 bits moved to the right by n, zeros from the left"),
+	SCALAR("bitwise_right_shift_arithmetic", "bigint, bigint", "bigint", bitwise_right_shift_arithmetic,
+	       "the 64 bits moved to the right by n, the sign from the left"),
 	FUNC_END,
 };

@@ -15,9 +15,11 @@
 
 extern const struct func func_rows_op[], func_rows_math[], func_rows_string[], func_rows_time[],
 	func_rows_interval[], func_rows_extract[], func_rows_format[], func_rows_bit[], func_rows_array[],
-	func_rows_series[], func_rows_regexp[],
 	func_rows_lambda[], func_rows_reduce[], func_rows_sort[], func_rows_gapfill[], func_rows_smooth[],
 	func_rows_counter[], func_rows_agg_first[],
+	func_rows_series[], func_rows_regexp[], func_rows_text[], func_rows_printf[], func_rows_hash[],
+	func_rows_url[], func_rows_json[], func_rows_array_parts[], func_rows_array_number[], func_rows_map[],
+	func_rows_agg_list[], func_rows_agg_histogram[], func_rows_agg_numeric_histogram[], func_rows_agg_checksum[],
 	func_rows_agg_basic[], func_rows_agg_minmax[], func_rows_agg_stat[], func_rows_agg_distinct[],
 	func_rows_agg_percentile[], func_rows_window[];
 
@@ -62,6 +64,9 @@ static inline struct vec_list arg_list(const struct fn_call *c, uint32_t k, uint
 int ret_set_null(struct fn_call *c, struct vec *ret, uint32_t i, struct err *e) must_check;
 
 int func_no_memory(struct err *e); /* -ENOMEM and a sentence */
+
+/* -ECANCELED once nobody wants the answer any more; for kernels of which a row may take long. */
+int func_cancelled(const struct fn_call *c, struct err *e) must_check;
 
 /* ---- kernels from expressions -------------------------------------------------------------------- */
 

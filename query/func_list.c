@@ -47,15 +47,6 @@ int picks_finish(struct picks *p, const struct vec *child, struct vec *ret, stru
 
 /* ---- elements in chunks -------------------------------------------------------------------------- */
 
-int func_cancelled(const struct fn_call *c, struct err *e)
-{
-	const _Atomic bool *cancelled = c->exec ? c->exec->cancelled : NULL;
-
-	return cancelled && atomic_load_explicit(cancelled, memory_order_relaxed)
-		       ? err_set(e, -ECANCELED, "the statement was cancelled")
-		       : 0;
-}
-
 uint32_t elems_of(const struct elems *s, uint32_t i)
 {
 	uint32_t n = 0;

@@ -54,7 +54,4 @@ void elems_release(struct elems *s);
 int gather_places(const struct vec *v, const uint32_t *places, uint32_t n, struct arena *a, struct vec *ret,
 		  struct err *e) must_check;
 
-/* -ECANCELED with its sentence once the statement was cancelled. */
-int func_cancelled(const struct fn_call *c, struct err *e) must_check;
-
 #endif

@@ -50,22 +50,14 @@ static int enter_row(struct rows *r, uint32_t i)
 		r->regex = x;
 		r->pattern = p;
 	}
-	return regex_match_create(r->c->arena, r->regex, &r->match) < 0 ? func_no_memory(r->e) : 0;
-}
-
-/* Every few rows: somebody may not want the answer any more. */
-static int look_up(const struct rows *r, uint32_t i)
-{
-	const _Atomic bool *cancelled = r->c->exec ? r->c->exec->cancelled : NULL;
-
-	return i % 64 == 0 && cancelled && atomic_load_explicit(cancelled, memory_order_relaxed)
-		       ? err_set(r->e, -ECANCELED, "the statement was cancelled")
+	return regex_match_create(r->c->arena, r->regex, r->c->exec ? r->c->exec->cancelled : NULL, &r->match) < 0
+		       ? func_no_memory(r->e)
 		       : 0;
 }
 
 #define EACH_ROW(r, i, rc)                                                                         \
 	for (uint32_t i = 0; i < (r).c->n && rc >= 0; i++)                                         \
-		if (!row_ok((r).c, i) || (rc = look_up(&(r), i)) < 0 || (rc = enter_row(&(r), i)) < 0) \
+		if (!row_ok((r).c, i) || (rc = enter_row(&(r), i)) < 0)                            \
 			;                                                                          \
 		else
 
@@ -524,19 +516,24 @@ static int regexp_replace_by(struct fn_call *c, struct vec *ret, struct err *e)
 	{.name = n, .params = p, .ret = r, .scalar = k, .prepare = prepare, .group = GROUP, .help = h}
 
 const struct func func_rows_regexp[] = {
-	REGEXP("regexp_like", "varchar, varchar", "boolean", regexp_like, "whether the pattern matches somewhere in the text"),
+	REGEXP("regexp_like", "varchar, varchar", "boolean", regexp_like,
+	       "whether the pattern matches somewhere in the text"),
 	REGEXP("regexp_count", "varchar, varchar", "bigint", regexp_count, "how many matches there are"),
 	REGEXP("regexp_position", "varchar, varchar", "bigint", regexp_position,
 	       "where the first match begins, counted from 1; -1: nowhere"),
-	REGEXP("regexp_position", "varchar, varchar, bigint", "bigint", regexp_position, "the same, from a position on"),
+	REGEXP("regexp_position", "varchar, varchar, bigint", "bigint", regexp_position,
+	       "the same, from a position on"),
 	REGEXP("regexp_position", "varchar, varchar, bigint, bigint", "bigint", regexp_position,
 	       "where the n-th match from a position on begins"),
-	REGEXP("regexp_extract", "varchar, varchar", "varchar", regexp_extract, "the first match; NULL: there is none"),
-	REGEXP("regexp_extract", "varchar, varchar, bigint", "varchar", regexp_extract, "a group of the first match"),
+	REGEXP("regexp_extract", "varchar, varchar", "varchar", regexp_extract,
+	       "the first match; NULL: there is none"),
+	REGEXP("regexp_extract", "varchar, varchar, bigint", "varchar", regexp_extract,
+	       "a group of the first match; NULL where there is none or the group took no part"),
 	REGEXP("regexp_extract_all", "varchar, varchar", "array(varchar)", regexp_extract_all, "all matches"),
 	REGEXP("regexp_extract_all", "varchar, varchar, bigint", "array(varchar)", regexp_extract_all,
 	       "a group of each match"),
-	REGEXP("regexp_split", "varchar, varchar", "array(varchar)", regexp_split, "what lies between the matches"),
+	REGEXP("regexp_split", "varchar, varchar", "array(varchar)", regexp_split,
+	       "what lies between the matches"),
 	REGEXP("regexp_replace", "varchar, varchar", "varchar", regexp_replace, "the text without all matches"),
 	REGEXP("regexp_replace", "varchar, varchar, varchar", "varchar", regexp_replace,
 	       "all matches replaced; $1 and ${name} stand for groups, \\$ for a dollar sign"),

@@ -2,126 +2,13 @@
  * func_string: functions of varchar. Positions and lengths count code points; text is valid UTF-8
  * (checked where it comes in), and what is not is still never read past its end.
  */
-#include "query/func_impl.h"
+#include "query/func_text.h"
 
 #include <locale.h>
 #include <pthread.h>
 #include <wctype.h>
 
 #define GROUP "String"
-
-/* ---- code points -------------------------------------------------------------------------------- */
-
-static inline bool is_follow(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
-static int64_t count_chars(struct str s)
-{
-	int64_t n = 0;
-
-	for (size_t i = 0; i < s.len; i++)
-		n += !is_follow(s.ptr[i]);
-	return n;
-}
-
-/* Bytes of the first k code points; all of s where it has fewer. */
-static size_t prefix_bytes(struct str s, int64_t k)
-{
-	size_t i = 0;
-
-	for (; i < s.len; i++)
-		if (!is_follow(s.ptr[i]) && k-- == 0)
-			break;
-	return i;
-}
-
-static struct str from_byte(struct str s, size_t at)
-{
-	return (struct str){s.ptr + at, s.len - at};
-}
-
-/* The first code point; its bytes go to *ret_len. Malformed bytes count one each, as U+FFFD. */
-static uint32_t decode(struct str s, size_t *ret_len)
-{
-	unsigned char b = (unsigned char)s.ptr[0];
-	size_t n = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
-	uint32_t cp = n == 1 ? b : b & (0xff >> (n + 1));
-
-	*ret_len = 1;
-	if (n > s.len || (b >= 0x80 && b < 0xc2))
-		return 0xfffd;
-	for (size_t i = 1; i < n; i++) {
-		if (!is_follow(s.ptr[i]))
-			return 0xfffd;
-		cp = cp << 6 | ((unsigned char)s.ptr[i] & 0x3f);
-	}
-	*ret_len = n;
-	return cp;
-}
-
-static size_t encode(char *to, uint32_t cp)
-{
-	if (cp < 0x80) {
-		to[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		to[0] = (char)(0xc0 | cp >> 6);
-		to[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		to[0] = (char)(0xe0 | cp >> 12);
-		to[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		to[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	to[0] = (char)(0xf0 | cp >> 18);
-	to[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	to[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	to[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
-}
-
-/* ---- a row at a time ---------------------------------------------------------------------------- */
-
-/* What a row's function is given. */
-struct row {
-	struct fn_call *c;
-	uint32_t i;
-	struct err *e;
-};
-
-static struct str text_arg(const struct row *r, uint32_t k)
-{
-	struct str s = arg_str(r->c, k, r->i);
-
-	return s.len ? s : (struct str){"", 0}; /* never a NULL pointer for memcpy and its kin */
-}
-
-/* Kernels from a function of a row: int fn(row, T *ret). */
-#define BY_ROW(kernel, fn, field)                                                                  \
-	static int kernel(struct fn_call *c, struct vec *ret, struct err *e)                       \
-	{                                                                                          \
-		struct row r = {c, 0, e};                                                          \
-		for (; r.i < c->n; r.i++) {                                                        \
-			int rc = row_ok(c, r.i) ? fn(&r, &ret->field[r.i]) : 0;                    \
-			if (rc < 0)                                                                \
-				return rc;                                                         \
-		}                                                                                  \
-		return 0;                                                                          \
-	}
-
-static char *text_alloc(const struct row *r, size_t n)
-{
-	char *p = arena_alloc(r->c->arena, MAX(n, 1));
-
-	if (!p)
-		func_no_memory(r->e);
-	return p;
-}
 
 /* ---- lengths and positions ---------------------------------------------------------------------- */
 
@@ -644,18 +531,22 @@ BY_ROW(rpad, rpad_row, str)
 
 const struct func func_rows_string[] = {
 	OPERATOR("||", "varchar, varchar", "varchar", concat, "one text after the other"),
-	SCALAR("chr", "bigint", "varchar", chr, "the character of a Unicode code point"),
-	SCALAR("codepoint", "varchar", "integer", codepoint, "the code point of the only character"),
+	SCALAR("chr", "bigint", "varchar", chr,
+	       "the character of a Unicode code point; an error where there is none"),
+	SCALAR("codepoint", "varchar", "integer", codepoint,
+	       "the code point of the only character; other texts are an error"),
 	SCALAR("concat", "varchar...", "varchar", concat, "the texts one after the other"),
 	SCALAR("hamming_distance", "varchar, varchar", "bigint", hamming_distance,
-	       "places at which two texts of one length differ"),
+	       "places at which two texts differ; an error where their lengths do"),
 	SCALAR("length", "varchar", "bigint", length, "the number of characters"),
 	SCALAR("levenshtein_distance", "varchar, varchar", "bigint", levenshtein_distance,
 	       "insertions, deletions and substitutions from one to the other"),
-	SCALAR("lower", "varchar", "varchar", lower, "in lower case"),
-	SCALAR("upper", "varchar", "varchar", upper, "in upper case"),
-	SCALAR("lpad", "varchar, bigint, varchar", "varchar", lpad, "padded or cut on the left to a size"),
-	SCALAR("rpad", "varchar, bigint, varchar", "varchar", rpad, "padded or cut on the right to a size"),
+	SCALAR("lower", "varchar", "varchar", lower, "in lower case, by Unicode, character for character"),
+	SCALAR("upper", "varchar", "varchar", upper, "in upper case, by Unicode, character for character"),
+	SCALAR("lpad", "varchar, bigint, varchar", "varchar", lpad,
+	       "padded on the left to a size; cut behind it where it is longer"),
+	SCALAR("rpad", "varchar, bigint, varchar", "varchar", rpad,
+	       "padded on the right to a size; cut behind it where it is longer"),
 	SCALAR("ltrim", "varchar", "varchar", ltrim, "without white space in front"),
 	SCALAR("rtrim", "varchar", "varchar", rtrim, "without white space behind"),
 	SCALAR("trim", "varchar", "varchar", trim, "without white space at both ends"),
@@ -663,19 +554,27 @@ const struct func func_rows_string[] = {
 	SCALAR("replace", "varchar, varchar, varchar", "varchar", replace,
 	       "all occurrences of the second replaced by the third"),
 	SCALAR("reverse", "varchar", "varchar", reverse, "backwards"),
-	SCALAR("split", "varchar, varchar", "array(varchar)", split, "the parts between the delimiters"),
+	SCALAR("split", "varchar, varchar", "array(varchar)", split,
+	       "the parts between the delimiters, empty ones too"),
 	SCALAR("split", "varchar, varchar, bigint", "array(varchar)", split,
 	       "at most so many parts, the last holds the rest"),
 	SCALAR("split_part", "varchar, varchar, bigint", "varchar", split_part,
 	       "one part, counted from 1; NULL beyond the last"),
-	SCALAR("strpos", "varchar, varchar", "bigint", strpos, "where the second begins in the first; 0: nowhere"),
-	SCALAR("strpos", "varchar, varchar, bigint", "bigint", strpos, "where its n-th occurrence begins"),
+	SCALAR("strpos", "varchar, varchar", "bigint", strpos,
+	       "where the second first begins in the first, from 1; 0: nowhere"),
+	SCALAR("strpos", "varchar, varchar, bigint", "bigint", strpos,
+	       "where its n-th occurrence begins, from 1; 0: nowhere"),
 	SCALAR("position", "varchar, varchar", "bigint", strpos,
-	       "position(x2 IN x1), here as (x1, x2): where x2 begins in x1"),
-	SCALAR("strrpos", "varchar, varchar", "bigint", strrpos, "where its last occurrence begins"),
+	       "also written position(x2 IN x1): where x2 first begins in x1, from 1; 0: nowhere"),
+	SCALAR("strrpos", "varchar, varchar", "bigint", strrpos,
+	       "where its last occurrence begins, from 1; 0: nowhere"),
 	SCALAR("strrpos", "varchar, varchar, bigint", "bigint", strrpos,
-	       "where its n-th occurrence from the end begins"),
-	SCALAR("substr", "varchar, bigint", "varchar", substr, "from a position on; negative counts from the end"),
+	       "where its n-th occurrence from the end begins, from 1; 0: nowhere"),
+	SCALAR("substring", "varchar, bigint", "varchar", substr, "as substr(), also written (x FROM start)"),
+	SCALAR("substring", "varchar, bigint, bigint", "varchar", substr,
+	       "as substr(), also written (x FROM start FOR length)"),
+	SCALAR("substr", "varchar, bigint", "varchar", substr,
+	       "from a position on; negative counts from the end; 0 or beyond: the empty text"),
 	SCALAR("substr", "varchar, bigint, bigint", "varchar", substr, "so many characters from a position on"),
 	FUNC_END,
 };

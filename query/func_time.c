@@ -8,6 +8,7 @@
 #include "query/text.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define GROUP "Date / time"
 
@@ -548,6 +549,39 @@ static int parse_duration(struct fn_call *c, struct vec *ret, struct err *e)
 	return 0;
 }
 
+/* 1 day, 8 hours, 1 second: what is not zero, in whole units. */
+static int human_readable_seconds(struct fn_call *c, struct vec *ret, struct err *e)
+{
+	static const struct {
+		const char *name;
+		int64_t seconds;
+	} words[] = {{"week", 604800}, {"day", 86400}, {"hour", 3600}, {"minute", 60}, {"second", 1}};
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		char text[160];
+		size_t n = 0;
+		int64_t left;
+
+		if (!row_ok(c, i))
+			continue;
+		if (!(arg_f64(c, 0, i) >= 0 && arg_f64(c, 0, i) < 1e15))
+			return err_set(e, -EINVAL, "human_readable_seconds: the seconds must be between 0 and 1e15");
+		left = llround(arg_f64(c, 0, i));
+		for (size_t u = 0; u < ARRAY_LEN(words); u++) {
+			int64_t k = left / words[u].seconds;
+
+			left %= words[u].seconds;
+			if (k || (!n && words[u].seconds == 1))
+				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%lld %s%s", n ? ", " : "", (long long)k,
+						      words[u].name, k == 1 ? "" : "s");
+		}
+		ret->str[i] = arena_str(c->arena, (struct str){text, n});
+		if (!ret->str[i].ptr)
+			return func_no_memory(e);
+	}
+	return 0;
+}
+
 const struct func func_rows_time[] = {
 	SCALAR_F("current_date", "", "date", now_date, FN_NOW, "today, UTC"),
 	SCALAR_F("current_time", "", "time", now_time, FN_NOW, "the time of day, UTC"),
@@ -569,12 +603,15 @@ const struct func func_rows_time[] = {
 	SCALAR("to_iso8601", "date", "varchar", to_iso8601_date, "as ISO 8601 text"),
 	SCALAR("from_milliseconds", "bigint", "timestamp", from_milliseconds, "milliseconds since 1970"),
 	SCALAR("from_nanoseconds", "bigint", "timestamp", same_i64, "nanoseconds since 1970"),
-	SCALAR("from_unixtime", "double", "timestamp", from_unixtime, "seconds since 1970"),
+	SCALAR("from_unixtime", "double", "timestamp", from_unixtime, "seconds since 1970, with a fraction"),
+	SCALAR("from_unixtime_nanos", "bigint", "timestamp", same_i64, "nanoseconds since 1970"),
+	SCALAR("human_readable_seconds", "double", "varchar", human_readable_seconds,
+	       "seconds as weeks, days, hours, minutes and seconds in words, rounded to a second"),
 	SCALAR("to_milliseconds", "timestamp", "bigint", to_milliseconds, "milliseconds since 1970"),
 	SCALAR("to_milliseconds", "interval", "bigint", to_milliseconds, "the interval in milliseconds"),
 	SCALAR("to_nanoseconds", "timestamp", "bigint", same_i64, "nanoseconds since 1970"),
 	SCALAR("to_nanoseconds", "interval", "bigint", same_i64, "the interval in nanoseconds"),
-	SCALAR("to_unixtime", "timestamp", "double", to_unixtime, "seconds since 1970"),
+	SCALAR("to_unixtime", "timestamp", "double", to_unixtime, "seconds since 1970, with a fraction"),
 	SCALAR("date_trunc", "varchar, timestamp", "timestamp", date_trunc_timestamp,
 	       "cut to second, minute, hour, day, week (Monday), month, quarter or year"),
 	SCALAR("date_trunc", "varchar, date", "date", date_trunc_date, "cut to week, month, quarter or year"),
@@ -583,11 +620,11 @@ const struct func func_rows_time[] = {
 	SCALAR("date_add", "varchar, bigint, date", "date", date_add, "so many units later"),
 	SCALAR("date_add", "varchar, bigint, time", "time", date_add, "so many units later, round midnight"),
 	SCALAR("date_diff", "varchar, timestamp, timestamp", "bigint", date_diff,
-	       "whole units from the first to the second"),
+	       "whole units from the first to the second; negative where it is earlier"),
 	SCALAR("date_diff", "varchar, date, date", "bigint", date_diff,
-	       "whole units from the first to the second"),
+	       "whole units from the first to the second; negative where it is earlier"),
 	SCALAR("date_diff", "varchar, time, time", "bigint", date_diff,
-	       "whole units from the first to the second"),
+	       "whole units from the first to the second; negative where it is earlier"),
 	SCALAR("parse_duration", "varchar", "interval", parse_duration,
 	       "an interval from text such as 42.8ms, 1 day or 72.5h"),
 	FUNC_END,

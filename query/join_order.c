@@ -253,6 +253,10 @@ uint32_t plan_weight(const struct plan *p)
 		return w - w / 10;
 	case PLAN_AGG:
 		return p->is_global ? 1 : plan_weight(p->children[0]) / 3;
+	case PLAN_UNNEST: /* some elements a row */
+		return plan_weight(p->children[0]) + 10;
+	case PLAN_WORKING:
+		return 5;
 	case PLAN_SORT:
 	case PLAN_LIMIT:
 		w = plan_weight(p->children[0]);

@@ -9,9 +9,14 @@ static const struct op_class *const classes[] = {
 	[PLAN_SCAN] = &op_scan_class,       [PLAN_VALUES] = &op_values_class,
 	[PLAN_FILTER] = &op_filter_class,   [PLAN_PROJECT] = &op_project_class,
 	[PLAN_AGG] = &op_agg_class,         [PLAN_SORT] = &op_sort_class,
+	[PLAN_UNNEST] = &op_unnest_class,
+	[PLAN_ANALYZE] = &op_analyze_class,
+	[PLAN_RECURSIVE] = &op_recursive_class, [PLAN_WORKING] = &op_working_class,
 	[PLAN_LIMIT] = &op_limit_class,     [PLAN_UNION] = &op_union_class,
 	[PLAN_DELETE] = &op_delete_class,   [PLAN_INSERT] = &op_insert_class,
-	[PLAN_JOIN] = &op_join_class,       [PLAN_WINDOW] = &op_window_class,
+	[PLAN_JOIN] = &op_join_class,
+	[PLAN_WINDOW] = &op_window_class,
+	[PLAN_UNLOAD] = &op_unload_class,
 };
 
 int exec_cancelled(const struct exec *x, struct err *e)
@@ -42,6 +47,8 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 		rc = prepare_list(a, p->exprs, p->col_count, e);
 	if (rc >= 0)
 		rc = prepare_list(a, p->groups, p->group_count, e);
+	if (rc >= 0)
+		rc = prepare_list(a, p->lists, p->list_count, e);
 	for (uint32_t i = 0; i < p->join_key_count && rc >= 0; i++) {
 		rc = bx_prepare(a, p->join_keys[i].left, e);
 		if (rc >= 0)
@@ -57,27 +64,36 @@ static int prepare_plan(struct arena *a, const struct plan *p, struct err *e)
 	return rc;
 }
 
-int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e)
+static int prepare_tree(struct arena *a, const struct plan *p, struct err *e)
+{
+	int rc = prepare_plan(a, p, e);
+
+	for (uint32_t i = 0; i < p->child_count && rc >= 0; i++)
+		rc = prepare_tree(a, p->children[i], e);
+	return rc;
+}
+
+static int open_tree(struct exec *x, const struct plan *p, struct op_stats *stats, struct op **ret, struct err *e)
 {
 	const struct op_class *cls = classes[p->kind];
+	int rc = 0;
 
-	int rc = prepare_plan(x->arena, p, e);
-	if (rc < 0)
-		return rc;
 	struct op *o = arena_zalloc(x->arena, cls->size);
 	if (!o)
 		return exec_nomem(&x->ctx, e);
 	o->cls = cls;
 	o->plan = p;
 	o->x = x;
+	o->stats = stats;
 	arena_init(&o->batch, x->ctx.budget);
 	o->children = arena_zarray(x->arena, struct op *, p->child_count + 1);
 	if (!o->children)
 		return exec_nomem(&x->ctx, e);
-	for (; o->child_count < p->child_count; o->child_count++) {
-		rc = op_open(x, p->children[o->child_count], &o->children[o->child_count], e);
+	for (uint32_t i = 0; i < p->child_count; i++) {
+		rc = cls->opens_children ? 0 : op_open_child(o, x, i, &o->children[i], e);
 		if (rc < 0)
 			goto fail;
+		o->child_count++;
 	}
 	if (cls->open)
 		rc = cls->open(o, e);
@@ -90,13 +106,38 @@ fail:
 	return rc;
 }
 
+int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e)
+{
+	int rc = prepare_tree(x->arena, p, e);
+
+	return rc < 0 ? rc : open_tree(x, p, NULL, ret, e);
+}
+
+int op_open_child(struct op *o, struct exec *x, uint32_t i, struct op **ret, struct err *e)
+{
+	return open_tree(x, o->plan->children[i], o->stats ? &o->stats->children[i] : NULL, ret, e);
+}
+
+static int next_counted(struct op *o, struct vbatch *ret, struct err *e)
+{
+	int64_t start = clock_mono_ns();
+	int rc = o->cls->next(o, ret, e);
+
+	o->stats->ns += clock_mono_ns() - start;
+	if (rc > 0) {
+		o->stats->batches++;
+		o->stats->rows += ret->n;
+	}
+	return rc;
+}
+
 int op_next(struct op *o, struct vbatch *ret, struct err *e)
 {
 	int rc = exec_cancelled(o->x, e);
 	if (rc < 0)
 		return rc;
 	arena_reset(&o->batch);
-	return o->cls->next(o, ret, e);
+	return unlikely(o->stats) ? next_counted(o, ret, e) : o->cls->next(o, ret, e);
 }
 
 void op_close(struct op *o)

@@ -13,6 +13,7 @@
 #ifndef TIDE_OP_H
 #define TIDE_OP_H
 
+#include "engine/scan.h"
 #include "query/plan.h"
 #include "query/eval.h"
 
@@ -36,9 +37,32 @@ struct exec {
 	const struct table *moment_of;
 	uint64_t upto_seq;
 	struct exec_table *tables;
+	const struct working *working; /* of the recursive queries that are at work here */
+};
+
+/* The rows that a recursion's WORKING gives in this round: [from, to) of the store. */
+struct row_store;
+struct working {
+	const struct working *next;
+	uint32_t recursion;
+	const struct row_store *rows;
+	uint32_t from, to;
 };
 
 struct op;
+
+/* What EXPLAIN ANALYZE counts of an operator, over all its executions where there are several (rounds). */
+struct op_stats {
+	uint64_t batches, rows; /* given */
+	int64_t ns;             /* taken, with the operators below */
+	struct scan_stats scan; /* SCAN */
+	uint64_t series, series_wanted;
+	struct op_stats *children; /* as many as the plan's node has */
+};
+
+/* As lines of EXPLAIN ANALYZE (explain_stats.c): of a node of the plan; of all of it, at its end. */
+void op_stats_format(const struct op_stats *s, const struct plan *p, int indent, struct buf *out);
+void op_stats_totals(const struct op_stats *s, const struct plan *p, size_t peak, struct buf *out);
 
 struct op_class {
 	const char *name;
@@ -48,6 +72,7 @@ struct op_class {
 	/* 1: *ret is the next batch, never empty; 0: no more. */
 	int (*next)(struct op *o, struct vbatch *ret, struct err *e);
 	void (*close)(struct op *o); /* also after a failed open; may be NULL */
+	bool opens_children; /* it does so itself, by op_open_child() */
 };
 
 struct op {
@@ -57,10 +82,13 @@ struct op {
 	struct op **children;
 	uint32_t child_count;
 	struct arena batch; /* what the batch at hand consists of */
+	struct op_stats *stats; /* NULL: nothing is counted */
 };
 
 /* Operators for the plan and all below it. On failure nothing is left open. */
 int op_open(struct exec *x, const struct plan *p, struct op **ret, struct err *e) must_check;
+/* Child i of an operator that is open, whose expressions so are prepared; x: the operator's, or one like it. */
+int op_open_child(struct op *o, struct exec *x, uint32_t i, struct op **ret, struct err *e) must_check;
 int op_next(struct op *o, struct vbatch *ret, struct err *e) must_check;
 void op_close(struct op *o); /* NULL is fine */
 
@@ -68,11 +96,16 @@ void op_close(struct op *o); /* NULL is fine */
 int exec_cancelled(const struct exec *x, struct err *e) must_check;
 
 extern const struct op_class op_scan_class, op_values_class, op_filter_class, op_project_class,
-	op_agg_class, op_sort_class, op_limit_class, op_union_class, op_delete_class, op_insert_class,
-	op_join_class, op_window_class;
+	op_agg_class, op_unnest_class, op_recursive_class, op_working_class, op_sort_class, op_limit_class,
+	op_union_class, op_delete_class, op_insert_class, op_join_class, op_window_class, op_unload_class,
+	op_analyze_class;
 
 /* A batch of one row: what DELETE and INSERT give. */
 int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) must_check;
+
+/* What is scanned later, perhaps several times, sees the moment of all others: kept until it is left. */
+int op_moment_join(struct exec *x, const struct table *t, struct exec_table **ret, struct err *e) must_check;
+void op_moment_leave(struct exec_table *t); /* NULL is fine */
 
 /* The series that a scan which has begun looks at: a bit set of *ret_n bits, lent; NULL: all. */
 const uint64_t *op_scan_series(const struct op *scan, uint32_t *ret_n);

@@ -9,6 +9,9 @@
  * States of one aggregate lie in one array that grows by copying: a state may point to memory of the
  * query's arena, but not into itself.
  *
+ * With grouping sets each batch is grouped once for each set, its number being one more key and the groups
+ * that it lacks NULL; expressions and arguments are evaluated once for all sets.
+ *
  * DISTINCT keeps, for each aggregate that has it, a set of (group, arguments); only rows that are new
  * to the set are passed on. FILTER passes on the rows that it selects. With ORDER BY inside the
  * aggregate its rows are kept until the input has ended (agg_order.h).
@@ -22,6 +25,11 @@ struct agg {
 	struct grow states;
 	size_t stride;
 	struct groups seen; /* DISTINCT */
+	/* What the batch at hand gives it, the same in all grouping sets: arguments, and behind them the
+	 * keys of ORDER BY, of rows sel[0..n) (NULL: all). */
+	struct vec *in;
+	const uint32_t *sel;
+	uint32_t n;
 	struct agg_order order; /* ORDER BY inside */
 };
 
@@ -216,116 +224,212 @@ static int update_later(struct agg_op *o, struct agg *a, struct runs *r, const s
 	return rc < 0 ? rc : agg_order_add(&a->order, r->row_group, keys, args, r->n, &o->base.batch, e);
 }
 
-static int agg_batch(struct agg_op *o, struct agg *a, const struct vbatch *in, struct runs *all,
-		     struct err *e)
+/* The aggregate's arguments, for the rows that its filter selects. */
+static int agg_input(struct agg_op *o, struct agg *a, const struct vbatch *in, struct err *e)
 {
 	const struct plan_agg *p = a->plan;
 	struct arena *m = &o->base.batch;
 	const struct exec_ctx *ctx = &o->base.x->ctx;
-	struct runs some, *r = all;
-	int64_t n = in->n;
+	struct vbatch rows = *in;
 	int rc;
 
-	if (grow_to(&a->states, ctx->budget, a->stride * groups_count(&o->groups)) < 0)
+	a->n = in->n;
+	a->sel = NULL;
+	a->in = arena_zarray(m, struct vec, p->argc + p->key_count + 1);
+	if (!a->in)
 		return exec_nomem(ctx, e);
-	/* The arguments, and behind them the keys of ORDER BY. */
-	struct vec *args = arena_zarray(m, struct vec, p->argc + p->key_count + 1);
-	uint32_t *sel = p->filter || p->distinct ? arena_array(m, uint32_t, in->n) : NULL;
-	if (!args || ((p->filter || p->distinct) && !sel))
-		return exec_nomem(ctx, e);
-	const struct vbatch *rows = in;
-	struct vbatch filtered;
 	if (p->filter) { /* first: an argument may fail on a row that the filter leaves out */
-		n = bx_select(ctx, p->filter, in, m, sel, e);
+		uint32_t *sel = arena_array(m, uint32_t, in->n);
+		if (!sel)
+			return exec_nomem(ctx, e);
+		int64_t n = bx_select(ctx, p->filter, in, m, sel, e);
 		if (n < 0)
 			return (int)n;
+		a->n = (uint32_t)n;
 		if (!n)
 			return 0;
-		if (n < in->n) {
-			filtered = (struct vbatch){(uint32_t)n, in->col_count, NULL};
-			filtered.cols = arena_array(m, struct vec, in->col_count + 1);
-			if (!filtered.cols)
+		if (a->n < in->n) {
+			a->sel = sel;
+			rows = (struct vbatch){a->n, in->col_count, arena_array(m, struct vec, in->col_count + 1)};
+			if (!rows.cols)
 				return exec_nomem(ctx, e);
-			memcpy(filtered.cols, in->cols, sizeof(struct vec) * in->col_count);
-			rc = gather_args(o, filtered.cols, in->col_count, sel, (uint32_t)n, e);
-			if (rc >= 0)
-				rc = runs_select(o, r, sel, (uint32_t)n, &some, e);
+			memcpy(rows.cols, in->cols, sizeof(struct vec) * in->col_count);
+			rc = gather_args(o, rows.cols, in->col_count, sel, a->n, e);
 			if (rc < 0)
 				return rc;
-			rows = &filtered;
-			r = &some;
 		}
 	}
 	for (uint32_t i = 0; i < p->argc; i++) {
-		rc = bx_eval(ctx, p->args[i], rows, m, &args[i], e);
-		if (rc >= 0 && args[i].form == VEC_DICT)
-			rc = vec_flatten(&args[i], rows->n, m, &args[i], e);
+		rc = bx_eval(ctx, p->args[i], &rows, m, &a->in[i], e);
+		if (rc >= 0 && a->in[i].form == VEC_DICT)
+			rc = vec_flatten(&a->in[i], rows.n, m, &a->in[i], e);
 		if (rc < 0)
 			return rc;
 	}
 	for (uint32_t i = 0; i < p->key_count; i++) {
-		rc = bx_eval(ctx, p->order[i], rows, m, &args[p->argc + i], e);
-		if (rc < 0)
-			return rc;
-	}
-	struct runs fresh;
-	if (p->distinct) {
-		n = distinct_rows(o, a, r, args, sel, e);
-		if (n <= 0)
-			return (int)n;
-		if (n < r->n) {
-			rc = gather_args(o, args, p->argc + p->key_count, sel, (uint32_t)n, e);
-			if (rc >= 0)
-				rc = runs_select(o, r, sel, (uint32_t)n, &fresh, e);
-			if (rc < 0)
-				return rc;
-			r = &fresh;
-		}
-	}
-	return p->key_count ? update_later(o, a, r, args + p->argc, args, e) : update(o, a, r, args, e);
-}
-
-static int add_batch(struct agg_op *o, const struct vbatch *in, struct err *e)
-{
-	const struct plan *p = o->base.plan;
-	const struct exec_ctx *ctx = &o->base.x->ctx;
-	struct arena *m = &o->base.batch;
-	struct runs r = {.n = in->n, .run_n = 1};
-	int rc;
-
-	struct vec *keys = arena_zarray(m, struct vec, p->group_count + 1);
-	r.start = arena_array(m, uint32_t, in->n);
-	r.group = arena_array(m, uint32_t, in->n);
-	if (!keys || !r.start || !r.group)
-		return exec_nomem(ctx, e);
-	r.start[0] = r.group[0] = 0;
-	for (uint32_t i = 0; i < p->group_count; i++) {
-		rc = bx_eval(ctx, p->groups[i], in, m, &keys[i], e);
-		if (rc < 0)
-			return rc;
-	}
-	if (p->group_count) {
-		r.run_n = groups_runs(keys, p->group_count, in->n, r.start);
-		rc = groups_find(&o->groups, keys, r.start, r.run_n, r.group, e);
-		if (rc < 0)
-			return rc;
-	} else if (!groups_count(&o->groups)) {
-		rc = groups_find(&o->groups, keys, r.start, 1, r.group, e);
-		if (rc < 0)
-			return rc;
-	}
-	for (uint32_t i = 0; i < p->agg_count; i++) {
-		rc = agg_batch(o, &o->aggs[i], in, &r, e);
+		rc = bx_eval(ctx, p->order[i], &rows, m, &a->in[p->argc + i], e);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
+/* These into the states of the groups that the batch's rows belong to. */
+static int agg_batch(struct agg_op *o, struct agg *a, struct runs *all, struct err *e)
+{
+	const struct plan_agg *p = a->plan;
+	struct arena *m = &o->base.batch;
+	const struct exec_ctx *ctx = &o->base.x->ctx;
+	struct runs some, fresh, *r = all;
+	struct vec *args = a->in;
+	uint32_t arg_n = p->argc + p->key_count;
+	int rc = 0;
+
+	if (grow_to(&a->states, ctx->budget, a->stride * groups_count(&o->groups)) < 0)
+		return exec_nomem(ctx, e);
+	if (!a->n)
+		return 0;
+	if (a->sel) {
+		rc = runs_select(o, r, a->sel, a->n, &some, e);
+		r = &some;
+	}
+	if (rc >= 0 && p->distinct) {
+		uint32_t *sel = arena_array(m, uint32_t, r->n);
+		args = arena_array(m, struct vec, arg_n + 1);
+		if (!sel || !args)
+			return exec_nomem(ctx, e);
+		memcpy(args, a->in, sizeof *args * arg_n);
+		int64_t n = distinct_rows(o, a, r, args, sel, e);
+		if (n <= 0)
+			return (int)n;
+		if (n < r->n) {
+			rc = gather_args(o, args, arg_n, sel, (uint32_t)n, e);
+			if (rc >= 0)
+				rc = runs_select(o, r, sel, (uint32_t)n, &fresh, e);
+			r = &fresh;
+		}
+	}
+	if (rc < 0)
+		return rc;
+	return p->key_count ? update_later(o, a, r, args + p->argc, args, e) : update(o, a, r, args, e);
+}
+
+/* The batch's rows by these keys. */
+static int add_rows(struct agg_op *o, const struct vec *keys, uint32_t n, struct err *e)
+{
+	const struct plan *p = o->base.plan;
+	struct arena *m = &o->base.batch;
+	struct runs r = {.n = n, .run_n = 1};
+	int rc = 0;
+
+	r.start = arena_array(m, uint32_t, n);
+	r.group = arena_array(m, uint32_t, n);
+	if (!r.start || !r.group)
+		return exec_nomem(&o->base.x->ctx, e);
+	r.start[0] = r.group[0] = 0;
+	if (p->group_count) {
+		r.run_n = groups_runs(keys, p->group_count, n, r.start);
+		rc = groups_find(&o->groups, keys, r.start, r.run_n, r.group, e);
+	} else if (!groups_count(&o->groups)) {
+		rc = groups_find(&o->groups, keys, r.start, 1, r.group, e);
+	}
+	for (uint32_t i = 0; i < p->agg_count && rc >= 0; i++)
+		rc = agg_batch(o, &o->aggs[i], &r, e);
+	return rc;
+}
+
+/* The keys in set number s: `nulls` for what it lacks. */
+static int set_keys(struct agg_op *o, uint32_t s, const struct vec *keys, const struct vec *nulls, struct vec *to,
+		    struct err *e)
+{
+	const struct plan *p = o->base.plan;
+	uint32_t n = p->group_count - 1;
+
+	for (uint32_t i = 0; i < n; i++)
+		to[i] = p->sets[s * n + i] ? keys[i] : nulls[i];
+	int rc = vec_alloc(&to[n], &type_bigint, 1, &o->base.batch, e);
+	if (rc < 0)
+		return rc;
+	to[n].form = VEC_CONST;
+	to[n].i64[0] = s + 1;
+	return 0;
+}
+
+/* A vector a group that is NULL throughout. */
+static int null_keys(struct agg_op *o, struct vec **ret, struct err *e)
+{
+	const struct plan *p = o->base.plan;
+	int rc = 0;
+
+	*ret = arena_zarray(&o->base.batch, struct vec, p->group_count + 1);
+	if (!*ret)
+		return exec_nomem(&o->base.x->ctx, e);
+	for (uint32_t i = 0; i < p->group_count && rc >= 0; i++)
+		rc = vec_const_null(&(*ret)[i], p->groups[i]->type, &o->base.batch, e);
+	return rc;
+}
+
+static int add_sets(struct agg_op *o, const struct vec *keys, uint32_t n, struct err *e)
+{
+	struct arena *m = &o->base.batch;
+	struct vec *to = arena_zarray(m, struct vec, o->base.plan->group_count), *nulls;
+
+	if (!to)
+		return exec_nomem(&o->base.x->ctx, e);
+	int rc = null_keys(o, &nulls, e);
+	struct arena_mark mark = arena_mark(m);
+	for (uint32_t s = 0; s < o->base.plan->set_count && rc >= 0; s++) {
+		arena_rewind(m, mark);
+		rc = exec_cancelled(o->base.x, e);
+		if (rc >= 0)
+			rc = set_keys(o, s, keys, nulls, to, e);
+		if (rc >= 0)
+			rc = add_rows(o, to, n, e);
+	}
+	return rc;
+}
+
+static int add_batch(struct agg_op *o, const struct vbatch *in, struct err *e)
+{
+	const struct plan *p = o->base.plan;
+	struct arena *m = &o->base.batch;
+	int rc = 0;
+
+	struct vec *keys = arena_zarray(m, struct vec, p->group_count + 1);
+	if (!keys)
+		return exec_nomem(&o->base.x->ctx, e);
+	for (uint32_t i = 0; i < p->group_count && rc >= 0; i++)
+		rc = bx_eval(&o->base.x->ctx, p->groups[i], in, m, &keys[i], e);
+	for (uint32_t i = 0; i < p->agg_count && rc >= 0; i++)
+		rc = agg_input(o, &o->aggs[i], in, e);
+	if (rc < 0)
+		return rc;
+	return p->set_count ? add_sets(o, keys, in->n, e) : add_rows(o, keys, in->n, e);
+}
+
+/* One row even of nothing: of all rows, and of the grouping sets (). */
+static int groups_of_nothing(struct agg_op *o, struct err *e)
+{
+	const struct plan *p = o->base.plan;
+	uint32_t zero = 0, group, n = p->group_count - 1;
+	struct vec none = {0}, *nulls = NULL;
+
+	if (p->is_global)
+		return groups_find(&o->groups, &none, &zero, 1, &group, e);
+	int rc = p->set_count ? null_keys(o, &nulls, e) : 0;
+	for (uint32_t s = 0; s < p->set_count && rc >= 0; s++) {
+		if (memchr(p->sets + s * n, true, n))
+			continue;
+		rc = set_keys(o, s, nulls, nulls, nulls, e);
+		if (rc >= 0)
+			rc = groups_find(&o->groups, nulls, &zero, 1, &group, e);
+	}
+	return rc;
+}
+
 static int build(struct agg_op *o, struct err *e)
 {
 	struct vbatch in;
-	uint32_t zero = 0, group;
 	int rc;
 
 	while ((rc = op_next(o->base.children[0], &in, e)) > 0) {
@@ -336,11 +440,8 @@ static int build(struct agg_op *o, struct err *e)
 	}
 	if (rc < 0)
 		return rc;
-	/* One row even of nothing. */
-	if (o->base.plan->is_global && !groups_count(&o->groups)) {
-		struct vec none = {0};
-		rc = groups_find(&o->groups, &none, &zero, 1, &group, e);
-	}
+	if (!groups_count(&o->groups))
+		rc = groups_of_nothing(o, e);
 	for (uint32_t i = 0; i < o->base.plan->agg_count && rc >= 0; i++) {
 		struct agg *a = &o->aggs[i];
 		if (grow_to(&a->states, o->base.x->ctx.budget, a->stride * groups_count(&o->groups)) < 0)

@@ -63,7 +63,62 @@ static void join_close(struct op *o)
 	struct join_op *j = (struct join_op *)o;
 
 	join_table_release(&j->table);
+	row_spool_release(&j->ahead);
+	join_index_release(&j->ahead_keys);
 	arena_release(&j->probe);
+}
+
+/* ---- the left side first -------------------------------------------------------------------------------- */
+
+#define AHEAD_KEYS_MAX (UINT32_C(1) << 20)
+
+static int ahead_init(struct join_op *j, struct err *e)
+{
+	const struct plan *p = j->base.plan, *left = p->children[0];
+	struct exec *x = j->base.x;
+	const struct type **types = arena_array(x->arena, const struct type *, left->col_count + p->join_key_count + 1);
+
+	if (!types)
+		return exec_nomem(&x->ctx, e);
+	for (uint32_t i = 0; i < left->col_count; i++)
+		types[i] = left->cols[i].type;
+	for (uint32_t i = 0; i < p->join_key_count; i++)
+		types[left->col_count + i] = p->join_keys[i].left->type;
+	int rc = row_spool_init(&j->ahead, &x->ctx, types, left->col_count, e);
+	return rc < 0 ? rc : join_index_init(&j->ahead_keys, &x->ctx, types + left->col_count, p->join_key_count, true, e);
+}
+
+/*
+ * All left rows are laid aside, and their keys tell the right side what matters. More keys than a scan would
+ * gain from end that.
+ */
+static int read_ahead(struct join_op *j, struct err *e)
+{
+	struct op *o = &j->base, **left = &o->children[0];
+	uint32_t key_n = o->plan->join_key_count;
+	bool tells = true;
+	struct vbatch in;
+	int rc = ahead_init(j, e);
+
+	while (rc >= 0 && (rc = op_next(*left, &in, e)) > 0) {
+		struct join_keys k;
+		arena_reset(&o->batch);
+		rc = row_spool_add(&j->ahead, in.cols, in.n, &o->batch, e);
+		tells = tells && groups_count(&j->ahead_keys.groups) <= AHEAD_KEYS_MAX;
+		if (rc >= 0 && tells)
+			rc = join_keys_of(o->x, o->plan, true, key_n, &in, &o->batch, &k, e);
+		if (rc >= 0 && tells)
+			rc = join_index_add(&j->ahead_keys, k.v, k.usable, k.usable_n, 0, e);
+	}
+	arena_reset(&o->batch);
+	if (rc >= 0 && tells)
+		rc = join_narrow_right(j, &j->ahead_keys.groups.keys, e);
+	if (rc < 0)
+		return rc;
+	join_index_release(&j->ahead_keys);
+	op_close(*left);
+	*left = NULL;
+	return 0;
 }
 
 /* ---- the held side ------------------------------------------------------------------------------------- */
@@ -99,6 +154,23 @@ static bool drops_streamed(const struct join_op *j)
 
 /* ---- the streamed side ----------------------------------------------------------------------------------- */
 
+/* 1: j->in is the next batch of it. */
+static int next_streamed(struct join_op *j, struct err *e)
+{
+	struct op *o = &j->base;
+	uint32_t col_n = o->plan->children[0]->col_count;
+
+	if (!o->plan->left_first)
+		return op_next(o->children[j->is_left], &j->in, e);
+	int rc = exec_cancelled(o->x, e);
+	j->in = (struct vbatch){0, col_n, arena_array(&j->probe, struct vec, col_n + 1)};
+	if (rc >= 0 && !j->in.cols)
+		rc = exec_nomem(&o->x->ctx, e);
+	int64_t n = rc < 0 ? rc : row_spool_next(&j->ahead, &j->probe, j->in.cols, e);
+	j->in.n = n < 0 ? 0 : (uint32_t)n;
+	return n < 0 ? (int)n : n > 0;
+}
+
 int join_pull(struct join_op *j, struct err *e)
 {
 	struct op *o = &j->base;
@@ -109,12 +181,12 @@ int join_pull(struct join_op *j, struct err *e)
 	j->row = j->at = j->found = 0;
 	if (j->is_done)
 		return 0;
-	int rc = op_next(o->children[j->is_left], &j->in, e);
+	arena_reset(&j->probe);
+	int rc = next_streamed(j, e);
 	if (rc <= 0) {
 		j->is_done = true;
 		return rc;
 	}
-	arena_reset(&j->probe);
 	rc = join_keys_of(o->x, p, !j->is_left, p->join_key_count, &j->in, &j->probe, &j->keys, e);
 	if (rc < 0)
 		return rc;
@@ -389,7 +461,9 @@ static int join_next(struct op *o, struct vbatch *ret, struct err *e)
 
 	if (!j->is_built) {
 		j->is_built = true;
-		rc = build(j, e);
+		rc = o->plan->left_first ? read_ahead(j, e) : 0;
+		if (rc >= 0 && (!o->plan->left_first || j->ahead.n))
+			rc = build(j, e);
 		if (rc < 0)
 			return rc;
 		j->is_done = !j->table.match.key_n && drops_streamed(j);

@@ -6,6 +6,7 @@
 #define TIDE_OP_JOIN_H
 
 #include "query/join_table.h"
+#include "query/row_spool.h"
 
 struct join_op {
 	struct op base;
@@ -13,6 +14,9 @@ struct join_op {
 	bool is_left;  /* the left side is held, and the right one streamed */
 	bool *looked;  /* by column of both sides: the condition looks at it */
 	struct join_table table;
+	/* plan.left_first: the left rows, read already, and their keys. */
+	struct row_spool ahead;
+	struct join_index ahead_keys;
 	/* The streamed side's batch at hand. */
 	bool has_in;
 	struct vbatch in;
@@ -36,6 +40,9 @@ int64_t join_judge(struct join_op *j, const uint32_t *streamed, const uint32_t *
 
 /* The held side is complete, the streamed one has not begun, and rows of it without a match do not come. */
 int join_narrow(struct join_op *j, struct err *e) must_check;
+
+/* The left side has these keys: what the right side's scan need not read. */
+int join_narrow_right(struct join_op *j, const struct row_store *keys, struct err *e) must_check;
 
 /* SEMI, ANTI, MARK: the next batch. */
 int join_half_next(struct join_op *j, struct vbatch *ret, struct err *e) must_check;

@@ -24,23 +24,23 @@ static struct narrowing range_of(const struct row_store *s, uint32_t col)
 	return n;
 }
 
-static int narrow_by_keys(struct join_op *j, struct err *e)
+/* Rows of one side matter where their keys are among these. */
+static int narrow_by_keys(struct join_op *j, const struct row_store *keys, bool is_left, struct err *e)
 {
 	const struct plan *p = j->base.plan;
-	const struct row_store *keys = &j->table.match.groups.keys;
-	struct op *streamed = j->base.children[j->is_left];
+	struct op *side = j->base.children[!is_left];
 	int rc = 0;
 
 	for (uint32_t i = 0; i < p->join_key_count && rc >= 0; i++) {
-		const struct bx *x = j->is_left ? p->join_keys[i].right : p->join_keys[i].left;
+		const struct bx *x = is_left ? p->join_keys[i].left : p->join_keys[i].right;
 		enum type_layout l = type_layout(x->type);
 		if (p->join_keys[i].null_safe)
 			continue;
 		if (l == LAYOUT_I64) {
 			struct narrowing n = range_of(keys, i);
-			rc = op_narrow(streamed, x, 0, &n, e);
+			rc = op_narrow(side, x, 0, &n, e);
 		} else if (l == LAYOUT_STR && keys->n <= NARROW_KEYS_MAX) {
-			rc = op_narrow(streamed, x, 0, &(struct narrowing){.values = keys, .col = i}, e);
+			rc = op_narrow(side, x, 0, &(struct narrowing){.values = keys, .col = i}, e);
 		}
 	}
 	return rc;
@@ -140,11 +140,16 @@ int join_narrow(struct join_op *j, struct err *e)
 	const struct bx *w = j->base.plan->where;
 	int rc;
 
-	rc = narrow_by_keys(j, e);
+	rc = narrow_by_keys(j, &j->table.match.groups.keys, !j->is_left, e);
 	if (w && j->table.has_rows) {
 		for (uint32_t i = 0; i < (w->kind == BX_AND ? w->argc : 1) && rc >= 0; i++)
 			rc = narrow_by_order(j, w->kind == BX_AND ? w->args[i] : w, e);
 	}
 	arena_reset(&j->base.batch);
 	return rc;
+}
+
+int join_narrow_right(struct join_op *j, const struct row_store *keys, struct err *e)
+{
+	return narrow_by_keys(j, keys, false, e);
 }

@@ -14,36 +14,38 @@
 
 /* ---- the moment that is seen ----------------------------------------------------------------------- */
 
-static int moment_join(struct scan_op *s, struct err *e)
+int op_moment_join(struct exec *x, const struct table *table, struct exec_table **ret, struct err *e)
 {
-	struct exec *x = s->base.x;
 	struct exec_table *t = x->tables;
 
-	while (t && t->table != s->base.plan->table)
+	while (t && t->table != table)
 		t = t->next;
 	if (!t) {
 		t = arena_new(x->arena, struct exec_table);
 		if (!t)
 			return exec_nomem(&x->ctx, e);
-		t->table = s->base.plan->table;
+		t->table = table;
 		t->next = x->tables;
 		x->tables = t;
 	}
 	t->scans++;
 	t->waiting++;
-	s->moment = t;
+	*ret = t;
 	return 0;
 }
 
-static void moment_leave(struct scan_op *s)
+void op_moment_leave(struct exec_table *t)
 {
-	struct exec_table *t = s->moment;
-
-	s->moment = NULL;
 	if (!t || --t->waiting)
 		return;
 	scan_pin_put(t->pin);
 	t->pin = NULL;
+}
+
+static void moment_leave(struct scan_op *s)
+{
+	op_moment_leave(s->moment);
+	s->moment = NULL;
 }
 
 /* Only where others will look at the table, too. */
@@ -89,7 +91,7 @@ static int scan_open_op(struct op *o, struct err *e)
 			break;
 		}
 	}
-	return moment_join(s, e);
+	return op_moment_join(o->x, p->table, &s->moment, e);
 }
 
 /* ---- dimensions of a batch -------------------------------------------------------------------------- */
@@ -243,6 +245,24 @@ static int start(struct scan_op *s, struct err *e)
 	return rc < 0 ? rc : 1;
 }
 
+/* For EXPLAIN ANALYZE: which series it looks at. */
+static void count_series(struct scan_op *s)
+{
+	struct op_stats *to = s->base.stats;
+	uint32_t n = series_count(s->series), wanted = n;
+
+	if (s->base.plan->series_where || s->allow) {
+		const uint64_t *bits = s->bits.data;
+
+		n = s->series_n;
+		wanted = 0;
+		for (uint32_t i = 0; i < n; i++)
+			wanted += bits[i / 64] >> (i % 64) & 1;
+	}
+	to->series += n;
+	to->series_wanted += wanted;
+}
+
 /* ---- rows ----------------------------------------------------------------------------------------------- */
 
 static void count_progress(struct scan_op *s, uint32_t rows)
@@ -282,6 +302,8 @@ static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 	if (!s->is_started) {
 		s->is_started = true;
 		rc = start(s, e);
+		if (o->stats && rc >= 0)
+			count_series(s);
 		moment_leave(s);
 		s->is_done = rc <= 0;
 		arena_reset(&o->batch);
@@ -326,11 +348,32 @@ const uint64_t *op_scan_series(const struct op *o, uint32_t *ret_n)
 	return o->plan->series_where ? s->bits.data : NULL;
 }
 
+/* For EXPLAIN ANALYZE: what this execution read, added to what others did. */
+static void count_stats(struct scan_op *s)
+{
+	struct op_stats *to = s->base.stats;
+	struct scan_stats st;
+
+	if (!to || !s->scan)
+		return;
+	scan_stats(s->scan, &st);
+	to->scan.tiles += st.tiles;
+	to->scan.tiles_pruned += st.tiles_pruned;
+	to->scan.tiles_pruned_part += st.tiles_pruned_part;
+	to->scan.blocks += st.blocks;
+	to->scan.blocks_pruned += st.blocks_pruned;
+	to->scan.pages_read += st.pages_read;
+	to->scan.pages_pruned += st.pages_pruned;
+	to->scan.rows += st.rows;
+	to->scan.bytes_read += st.bytes_read;
+}
+
 static void scan_close_op(struct op *o)
 {
 	struct scan_op *s = (struct scan_op *)o;
 	struct budget *b = o->x->ctx.budget;
 
+	count_stats(s);
 	for (uint32_t i = 0; i < s->dim_n; i++) {
 		grow_release(&s->dims[i].local, b);
 		grow_release(&s->dims[i].stamp, b);

@@ -108,12 +108,32 @@ static bool same_keys(const struct window_rows *w, uint32_t n, uint32_t r, const
 	return true;
 }
 
-/* Rows of a batch at which one of the first n keys differs from the row before; row 0 counts. */
+/* Do the first n keys of a batch's row i differ from those of the row before? */
+static bool is_change(const struct window_op *o, uint32_t n, uint32_t i)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		if (!vec_same(&o->cut_cols[k], i - 1, &o->cut_cols[k], i))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Rows of a batch at which one of the first n keys differs from the row before; row 0 counts. groups_runs()
+ * is quick, but may part rows that are equal: NULLs above different values, NaNs of different bits.
+ */
 static uint32_t key_runs(const struct window_op *o, const struct vec *cols, uint32_t n, uint32_t rows, uint32_t *starts)
 {
+	uint32_t run_n, kept = 1;
+
 	for (uint32_t k = 0; k < n; k++)
 		o->cut_cols[k] = cols[o->base.plan->keys[k].col];
-	return groups_runs(o->cut_cols, n, rows, starts);
+	run_n = groups_runs(o->cut_cols, n, rows, starts);
+	for (uint32_t i = 1; i < run_n; i++) {
+		if (is_change(o, n, starts[i]))
+			starts[kept++] = starts[i];
+	}
+	return kept;
 }
 
 /* The child's next batch, if the one at hand is used up. 1, or 0: there is none. */

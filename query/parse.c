@@ -112,6 +112,59 @@ static void parser_init(struct parser *p, struct arena *a, struct err *e)
 }
 
 /*
+ * Clauses that other dialects have. Their words are names here, so what follows them is what does not fit,
+ * a few tokens later.
+ */
+static const struct {
+	const char *word;
+	const char *advice;
+} foreign[] = {
+	{"TABLESAMPLE", "WHERE random() < 0.1 takes about a tenth of the rows"},
+	{"QUALIFY", "put the window function into a subquery, and the condition into WHERE around it"},
+	{"PIVOT", "write an aggregate with FILTER (WHERE ...) for each column"},
+	{"UNPIVOT", "write CROSS JOIN UNNEST(ARRAY[...]) for the columns"},
+	{"MATCH_RECOGNIZE", "lag(), lead() and conditions on them find many patterns"},
+	{"AT", "times are UTC; there are no time zones"},
+};
+#define FOREIGN_TOKENS 3
+
+static const char *foreign_advice(const struct parser *p, const struct token *unexpected, struct token *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+		bool is_at = i == ARRAY_LEN(foreign) - 1;
+
+		if (!is_at && str_ieq(unexpected->text, str_from(foreign[i].word))) {
+			*ret = *unexpected;
+			return foreign[i].advice;
+		}
+		if (!p->foreign.text.ptr || p->foreign_age > FOREIGN_TOKENS ||
+		    !str_ieq(p->foreign.text, str_from(foreign[i].word)))
+			continue;
+		if (is_at && (p->foreign_age != 1 || !str_ieq(unexpected->text, STR_LIT("time"))))
+			continue;
+		*ret = p->foreign;
+		return foreign[i].advice;
+	}
+	return NULL;
+}
+
+/* t comes behind p->last: where a column stands it means nothing, where an alias stands it does. */
+static void note_foreign(struct parser *p, const struct token *t)
+{
+	bool is_behind_name = p->last.code == TK_ID || p->last.code == TK_QID || p->last.code == TK_RP;
+
+	p->foreign_age++;
+	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+		bool is_at = i == ARRAY_LEN(foreign) - 1;
+
+		if ((is_at || is_behind_name) && str_ieq(t->text, str_from(foreign[i].word))) {
+			p->foreign = *t;
+			p->foreign_age = 1;
+		}
+	}
+}
+
+/*
  * Whether the token fits is asked first: Lemon's default reductions would have emptied its stack of
  * what else could have stood there before it noticed.
  */
@@ -122,6 +175,10 @@ static int parser_take(struct parser *p, void *lemon, const struct token *t)
 	else
 		sql_parser_take(lemon, t);
 	if (t->code) {
+		if (t->code == TK_ID)
+			note_foreign(p, t);
+		else
+			p->foreign_age++;
 		p->last = *t;
 		p->prev_end = t->text.ptr + t->text.len;
 	}
@@ -263,11 +320,16 @@ void parse_unexpected(struct parser *p, void *lemon, const struct token *t)
 {
 	struct expected x = {.n = 0};
 	struct buf say;
-	const char *near = NULL;
+	const char *near = NULL, *advice;
+	struct token word;
 	bool reserved = t->code && is_word(t) && word_code(t->text) != TK_ID;
 
 	if (p->rc < 0)
 		return;
+	if ((advice = foreign_advice(p, t, &word))) {
+		parse_fail(p, -EINVAL, word.pos, "%.*s is not part of the dialect: %s", STR_FMT(word.text), advice);
+		return;
+	}
 	buf_init(&x.text, 1024);
 	buf_init(&say, 2048);
 	list_expected(&x, lemon);

@@ -28,6 +28,8 @@ struct parser {
 		struct ast_stmt stmt;
 		struct ident_list names;
 	} spare;
+	struct token foreign; /* a word of other dialects, taken as a name foreign_age tokens ago */
+	uint32_t foreign_age;
 };
 
 int parse_fail(struct parser *p, int code, struct pos at, const char *fmt, ...) printf_like(4, 5);

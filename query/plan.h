@@ -84,9 +84,14 @@ enum plan_kind {
 	PLAN_SORT,    /* with a limit: top-N */
 	PLAN_LIMIT,
 	PLAN_UNION,   /* all rows of each child in turn (UNION ALL) */
+	PLAN_UNNEST,  /* each row once for each element of its lists, these as columns */
+	PLAN_RECURSIVE, /* the rows of the first child, then of the second, over and over: see .recursion */
+	PLAN_WORKING, /* in a RECURSIVE's second child: the rows of the round before */
 	PLAN_JOIN,    /* two children; the columns of the left, then (but see join_kind) those of the right */
 	PLAN_DELETE,  /* does it when it is asked for its only row: how many rows there were */
 	PLAN_INSERT,  /* likewise */
+	PLAN_UNLOAD,  /* likewise; its row says also where the files are */
+	PLAN_ANALYZE, /* runs its child to the end, and gives its plan as text, with what was counted */
 };
 
 struct plan_col {
@@ -142,10 +147,25 @@ struct plan_window {
 };
 
 /*
+ * What a column of UNNEST is. Its lists are gone through side by side: the longest says how many rows come
+ * of a row, the shorter ones are padded with NULL.
+ */
+enum item_kind {
+	ITEM_CHILD,   /* column .index of the child */
+	ITEM_ELEMENT, /* of list .index */
+	ITEM_FIELD,   /* field .field of the element of list .index: arrays of rows, timeseries */
+	ITEM_NUMBER,  /* WITH ORDINALITY: 1, 2, ... */
+};
+struct plan_item {
+	enum item_kind kind;
+	uint32_t index, field;
+};
+
+/*
  * How the rows of two plans come together. Left and right rows match where all pairs of keys are equal and
  * the condition (plan.where, over the columns of the left, then those of the right) is TRUE. Rows come out in
- * the order of the left, and for each of these in the order of the right; a FULL join's right rows without
- * a match at the end. (An INNER join may be worked out the other way round; see plan.build_left.)
+ * the order of the left, and for each of these in the order of the right; right rows without a match
+ * at the end. (INNER and RIGHT joins may be worked out the other way round; see plan.build_left.)
  */
 enum plan_join {
 	PJ_INNER,
@@ -206,6 +226,27 @@ struct plan {
 	bool is_global;
 	struct plan_agg *aggs;
 	uint32_t agg_count;
+	/*
+	 * AGG with grouping sets: each row counts once in each set. The last group is the set's number, from 1
+	 * (a constant that stands for it); of the others those are NULL that the set lacks.
+	 */
+	const bool *sets; /* set_count times group_count - 1: is the group in it? */
+	uint32_t set_count; /* 0: there are none */
+
+	/* UNNEST: an item a column. keep_empty (LEFT JOIN): a row without elements comes out once, with NULLs. */
+	struct bx **lists; /* over the child's columns */
+	uint32_t list_count;
+	struct plan_item *items;
+	bool keep_empty;
+
+	/*
+	 * RECURSIVE: the second child is run until it gives no more rows. The WORKING in it, the one with the
+	 * same number, gives those of the round before; of the first child in the first. drops_seen (UNION
+	 * without ALL): rows that were there before are left out.
+	 */
+	uint32_t recursion;
+	struct str recursion_name;
+	bool drops_seen;
 
 	/*
 	 * DELETE, INSERT: .table (with its names), .pos where it was named.
@@ -214,12 +255,15 @@ struct plan {
 	 */
 	struct pos pos;
 	struct plan_target *targets; /* INSERT: one a column of the child */
+	struct unload_spec *unload;  /* UNLOAD: unload.h; .pos of the statement */
 
 	/* JOIN: also .where, over the columns of both, or NULL; .pos */
 	enum plan_join join;
 	struct plan_join_key *join_keys; /* none: every pair is looked at */
 	uint32_t join_key_count;
-	bool build_left; /* INNER: hold the left rows and stream the right; decided by the plan's shape alone */
+	/* Decided by the plan's shape alone. INNER, RIGHT: hold the left rows and stream the right. */
+	bool build_left;
+	bool left_first; /* others but FULL, with keys: read the left rows before the right, of which only their keys matter */
 
 	/* WINDOW: also .keys, of which the first partition_count part the rows, and the others order them */
 	struct plan_window *windows;
@@ -258,7 +302,11 @@ int bind_stmt(struct arena *a, const struct query_env *env, const struct ast_stm
 void bound_release(struct bound *b);
 
 /* The plan as text lines, for EXPLAIN. */
+#define PLAN_TEXT_MAX (8 << 20)
 void plan_format(const struct plan *p, struct buf *out);
+struct op_stats; /* op.h */
+/* EXPLAIN ANALYZE; peak: bytes of memory. */
+void plan_format_stats(const struct plan *p, const struct op_stats *s, size_t peak, struct buf *out);
 void bx_format(const struct bx *x, const struct plan_col *cols, struct buf *out);
 
 /* ---- evaluation (eval.c) ------------------------------------------------------------------------------ */

@@ -54,6 +54,8 @@ static uint32_t *squeeze(struct bind *b, struct plan *p, const bool *keep)
 			p->values[n] = p->values[i];
 		if (p->kind == PLAN_PROJECT)
 			p->exprs[n] = p->exprs[i];
+		if (p->kind == PLAN_UNNEST)
+			p->items[n] = p->items[i];
 		n++;
 	}
 	if (map)
@@ -241,6 +243,33 @@ static int prune_window(struct bind *b, struct plan *p, const bool *needed, uint
 	return 0;
 }
 
+/* Lists say how many rows there are, so all of them stay; what only they look at does not come out. */
+static int prune_unnest(struct bind *b, struct plan *p, const bool *needed, uint32_t **ret_map)
+{
+	struct plan *child = p->children[0];
+	bool *below = flags(b, NULL, child->col_count);
+	uint32_t *own = squeeze(b, p, needed), *map;
+	int rc;
+
+	if (!below || !own)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < p->col_count; i++) {
+		if (p->items[i].kind == ITEM_CHILD)
+			below[p->items[i].index] = true;
+	}
+	for (uint32_t i = 0; i < p->list_count; i++)
+		mark(p->lists[i], below);
+	rc = prune(b, child, below, &map);
+	for (uint32_t i = 0; i < p->list_count && rc >= 0; i++)
+		rc = remap(b, &p->lists[i], map);
+	for (uint32_t i = 0; i < p->col_count && rc >= 0; i++) {
+		if (p->items[i].kind == ITEM_CHILD)
+			p->items[i].index = map[p->items[i].index];
+	}
+	*ret_map = own;
+	return rc;
+}
+
 /* child as exactly the columns `want` says, in order. */
 static int align(struct bind *b, struct plan *child, const uint32_t *map, const bool *want, uint32_t n,
 		 const struct plan *like, struct plan **ret)
@@ -290,6 +319,17 @@ static int prune_union(struct bind *b, struct plan *p, const bool *needed, uint3
 		return rc;
 	*ret_map = squeeze(b, p, needed);
 	return *ret_map ? 0 : bind_nomem(b);
+}
+
+/* Rows go round with all their columns: what nobody looks at above may be what the next round needs. */
+static int prune_none(struct bind *b, struct plan *p, uint32_t **ret_map)
+{
+	bool *all = flags(b, NULL, p->col_count);
+
+	if (!all)
+		return bind_nomem(b);
+	memset(all, true, p->col_count);
+	return prune_union(b, p, all, ret_map);
 }
 
 /* Both sides: what is needed above, and what keys and the condition look at. */
@@ -359,11 +399,18 @@ static int prune(struct bind *b, struct plan *p, const bool *needed, uint32_t **
 		return prune_window(b, p, needed, ret_map);
 	case PLAN_UNION:
 		return prune_union(b, p, needed, ret_map);
+	case PLAN_UNNEST:
+		return prune_unnest(b, p, needed, ret_map);
+	case PLAN_RECURSIVE:
+	case PLAN_WORKING:
+		return prune_none(b, p, ret_map);
 	case PLAN_JOIN:
 		return prune_join(b, p, needed, ret_map);
 	case PLAN_VALUES:
 	case PLAN_DELETE: /* above everything that is pruned */
 	case PLAN_INSERT:
+	case PLAN_UNLOAD:
+	case PLAN_ANALYZE:
 		break;
 	}
 	*ret_map = squeeze(b, p, needed);

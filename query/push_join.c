@@ -497,6 +497,30 @@ static bool is_mark(const struct bx *x, uint32_t mark, bool *ret_not, bool *ret_
 	return x->kind == BX_COLUMN && x->index == mark;
 }
 
+/* Is x never NULL? */
+static bool is_known(const struct bx *x)
+{
+	bool all = x->argc > 0;
+
+	switch (x->kind) {
+	case BX_CONST:
+		return !bx_is_null(x);
+	case BX_COALESCE:
+		return is_known(x->args[x->argc - 1]);
+	case BX_CALL:
+		if (is_call(x, "is null", 1) || is_call(x, "is distinct from", 2))
+			return true;
+		return is_call(x, "not", 1) && is_known(x->args[0]);
+	case BX_AND:
+	case BX_OR:
+		for (uint32_t i = 0; i < x->argc; i++)
+			all = all && is_known(x->args[i]);
+		return all;
+	default:
+		return false;
+	}
+}
+
 /*
  * Only rows with the mark are wanted: SEMI; or only rows without: ANTI, where the mark is never NULL or NULL
  * counts as FALSE. What comes out is the left's columns and a constant mark.
@@ -504,7 +528,7 @@ static bool is_mark(const struct bx *x, uint32_t mark, bool *ret_not, bool *ret_
 static int unmark(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **ret)
 {
 	uint32_t mark = p->children[0]->col_count, at = UINT32_MAX;
-	bool is_not = false, maybe, known = !p->where;
+	bool is_not = false, maybe, known = !p->where || is_known(p->where);
 	struct plan *half, *project;
 	int rc;
 
@@ -540,6 +564,14 @@ static int unmark(struct bind *b, struct plan *p, struct bx_list *conds, struct 
 	return rc;
 }
 
+/* Where only TRUE counts, coalesce(x, false) is x. */
+static struct bx *true_part(const struct plan *p, struct bx *x)
+{
+	while (p->join != PJ_MARK && x->kind == BX_COALESCE && x->argc == 2 && bx_is_false(x->args[1]))
+		x = x->args[0];
+	return x;
+}
+
 /* ---- a join -------------------------------------------------------------------------------------------------------- */
 
 static int split_all(struct split *s, const struct bx_list *conds)
@@ -550,7 +582,7 @@ static int split_all(struct split *s, const struct bx_list *conds)
 	for (uint32_t i = 0; i < s->p->join_key_count && rc >= 0; i++)
 		s->keys[s->key_n++] = s->p->join_keys[i];
 	for (uint32_t i = 0; i < own.n && rc >= 0; i++)
-		rc = place(s, own.v[i], true);
+		rc = place(s, true_part(s->p, own.v[i]), true);
 	for (uint32_t i = 0; i < conds->n && rc >= 0; i++)
 		rc = place(s, conds->v[i], false);
 	if (rc >= 0)
@@ -578,6 +610,18 @@ static int push_side(struct split *s, unsigned side)
 	return rc < 0 ? rc : push(s->b, *child, &below, child);
 }
 
+/* The side that looks smaller is held, or read first. */
+static void choose_sides(struct plan *p)
+{
+	uint32_t l = plan_weight(p->children[0]), r = plan_weight(p->children[1]);
+	bool has_is_in = p->join_key_count && p->join_keys[p->join_key_count - 1].is_in;
+
+	p->build_left = l < r && (p->join == PJ_INNER || p->join == PJ_RIGHT);
+	/* Laying rows aside costs something. */
+	p->left_first = l <= r / 2 && p->join != PJ_INNER && p->join != PJ_RIGHT && p->join != PJ_FULL &&
+			p->join_key_count && !has_is_in;
+}
+
 static int push_one(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	struct split s = {.b = b, .p = p, .left_n = p->children[0]->col_count, .key_cap = p->join_key_count + 4};
@@ -603,8 +647,7 @@ static int push_one(struct bind *b, struct plan *p, const struct bx_list *conds,
 		rc = push_side(&s, SIDE_RIGHT);
 	if (rc < 0)
 		return rc;
-	p->build_left = (p->join == PJ_INNER || p->join == PJ_RIGHT) &&
-			plan_weight(p->children[0]) < plan_weight(p->children[1]);
+	choose_sides(p);
 	return filter_over(b, p, &s.above, ret);
 }
 

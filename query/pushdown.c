@@ -353,23 +353,42 @@ static int push_project(struct bind *b, struct plan *p, const struct bx_list *co
 	return rc < 0 ? rc : filter_over(b, p, &above, ret);
 }
 
+/* A grouping set that lacks the group has NULL there, whatever its rows have. */
 static bool is_no_plain_group(const struct bx *x, void *ctx)
 {
 	const struct plan *p = ctx;
 
-	return x->kind == BX_COLUMN && (x->index >= p->group_count || p->groups[x->index]->kind != BX_COLUMN);
+	if (x->kind != BX_COLUMN)
+		return false;
+	if (x->index >= p->group_count || p->groups[x->index]->kind != BX_COLUMN)
+		return true;
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		if (!p->sets[s * (p->group_count - 1) + x->index])
+			return true;
+	}
+	return false;
+}
+
+static bool has_empty_set(const struct plan *p)
+{
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		if (!memchr(p->sets + s * (p->group_count - 1), true, p->group_count - 1))
+			return true;
+	}
+	return p->is_global;
 }
 
 /* A condition on a group that is a plain column holds for all its rows or for none. */
 static int push_agg(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	struct bx_list below = {0}, above = {0};
+	bool is_global = has_empty_set(p);
 	int rc = 0;
 
 	for (uint32_t i = 0; i < conds->n && rc >= 0; i++) {
 		struct bx *x = conds->v[i];
 
-		if (p->is_global || bx_any(x, is_no_plain_group, p)) {
+		if (is_global || bx_any(x, is_no_plain_group, p)) {
 			rc = bx_push(b, &above, x);
 			continue;
 		}
@@ -401,6 +420,42 @@ static int push_window(struct bind *b, struct plan *p, const struct bx_list *con
 
 	for (uint32_t i = 0; i < conds->n && rc >= 0; i++)
 		rc = bx_push(b, bx_any(conds->v[i], is_no_partition, p) ? &above : &below, conds->v[i]);
+	if (rc >= 0)
+		rc = push(b, p->children[0], &below, &p->children[0]);
+	return rc < 0 ? rc : filter_over(b, p, &above, ret);
+}
+
+static bool is_unnested(const struct bx *x, void *ctx)
+{
+	const struct plan *p = ctx;
+
+	return x->kind == BX_COLUMN && p->items[x->index].kind != ITEM_CHILD;
+}
+
+/*
+ * A condition on the child's columns holds for all rows that come of a row or for none. One that could fail
+ * must not meet a row of which none comes.
+ */
+static int push_unnest(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
+{
+	struct bx_list below = {0}, above = {0};
+	uint32_t *map = arena_zarray(b->arena, uint32_t, p->col_count + 1);
+	int rc = 0;
+
+	if (!map)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < p->col_count; i++)
+		map[i] = p->items[i].index;
+	for (uint32_t i = 0; i < conds->n && rc >= 0; i++) {
+		struct bx *x = conds->v[i];
+
+		if (bx_any(x, is_unnested, p) || bx_is_volatile(x) || (!p->keep_empty && bx_can_fail(x))) {
+			rc = bx_push(b, &above, x);
+			continue;
+		}
+		x = bx_remap(b, x, map);
+		rc = x ? bx_push(b, &below, x) : failed(b);
+	}
 	if (rc >= 0)
 		rc = push(b, p->children[0], &below, &p->children[0]);
 	return rc < 0 ? rc : filter_over(b, p, &above, ret);
@@ -481,12 +536,18 @@ int push(struct bind *b, struct plan *p, struct bx_list *conds, struct plan **re
 		return push_window(b, p, conds, ret);
 	case PLAN_UNION:
 		return push_union(b, p, conds, ret);
+	case PLAN_UNNEST:
+		return push_unnest(b, p, conds, ret);
 	case PLAN_JOIN:
 		return push_join(b, p, conds, ret);
+	case PLAN_RECURSIVE: /* a row that is left out may be the one that others come of */
+	case PLAN_WORKING:
 	case PLAN_VALUES:
 	case PLAN_LIMIT:
 	case PLAN_DELETE:
 	case PLAN_INSERT:
+	case PLAN_UNLOAD:
+	case PLAN_ANALYZE:
 		break;
 	}
 	return push_none(b, p, conds, ret);

@@ -176,3 +176,8 @@ void query_count_out(struct query *q, size_t bytes)
 {
 	atomic_fetch_add_explicit(&q->bytes_out, bytes, memory_order_relaxed);
 }
+
+struct budget *query_budget(struct query *q)
+{
+	return &q->budget;
+}

@@ -24,6 +24,8 @@ struct query_env {
 	size_t memory_bytes;    /* 0: 256 MiB; beyond it the statement fails with -ENOMEM */
 	bool (*allowed)(void *ctx, struct db *db, struct table *table, enum query_right right); /* NULL: all */
 	void *allowed_ctx;
+	const char *unload_dir;        /* UNLOAD may write below it, by means of unload_io; NULL: nowhere */
+	const struct io *unload_io;
 	const _Atomic bool *cancelled; /* set by another thread: the statement ends with -ECANCELED */
 };
 
@@ -33,6 +35,7 @@ enum query_format {
 	QF_JSON,  /* one array of objects */
 	QF_JSONL, /* an object a line */
 	QF_TXT,   /* aligned table for people */
+	QF_PARQUET,
 	QUERY_FORMATS
 };
 extern const char *const query_format_names[QUERY_FORMATS]; /* "csv", ... as file extensions */
@@ -78,17 +81,17 @@ int query_text_next(struct query_text *t, struct buf *out, struct err *e) must_c
 void query_text_destroy(struct query_text *t); /* with its query; NULL is fine */
 
 /*
- * Run a changing statement once, to its end: CREATE, DROP, DELETE, INSERT. It happens as a whole or,
+ * Run a changing statement once, to its end: CREATE, DROP, DELETE, INSERT, UNLOAD. It happens as a whole or,
  * with an error, not at all (but see docs/sql.md for a large INSERT on a full disk).
  *
- * *ret_rows: rows deleted or inserted; -1 where the statement is not about rows.
+ * *ret_rows: rows deleted, inserted or unloaded; -1 where the statement is not about rows.
+ * ret_reply (NULL: nobody asks): where it is about rows, a statement is appended that gives what it has
+ * to tell as a row, for any format.
  *
  *	-EINVAL "line 1:8: ..." what is wrong; also where the statement gives rows (use query_prepare)
  *	-EACCES, -EROFS, -ENOSPC, -ENOMEM, -ECANCELED and others, each with a sentence
  */
-int query_run(const struct query_env *env, struct str text, int64_t *ret_rows, struct err *e) must_check;
-
-/* The result of a statement that counted: a statement that gives it as a row, for any format. */
-void query_rows_statement(int64_t rows, struct buf *out);
+int query_run(const struct query_env *env, struct str text, int64_t *ret_rows, struct buf *ret_reply,
+	      struct err *e) must_check;
 
 #endif

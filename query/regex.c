@@ -2,18 +2,30 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdatomic.h>
 #include <stdio.h>
+
+#define QUICK_TEXT  16384 /* bytes: a*b reads 2^27 characters, a tenth of a second */
+#define TOO_LONG    (-10000) /* no error of PCRE2's: there is no room for callouts */
+#define QUICK_STEPS 1000  /* for each of them: another tenth */
 
 struct regex {
 	pcre2_code *code;
-	pcre2_match_context *limits;
 	pcre2_general_context *memory;
+	struct str pattern;
 	uint32_t groups;
 };
 
 struct regex_match {
 	const struct regex *regex;
+	struct arena *arena;
+	pcre2_general_context *memory;
 	pcre2_match_data *data;
+	pcre2_match_context *quick, *patient;
+	pcre2_code *watched; /* the pattern with callouts; NULL: not needed yet */
+	const _Atomic bool *cancelled;
+	struct str text; /* the last one, and whether it is UTF-8 */
+	bool is_utf8;
 };
 
 /* PCRE2's memory comes from the arena too, within the statement's budget; it goes with it. */
@@ -57,6 +69,13 @@ static bool has_intersection(struct str p)
 	return false;
 }
 
+#define SHOWN 60 /* bytes of a text in a sentence */
+
+static int shown(struct str s)
+{
+	return (int)utf8_valid_len((struct str){s.ptr, MIN(s.len, (size_t)SHOWN)});
+}
+
 static size_t chars_before(struct str s, size_t at)
 {
 	size_t n = 0;
@@ -66,20 +85,20 @@ static size_t chars_before(struct str s, size_t at)
 	return n;
 }
 
-static int compile(struct regex *r, struct str pattern, struct err *e)
+static int compile(pcre2_general_context *memory, struct str pattern, uint32_t options, pcre2_code **ret,
+		   struct err *e)
 {
-	pcre2_compile_context *cc = pcre2_compile_context_create(r->memory);
+	pcre2_compile_context *cc = pcre2_compile_context_create(memory);
 	PCRE2_SIZE at;
 	PCRE2_UCHAR why[256];
 	int code;
 
 	if (!cc)
 		return out_of_memory(e);
-	pcre2_set_compile_extra_options(cc, 0);
-	r->code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at,
-				cc);
+	*ret = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | options, &code,
+			     &at, cc);
 	pcre2_compile_context_free(cc);
-	if (r->code)
+	if (*ret)
 		return 0;
 	if (code == PCRE2_ERROR_HEAP_FAILED)
 		return out_of_memory(e);
@@ -104,15 +123,12 @@ int regex_compile(struct arena *a, struct str pattern, struct regex **ret, struc
 		r->memory = pcre2_general_context_create(take, leave, a);
 	if (!r || !r->memory)
 		return out_of_memory(e);
-	int rc = compile(r, pattern, e);
+	r->pattern = arena_str(a, pattern); /* the column's may be gone when it is compiled again */
+	if (!r->pattern.ptr)
+		return out_of_memory(e);
+	int rc = compile(r->memory, pattern, 0, &r->code, e);
 	if (rc < 0)
 		return rc;
-	r->limits = pcre2_match_context_create(r->memory);
-	if (!r->limits)
-		return out_of_memory(e);
-	pcre2_set_match_limit(r->limits, REGEX_STEPS_MAX);
-	pcre2_set_depth_limit(r->limits, REGEX_STEPS_MAX);
-	pcre2_set_heap_limit(r->limits, REGEX_HEAP_KIB);
 	pcre2_pattern_info(r->code, PCRE2_INFO_CAPTURECOUNT, &r->groups);
 	*ret = r;
 	return 0;
@@ -135,27 +151,85 @@ int regex_group_named(const struct regex *r, struct str name)
 	return k < 0 ? -ENOENT : k;
 }
 
-int regex_match_create(struct arena *a, const struct regex *r, struct regex_match **ret)
+static pcre2_match_context *limits(struct regex_match *m, uint32_t steps)
+{
+	pcre2_match_context *c = pcre2_match_context_create(m->memory);
+
+	if (c) {
+		pcre2_set_match_limit(c, steps);
+		pcre2_set_depth_limit(c, REGEX_STEPS_MAX);
+		pcre2_set_heap_limit(c, REGEX_HEAP_KIB);
+	}
+	return c;
+}
+
+int regex_match_create(struct arena *a, const struct regex *r, const _Atomic bool *cancelled,
+		       struct regex_match **ret)
 {
 	struct regex_match *m = arena_new(a, struct regex_match);
 
 	if (!m)
 		return -ENOMEM;
-	m->regex = r;
+	*m = (struct regex_match){.regex = r, .arena = a, .cancelled = cancelled};
+	m->memory = pcre2_general_context_create(take, leave, a);
+	if (!m->memory)
+		return -ENOMEM;
 	/* What it grows to while matching is bounded by the heap limit, and stays for the next text. */
-	m->data = pcre2_match_data_create_from_pattern(r->code, r->memory);
-	if (!m->data)
+	m->data = pcre2_match_data_create_from_pattern(r->code, m->memory);
+	m->quick = limits(m, QUICK_STEPS);
+	if (!m->data || !m->quick)
 		return -ENOMEM;
 	*ret = m;
 	return 0;
 }
 
+static bool is_cancelled(const struct regex_match *m)
+{
+	return m->cancelled && atomic_load_explicit(m->cancelled, memory_order_relaxed);
+}
+
+/* In front of each item of the pattern. */
+static int watch(pcre2_callout_block *block, void *match)
+{
+	(void)block;
+	return is_cancelled(match) ? PCRE2_ERROR_CALLOUT : 0;
+}
+
+/* With callouts, and as many steps as there may be. */
+static int match_watched(struct regex_match *m, struct str text, size_t from, struct err *e)
+{
+	if (!m->watched) {
+		int rc = compile(m->memory, m->regex->pattern, PCRE2_AUTO_CALLOUT, &m->watched, e);
+		if (rc < 0)
+			return rc == -ENOMEM ? PCRE2_ERROR_NOMEMORY : TOO_LONG;
+		m->patient = limits(m, REGEX_STEPS_MAX);
+		if (!m->patient)
+			return PCRE2_ERROR_NOMEMORY;
+		pcre2_set_callout(m->patient, watch, m);
+	}
+	return pcre2_match(m->watched, (PCRE2_SPTR)text.ptr, text.len, from, PCRE2_NO_UTF_CHECK, m->data, m->patient);
+}
+
 int regex_find(struct regex_match *m, struct str text, size_t from, struct err *e)
 {
+	int rc = PCRE2_ERROR_MATCHLIMIT;
+
 	if (from > text.len)
 		return 0;
-	int rc = pcre2_match(m->regex->code, (PCRE2_SPTR)(text.len ? text.ptr : ""), text.len, from, 0, m->data,
-			     m->regex->limits);
+	if (!text.len)
+		text.ptr = "";
+	if (text.ptr != m->text.ptr || text.len != m->text.len) {
+		m->text = text;
+		m->is_utf8 = utf8_valid(text);
+	}
+	if (!m->is_utf8)
+		return 0;
+	if (text.len - from <= QUICK_TEXT)
+		rc = pcre2_match(m->regex->code, (PCRE2_SPTR)text.ptr, text.len, from, PCRE2_NO_UTF_CHECK, m->data, m->quick);
+	if (is_cancelled(m))
+		rc = PCRE2_ERROR_CALLOUT;
+	if (rc == PCRE2_ERROR_MATCHLIMIT)
+		rc = match_watched(m, text, from, e);
 	switch (rc) {
 	case PCRE2_ERROR_NOMATCH:
 		return 0;
@@ -165,11 +239,16 @@ int regex_find(struct regex_match *m, struct str text, size_t from, struct err *
 		return err_set(e, -EINVAL,
 			       "a regular expression takes more than %d steps on the text '%.*s%s'; write it with fewer "
 			       "nested repetitions",
-			       REGEX_STEPS_MAX, (int)MIN(text.len, (size_t)60), text.ptr, text.len > 60 ? "..." : "");
+			       REGEX_STEPS_MAX, shown(text), text.ptr, text.len > SHOWN ? "..." : "");
+	case TOO_LONG:
+		return err_set(e, -EINVAL,
+			       "a regular expression of %zu bytes is too long for the text '%.*s%s', which is long itself or "
+			       "takes many steps", m->regex->pattern.len, shown(text), text.ptr, text.len > SHOWN ? "..." : "");
+	case PCRE2_ERROR_CALLOUT:
+		return err_set(e, -ECANCELED, "the statement was cancelled");
 	case PCRE2_ERROR_NOMEMORY:
 		return out_of_memory(e);
 	default:
-		/* Malformed text: codes of their own for each way. */
 		return rc > 0 ? 1 : 0;
 	}
 }

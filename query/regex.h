@@ -7,6 +7,11 @@
  * linear-time engine (RE2) would not have to give up, but it is C++ and knows neither look-around nor back
  * references, which queries written for this dialect use. Patterns are run by the interpreter and not
  * compiled to machine code: its steps are counted exactly.
+ *
+ * The steps are those of one place where a match could begin, and a loop over single characters is one step:
+ * a*b on a text of n a's reads n^2 / 2 characters. So long texts, and patterns that take many steps, are
+ * matched with a callout in front of each item of the pattern, which looks whether the statement was
+ * cancelled: between two looks the text is read through once at most.
  */
 #ifndef TIDE_REGEX_H
 #define TIDE_REGEX_H
@@ -25,13 +30,18 @@ int regex_compile(struct arena *a, struct str pattern, struct regex **ret, struc
 uint32_t regex_groups(const struct regex *r); /* besides the whole match, 0 */
 int regex_group_named(const struct regex *r, struct str name); /* its number, or -ENOENT */
 
-/* Where matches lie: made once for a pattern, used for many texts. Memory from the arena. */
+/*
+ * Where matches lie: made once for a pattern, used for many texts. Memory from the arena, what matching
+ * takes too, so it is best one that is reset with each batch. cancelled: may be NULL.
+ */
 struct regex_match;
-int regex_match_create(struct arena *a, const struct regex *r, struct regex_match **ret) must_check;
+int regex_match_create(struct arena *a, const struct regex *r, const _Atomic bool *cancelled,
+		       struct regex_match **ret) must_check;
 
 /*
- * The first match at or behind byte `from`: 1, 0: none. -EINVAL: too many steps; -ENOMEM. Malformed
- * UTF-8 in the text matches nothing.
+ * The first match at or behind byte `from`, where a character begins: 1, 0: none. -EINVAL: too many
+ * steps; -ECANCELED; -ENOMEM. A text that is no UTF-8 matches nothing. A text stays as it is while it is
+ * looked at.
  */
 int regex_find(struct regex_match *m, struct str text, size_t from, struct err *e) must_check;
 

@@ -11,6 +11,7 @@ struct run {
 	const struct query_env *env; /* of q */
 	const struct ast_stmt *stmt;
 	int64_t rows;                /* out; -1: not about rows */
+	struct buf *reply;           /* out: a statement that gives the result as a row; NULL: nobody asks */
 	struct err *e;
 };
 

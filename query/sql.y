@@ -155,11 +155,13 @@ stmt(A) ::= UNLOAD(T) subq(Q) TO STRING(S). {
 	A = ast_stmt_of(p, STMT_UNLOAD, T.pos);
 	A->query = Q;
 	A->target = S.value;
+	A->target_pos = S.pos;
 }
 stmt(A) ::= UNLOAD(T) subq(Q) TO STRING(S) WITH LP options(O) RP. {
 	A = ast_stmt_of(p, STMT_UNLOAD, T.pos);
 	A->query = Q;
 	A->target = S.value;
+	A->target_pos = S.pos;
 	A->options = O;
 }
 

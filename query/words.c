@@ -261,10 +261,15 @@ static bool is_count_clause(const struct word_context *c)
 	       (starts_operand(c->next) && next != TK_NOT);
 }
 
+/* ROWS, RANGE, GROUPS behind an operand or at the window's beginning; elsewhere they are columns. */
 static bool is_frame(const struct word_context *c)
 {
-	return c->in_window && (c->next->code == TK_BETWEEN || c->next->code == TK_UNBOUNDED ||
-				c->next->code == TK_CURRENT || starts_operand(c->next));
+	int next = c->next->code;
+
+	if (!c->in_window || (c->prev->code != TK_LP && !ends_operand(c->prev)))
+		return false;
+	return next == TK_BETWEEN || next == TK_UNBOUNDED || next == TK_CURRENT || next == TK_LP ||
+	       next == TK_MINUS || next == TK_PLUS || starts_operand(c->next);
 }
 
 int word_settle(const struct token *t, const struct word_context *c)

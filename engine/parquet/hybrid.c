@@ -157,6 +157,16 @@ int pq_hybrid_decode(struct str in, unsigned width, uint32_t *to, uint32_t n)
 	return 0;
 }
 
+/* The length stands in front, at `at`, once it is known. */
+static void finish_levels(struct pq_hybrid *h, size_t at)
+{
+	pq_hybrid_finish(h);
+	if (h->out->rc)
+		return;
+	uint32_t len = (uint32_t)(h->out->len - at - 4);
+	memcpy(h->out->data + at, &len, 4);
+}
+
 void pq_levels_encode(struct buf *out, const uint8_t *valid, uint32_t n)
 {
 	struct pq_hybrid h;
@@ -174,11 +184,24 @@ void pq_levels_encode(struct buf *out, const uint8_t *valid, uint32_t n)
 			i = k;
 		}
 	}
-	pq_hybrid_finish(&h);
-	if (out->rc)
-		return;
-	uint32_t len = (uint32_t)(out->len - at - 4);
-	memcpy(out->data + at, &len, 4);
+	finish_levels(&h, at);
+}
+
+void pq_levels_encode_wide(struct buf *out, const uint8_t *levels, uint32_t n, unsigned width)
+{
+	struct pq_hybrid h;
+	size_t at = out->len;
+
+	buf_put_u32(out, 0);
+	pq_hybrid_init(&h, out, width);
+	for (uint32_t i = 0; i < n;) {
+		uint32_t k = i + 1;
+		while (k < n && levels[k] == levels[i])
+			k++;
+		pq_hybrid_run(&h, levels[i], k - i);
+		i = k;
+	}
+	finish_levels(&h, at);
 }
 
 int pq_levels_decode(struct str in, uint8_t *to, uint32_t n, uint32_t *ret_ones, size_t *ret_used)

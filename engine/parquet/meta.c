@@ -5,8 +5,8 @@
 #include "engine/parquet/parquet.h"
 #include "engine/parquet/thrift.h"
 
-enum { CONVERTED_UTF8 = 0, CONVERTED_TIMESTAMP_MICROS = 10 };
-enum { LOGICAL_STRING = 1, LOGICAL_TIMESTAMP = 8, UNIT_MICROS = 2 };
+enum { CONVERTED_UTF8 = 0, CONVERTED_LIST = 3, CONVERTED_DATE = 6, CONVERTED_TIMESTAMP_MICROS = 10 };
+enum { LOGICAL_STRING = 1, LOGICAL_LIST = 3, LOGICAL_DATE = 6, LOGICAL_TIMESTAMP = 8, UNIT_MICROS = 2, UNIT_NANOS = 3 };
 
 /* ---- page headers ---------------------------------------------------------------------------- */
 
@@ -138,29 +138,45 @@ static void bounds_decode(struct thrift_in *t, struct pq_bounds *b)
 
 /* ---- the footer, written --------------------------------------------------------------------- */
 
+static void timestamp_encode(struct thrift_out *t, bool is_utc, int16_t unit)
+{
+	thrift_put_struct(t, 10);
+	thrift_put_struct(t, LOGICAL_TIMESTAMP);
+	thrift_put_bool(t, 1, is_utc);
+	thrift_put_struct(t, 2);
+	thrift_put_struct(t, unit);
+	for (int i = 0; i < 4; i++)
+		thrift_end(t);
+}
+
 static void column_encode(struct thrift_out *t, const struct pq_column *c)
 {
+	static const struct {
+		int16_t converted, logical;
+	} plain[] = {
+		[PQ_LOGICAL_STRING] = {CONVERTED_UTF8, LOGICAL_STRING},
+		[PQ_LOGICAL_DATE] = {CONVERTED_DATE, LOGICAL_DATE},
+		[PQ_LOGICAL_LIST] = {CONVERTED_LIST, LOGICAL_LIST},
+	};
+
 	thrift_add_struct(t);
-	thrift_put_i32(t, 1, c->type);
+	if (!c->children)
+		thrift_put_i32(t, 1, c->type);
 	thrift_put_i32(t, 3, c->repetition);
 	thrift_put_str(t, 4, c->name);
-	if (c->logical == PQ_LOGICAL_STRING) {
-		thrift_put_i32(t, 6, CONVERTED_UTF8);
+	if (c->children)
+		thrift_put_i32(t, 5, (int32_t)c->children);
+	if (c->logical < ARRAY_LEN(plain) && plain[c->logical].logical) {
+		thrift_put_i32(t, 6, plain[c->logical].converted);
 		thrift_put_struct(t, 10);
-		thrift_put_struct(t, LOGICAL_STRING);
+		thrift_put_struct(t, plain[c->logical].logical);
 		thrift_end(t);
 		thrift_end(t);
 	} else if (c->logical == PQ_LOGICAL_TIMESTAMP_MICROS) {
 		thrift_put_i32(t, 6, CONVERTED_TIMESTAMP_MICROS);
-		thrift_put_struct(t, 10);
-		thrift_put_struct(t, LOGICAL_TIMESTAMP);
-		thrift_put_bool(t, 1, true); /* is adjusted to UTC */
-		thrift_put_struct(t, 2);
-		thrift_put_struct(t, UNIT_MICROS);
-		thrift_end(t);
-		thrift_end(t);
-		thrift_end(t);
-		thrift_end(t);
+		timestamp_encode(t, true, UNIT_MICROS);
+	} else if (c->logical == PQ_LOGICAL_TIMESTAMP_NANOS) {
+		timestamp_encode(t, false, UNIT_NANOS);
 	}
 	thrift_end(t);
 }
@@ -175,8 +191,11 @@ static void chunk_encode(struct thrift_out *t, const struct pq_chunk *c)
 	for (int i = 0; i < 32; i++)
 		if (c->encodings >> i & 1)
 			thrift_add_int(t, i);
-	thrift_put_list(t, 3, THRIFT_BINARY, 1);
-	thrift_add_str(t, c->name);
+	thrift_put_list(t, 3, THRIFT_BINARY, MAX(c->path_n, 1u));
+	for (uint32_t i = 0; i < c->path_n; i++)
+		thrift_add_str(t, c->path[i]);
+	if (!c->path_n)
+		thrift_add_str(t, c->name);
 	thrift_put_i32(t, 4, c->codec);
 	thrift_put_i64(t, 5, c->num_values);
 	thrift_put_i64(t, 6, c->raw_bytes);
@@ -220,16 +239,31 @@ static void group_encode(struct thrift_out *t, const struct pq_group *g, uint32_
 	thrift_end(t);
 }
 
+/* Columns of the outermost level, and those that hold values. */
+static void count_columns(const struct pq_file *f, uint32_t *ret_top, uint32_t *ret_leaves)
+{
+	uint32_t inner = 0, leaves = 0;
+
+	for (uint32_t i = 0; i < f->column_count; i++) {
+		inner += f->columns[i].children;
+		leaves += !f->columns[i].children;
+	}
+	*ret_top = f->column_count - inner;
+	*ret_leaves = leaves;
+}
+
 void pq_file_encode(struct buf *out, const struct pq_file *f)
 {
 	struct thrift_out t;
+	uint32_t top, leaves;
 
+	count_columns(f, &top, &leaves);
 	thrift_out_init(&t, out);
 	thrift_put_i32(&t, 1, f->version);
 	thrift_put_list(&t, 2, THRIFT_STRUCT, f->column_count + 1);
 	thrift_add_struct(&t);
 	thrift_put_str(&t, 4, STR_LIT("schema"));
-	thrift_put_i32(&t, 5, (int32_t)f->column_count);
+	thrift_put_i32(&t, 5, (int32_t)top);
 	thrift_end(&t);
 	for (uint32_t i = 0; i < f->column_count; i++)
 		column_encode(&t, &f->columns[i]);
@@ -245,8 +279,8 @@ void pq_file_encode(struct buf *out, const struct pq_file *f)
 		thrift_end(&t);
 	}
 	thrift_put_str(&t, 6, f->created_by);
-	thrift_put_list(&t, 7, THRIFT_STRUCT, f->column_count);
-	for (uint32_t i = 0; i < f->column_count; i++) {
+	thrift_put_list(&t, 7, THRIFT_STRUCT, leaves);
+	for (uint32_t i = 0; i < leaves; i++) {
 		thrift_add_struct(&t);
 		thrift_put_struct(&t, 1); /* TypeDefinedOrder */
 		thrift_end(&t);

@@ -1,5 +1,6 @@
 /*
- * parquet: the part of Apache Parquet that tiles are made of. Flat schemas, V1 data pages.
+ * parquet: the part of Apache Parquet that tiles are made of, V1 data pages; and what results of
+ * queries have beyond that, which is only written: nested columns, gzip, INT96.
  *
  * Nothing here does I/O and nothing knows about series or tiles: it turns values into page bytes and
  * back (encodings), and structs into thrift compact bytes and back (metadata). Every decoder treats
@@ -26,6 +27,7 @@ enum pq_type {
 	PQ_BOOLEAN = 0,
 	PQ_INT32 = 1,
 	PQ_INT64 = 2,
+	PQ_INT96 = 3,
 	PQ_DOUBLE = 5,
 	PQ_BYTE_ARRAY = 6,
 };
@@ -39,12 +41,20 @@ enum pq_encoding {
 	PQ_BYTE_STREAM_SPLIT = 9,
 };
 
-enum pq_codec { PQ_UNCOMPRESSED = 0, PQ_ZSTD = 6 };
+enum pq_codec { PQ_UNCOMPRESSED = 0, PQ_GZIP = 2, PQ_ZSTD = 6 };
 enum pq_page_type { PQ_DATA_PAGE = 0, PQ_DICTIONARY_PAGE = 2 };
 enum pq_repetition { PQ_REQUIRED = 0, PQ_OPTIONAL = 1, PQ_REPEATED = 2 };
 
 /* What the bytes mean; stands for a converted type and the logical type that equals it. */
-enum pq_logical { PQ_LOGICAL_NONE, PQ_LOGICAL_STRING, PQ_LOGICAL_TIMESTAMP_MICROS, PQ_LOGICAL_OTHER };
+enum pq_logical {
+	PQ_LOGICAL_NONE,
+	PQ_LOGICAL_STRING,
+	PQ_LOGICAL_TIMESTAMP_MICROS,
+	PQ_LOGICAL_OTHER,
+	PQ_LOGICAL_DATE, /* this one and those below are only written; read they are OTHER */
+	PQ_LOGICAL_LIST,
+	PQ_LOGICAL_TIMESTAMP_NANOS, /* of no zone */
+};
 
 /* ---- bit-packed / RLE hybrid (hybrid.c): levels, dictionary codes, booleans ----------------- */
 
@@ -76,6 +86,9 @@ void pq_levels_encode(struct buf *out, const uint8_t *valid, uint32_t n);
 /* to: n bytes of 0 or 1. *ret_ones counts the ones, *ret_used the bytes of `in` (prefix included). */
 int pq_levels_decode(struct str in, uint8_t *to, uint32_t n, uint32_t *ret_ones,
 		     size_t *ret_used) must_check;
+
+/* The same for levels of `width` bits. */
+void pq_levels_encode_wide(struct buf *out, const uint8_t *levels, uint32_t n, unsigned width);
 
 /* ---- DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY (delta.c) --------------------------------- */
 
@@ -122,6 +135,7 @@ struct pq_column {
 	enum pq_type type;
 	enum pq_repetition repetition;
 	enum pq_logical logical;
+	uint32_t children; /* a group: that many of the columns behind it, each with what it contains */
 };
 
 /* min and max are PLAIN-encoded without a length prefix. */
@@ -136,7 +150,9 @@ struct pq_bounds {
 struct pq_chunk {
 	enum pq_type type;
 	uint32_t encodings; /* bit set of enum pq_encoding */
-	struct str name;    /* the path, joined by '.' */
+	struct str name;    /* of a column that is no part of a group */
+	const struct str *path; /* only written: the names of the groups around it, and its own... */
+	uint32_t path_n;        /* ...0: it has its name alone */
 	enum pq_codec codec;
 	int64_t num_values;
 	int64_t raw_bytes, stored_bytes; /* of all pages with their headers */

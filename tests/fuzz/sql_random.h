@@ -277,6 +277,90 @@ static inline void gen_aggregate(struct sqlgen *g, int depth)
 		gen_form(g, ONE_OF(g, tidy), depth);
 }
 
+/* ---- window functions ------------------------------------------------------------------------------------ */
+
+/* Over rows in a total order every function says the same in all tables; else only what ties cannot change. */
+static inline void gen_window_total(struct sqlgen *g, int depth)
+{
+	static const char *const functions[] = {
+		"row_number()", "ntile(%i)", "lag(%i)", "lead(%s, 2, %s)", "lag(%d, abs(%i) % 4)", "first_value(%s)",
+		"last_value(%d)", "nth_value(%i, 3)", "lag(u) IGNORE NULLS", "lead(n, 2) IGNORE NULLS", "sum(%d)",
+		"first_value(b) IGNORE NULLS", "last_value(s) IGNORE NULLS", "array_agg(n)", "max_by(%s, %d)", "avg(%d)",
+		"sum(%i)", "min(%s)", "count(*) FILTER (WHERE %b)", "sum(u) FILTER (WHERE %b)", "arbitrary(%s)", "stddev(u)",
+		"approx_percentile(%i, 0.5)", "max(%i, 3)", "rank()", "count(%d)", "nth_value(s, abs(%i) + 1)",
+	};
+	static const char *const frames[] = {
+		"", " ROWS UNBOUNDED PRECEDING", " ROWS 2 PRECEDING", " ROWS BETWEEN 3 PRECEDING AND 1 FOLLOWING",
+		" ROWS BETWEEN 1 FOLLOWING AND 40 FOLLOWING", " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+		" ROWS BETWEEN 400 PRECEDING AND 20 PRECEDING", " ROWS BETWEEN abs(%i) PRECEDING AND %i FOLLOWING",
+		" GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+	};
+
+	gen_form(g, ONE_OF(g, functions), depth);
+	put(g, " OVER (");
+	if (pick(g, 2))
+		gen_form(g, pick(g, 2) ? "PARTITION BY host " : "PARTITION BY %i, region ", depth);
+	put(g, pick(g, 2) ? "ORDER BY time, host, region, measure_name" :
+			    "ORDER BY host DESC NULLS FIRST, time DESC, measure_name, region");
+	gen_form(g, ONE_OF(g, frames), depth);
+	put(g, ")");
+}
+
+static inline void gen_window_ties(struct sqlgen *g, int depth)
+{
+	static const char *const functions[] = {
+		"rank()", "dense_rank()", "percent_rank()", "cume_dist()", "sum(%i)", "count(%i)", "min(%d)", "max(%s)", "avg(%i)",
+		"bool_or(%b)", "count(*)", "count(*) FILTER (WHERE %b)", "bitwise_and_agg(%i)", "approx_distinct(%s)",
+	};
+	static const char *const orders[] = {
+		"ORDER BY time", "ORDER BY u", "ORDER BY n", "ORDER BY bin(time, 1h)", "ORDER BY %i", "ORDER BY %d",
+	};
+	static const char *const how[] = {"", " DESC", " NULLS FIRST", " DESC NULLS FIRST"};
+	static const char *const peers[] = {
+		"", " RANGE CURRENT ROW", " GROUPS 2 PRECEDING", " GROUPS BETWEEN 1 FOLLOWING AND abs(%i) FOLLOWING",
+		" RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING", " GROUPS BETWEEN 30 PRECEDING AND 10 PRECEDING",
+	};
+	static const char *const spans[] = {
+		" RANGE 1h PRECEDING", " RANGE BETWEEN 2h PRECEDING AND INTERVAL '1' DAY FOLLOWING",
+		" RANGE BETWEEN 15m FOLLOWING AND 1month FOLLOWING", " RANGE BETWEEN %v PRECEDING AND CURRENT ROW",
+	};
+	static const char *const distances[] = {
+		" RANGE 5 PRECEDING", " RANGE BETWEEN 10 PRECEDING AND 3 PRECEDING", " RANGE BETWEEN 0 FOLLOWING AND abs(%i) FOLLOWING",
+		" RANGE BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING", " RANGE BETWEEN 2 PRECEDING AND 2 FOLLOWING",
+	};
+	uint32_t by = pick(g, (uint32_t)ARRAY_LEN(orders));
+
+	gen_form(g, ONE_OF(g, functions), depth);
+	put(g, " OVER (");
+	if (pick(g, 2))
+		gen_form(g, pick(g, 2) ? "PARTITION BY region " : "PARTITION BY host, %b ", depth);
+	gen_form(g, orders[by], depth);
+	put(g, ONE_OF(g, how));
+	if (pick(g, 2))
+		gen_form(g, ONE_OF(g, peers), depth);
+	else if (by == 0 || by == 3)
+		gen_form(g, ONE_OF(g, spans), depth);
+	else
+		gen_form(g, ONE_OF(g, distances), depth);
+	put(g, ")");
+}
+
+static inline void gen_window(struct sqlgen *g, int depth)
+{
+	static const char *const wild[] = {
+		"array_agg(%i) OVER (ORDER BY n ROWS 2 PRECEDING)", "row_number() OVER (PARTITION BY b)", "last_value(%s) OVER (ORDER BY %d)",
+		"sum(%i) OVER (ORDER BY %s RANGE 1 PRECEDING)", "rank() OVER (ORDER BY row_number() OVER ())",
+		"sum(DISTINCT %i) OVER ()", "lag(%i) OVER ()", "ntile(0) OVER ()",
+	};
+
+	if (!g->is_tidy && pick(g, 4) == 0)
+		gen_form(g, ONE_OF(g, wild), depth);
+	else if (pick(g, 2))
+		gen_window_total(g, depth);
+	else
+		gen_window_ties(g, depth);
+}
+
 /* ---- statements --------------------------------------------------------------------------------------- */
 
 static inline void gen_from(struct sqlgen *g)
@@ -284,6 +368,19 @@ static inline void gen_from(struct sqlgen *g)
 	put(g, " FROM ");
 	put(g, g->table);
 	put(g, " AS q");
+}
+
+/* Behind a table: rows times elements, some of which have none. */
+static inline void gen_unnest(struct sqlgen *g)
+{
+	static const char *const forms[] = {
+		" CROSS JOIN UNNEST(ARRAY[%i, %i]) AS un(e)", ", UNNEST(ARRAY[%s], ARRAY[%d, %d]) WITH ORDINALITY AS un(e, f, o)",
+		" LEFT JOIN UNNEST(if(%b, ARRAY[%i, 2])) AS un(e) ON true", ", UNNEST(split(%s, '1')) AS un(e)",
+		" JOIN UNNEST(ARRAY[ROW(%i, %s), NULL]) AS un(e, f) ON %b", ", UNNEST(sequence(1, abs(%i % 5) + 1)) AS un(e)",
+	};
+
+	if (pick(g, 5) == 0)
+		gen_form(g, ONE_OF(g, forms), 2);
 }
 
 static inline uint32_t gen_where(struct sqlgen *g)
@@ -319,9 +416,27 @@ static inline void gen_plain(struct sqlgen *g, bool is_ordered)
 		gen_any(g, (int)pick(g, 4));
 	}
 	gen_from(g);
+	gen_unnest(g);
 	gen_where(g);
 	if (is_ordered)
 		gen_order(g, n);
+}
+
+/* GROUP BY 1, 2, ... in one of its ways. */
+static inline void gen_group_by(struct sqlgen *g, uint32_t keys)
+{
+	static const char *const forms[] = {"ROLLUP (", "CUBE (", "GROUPING SETS ((), ("};
+	uint32_t form = pick(g, 12);
+
+	if (!keys)
+		return;
+	put(g, " GROUP BY ");
+	if (form < ARRAY_LEN(forms))
+		put(g, forms[form]);
+	for (uint32_t i = 0; i < keys; i++)
+		buf_addf(&g->sql, "%s%u", i ? ", " : "", i + 1);
+	if (form < ARRAY_LEN(forms))
+		put(g, form == 2 ? "))" : ")");
 }
 
 static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
@@ -338,9 +453,9 @@ static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
 		gen_aggregate(g, (int)pick(g, 3));
 	}
 	gen_from(g);
+	gen_unnest(g);
 	gen_where(g);
-	for (uint32_t i = 0; i < keys; i++)
-		buf_addf(&g->sql, "%s%u", i ? ", " : " GROUP BY ", i + 1);
+	gen_group_by(g, keys);
 	if (pick(g, 5) == 0) {
 		put(g, " HAVING ");
 		gen_aggregate(g, 1);
@@ -350,13 +465,51 @@ static inline void gen_grouped(struct sqlgen *g, bool is_ordered)
 		gen_order(g, keys + aggs);
 }
 
+static inline void gen_windowed(struct sqlgen *g, bool is_ordered)
+{
+	uint32_t n = 1 + pick(g, 3);
+	bool is_outer = pick(g, 3) == 0;
+
+	put(g, is_outer ? "SELECT * FROM (SELECT host, time, b, n, " : "SELECT ");
+	for (uint32_t i = 0; i < n; i++) {
+		put(g, i ? ", " : "");
+		if (pick(g, 4))
+			gen_window(g, (int)pick(g, 3));
+		else
+			gen_any(g, 2);
+		if (is_outer)
+			buf_addf(&g->sql, " AS w%u", i);
+	}
+	gen_from(g);
+	gen_where(g);
+	if (is_outer) {
+		put(g, ") WHERE ");
+		if (pick(g, 2))
+			column(g, "host = 'h1'", "concat(host, '') = 'h1'");
+		else
+			column(g, "host > 'h0' AND n < 5", "concat(host, '') > 'h0' AND n + 0 < 5");
+		put(g, pick(g, 2) ? " AND w0 IS NOT NULL" : "");
+		n += 4;
+	}
+	if (is_ordered)
+		gen_order(g, n);
+}
+
 /* A whole statement; true where ORDER BY fixes its rows' order. */
 static inline bool gen_statement(struct sqlgen *g)
 {
 	bool is_ordered = pick(g, 3) == 0;
 
 	buf_clear(&g->sql);
-	switch (pick(g, 8)) {
+	switch (pick(g, 11)) {
+	case 10: /* what goes in circles, from random beginnings */
+		put(g, "WITH RECURSIVE q (i, h) AS (SELECT n, host");
+		gen_from(g);
+		gen_where(g);
+		put(g, pick(g, 2) ? " UNION SELECT (i * 3) % 11, h FROM q" : " UNION ALL SELECT i - 7, h FROM q WHERE i > 0");
+		put(g, ") SELECT h, count(*), sum(i), min(i) FROM q GROUP BY ROLLUP (h)");
+		is_ordered = false;
+		break;
 	case 0:
 	case 1:
 	case 2: gen_grouped(g, is_ordered); break;
@@ -388,6 +541,8 @@ static inline bool gen_statement(struct sqlgen *g)
 		put(g, ") WHERE x > 0");
 		is_ordered = false;
 		break;
+	case 6:
+	case 7: gen_windowed(g, is_ordered); break;
 	default: gen_plain(g, is_ordered);
 	}
 	return is_ordered;

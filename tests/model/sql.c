@@ -604,7 +604,7 @@ static int64_t run(const char *sql)
 	struct query_env env = {.engine = w.en, .default_db = "d"};
 	struct err e = {0};
 	int64_t rows = -1;
-	int rc = query_run(&env, str_from(sql), &rows, &e);
+	int rc = query_run(&env, str_from(sql), &rows, NULL, &e);
 
 	return went_well(rc, &e, sql) ? rows : -1;
 }
@@ -721,7 +721,7 @@ void op_sql_insert(void)
 	buf_init(&sql, 1 << 20);
 	insert_text(&in, &sql);
 	trace("%u rows%s: %s", in.n, in.is_refused ? ", some of them not allowed" : "", sql.data);
-	int rc = query_run(&env, str_from(sql.data), &rows, &e);
+	int rc = query_run(&env, str_from(sql.data), &rows, NULL, &e);
 	if (in.is_refused && rc != -EINVAL && !w.disk.is_dead)
 		fail("%s: rows that are not allowed, and the answer is %d: %s", sql.data, rc, err_text(&e, rc));
 	if (!in.is_refused && went_well(rc, &e, sql.data) && rows != in.n)

@@ -22,6 +22,11 @@ in_tiles() { [ "$(stat_of "$MNT/d/t/stats" tile_rows)" = 5000 ]; }
 	run "$TIDEFS" fsck "$DATA"
 	expect 0 "$status"
 	[[ $output == *"0 problems"* ]]
+	# Nor when a file was just being written.
+	head -c 3000 /dev/urandom >"$DATA/db/d/tables/1/runs/.7.tmp"
+	run "$TIDEFS" fsck "$DATA"
+	expect 0 "$status"
+	[[ $output == "note: "*".7.tmp: is named by no transaction"*"0 problems"* ]]
 }
 
 @test "a damaged tile is named, set aside, and the rest is served" {
@@ -42,6 +47,28 @@ in_tiles() { [ "$(stat_of "$MNT/d/t/stats" tile_rows)" = 5000 ]; }
 	expect 0 "$status"
 	tide_mount
 	expect 1 "$(cat "$MNT/q/SELECT count(*) FROM d.late" | tail -n 1)"
+}
+
+@test "a tile that a query found damaged stands in status until it is removed" {
+	echo 'late,s=1 v=1' >>"$MNT/d/ingest"
+	wait_for 20 in_tiles
+	tide_umount
+	local tile
+	tile=$(find "$DATA" -name '*.parquet' | head -n 1)
+	printf 'U' | dd of="$tile" bs=1 seek=600 conv=notrunc 2>/dev/null
+	tide_mount
+	grep -q '^state: ok' "$MNT/d/status"
+	run cat "$MNT/q/SELECT * FROM d.t"
+	[[ $output == *"Input/output error"* ]]
+	expect failing "$(stat_of "$MNT/d/status" state)"
+	[[ $(stat_of "$MNT/d/status" reason) == "table 't': "*"$(basename "$tile"): "*"is damaged"* ]]
+	grep -q "^database d: failing: table 't': " "$MNT/status"
+	# The rest is served, and takes rows.
+	expect 1 "$(sql 'SELECT count(*) FROM d.late')"
+	echo 'late,s=2 v=1' >>"$MNT/d/ingest"
+	rm "$MNT"/d/t/magnetic/*/*/*.parquet
+	grep -q '^state: ok' "$MNT/d/status"
+	expect 0 "$(sql 'SELECT count(*) FROM d.t')"
 }
 
 # on_terminal COMMAND...: what it writes to a terminal of its own.

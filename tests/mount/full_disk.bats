@@ -92,13 +92,16 @@ goes_on_with_room() {
 	fill a
 	echo "full after $ROWS rows"
 	[ "$ROWS" -gt 2000 ]
+	expect failing "$(stat_of "$MNT/d/status" state)"
+	[[ $(stat_of "$MNT/d/status" reason) == *"No space left on device" ]]
+	grep -q '^database d: failing: .*No space left on device' "$MNT/status"
 	counts
 	# Again and again: still refused or taken as a whole, still readable.
 	accepts || grep -q 'No space left' "$DIR/dd"
 	counts
-	grep -q . "$MNT/d/status"
 	rm "$DISK/ballast"
 	wait_for 30 accepts
+	wait_for 10 grep -q '^state: ok' "$MNT/d/status"
 	counts
 	tide_remount
 	counts
@@ -174,7 +177,7 @@ goes_on_with_room() {
 # writer N: batches of 200 rows until it is told to stop; says how many were taken.
 writer() {
 	local taken=0
-	while [ ! -e "$DIR/stop" ]; do
+	while [ -d "$DIR" ] && [ ! -e "$DIR/stop" ]; do
 		if lines "$taken" 200 "w$1" | dd of="$MNT/d/t/ingest" bs=1M iflag=fullblock oflag=append conv=notrunc 2>"$DIR/dd.$1"; then
 			taken=$((taken + 200))
 		else
@@ -195,6 +198,7 @@ writer() {
 	# Full, room, full, room.
 	for k in 1 2; do
 		wait_for 60 eval '[ "$(df --output=avail "$DISK" | tail -n 1)" -lt 600 ]'
+		wait_for 60 eval 'compgen -G "$DIR/refused.*" >/dev/null'
 		sleep 1
 		rm -f "$DISK/ballast" "$DISK/ballast2"
 		sleep 1

@@ -34,6 +34,22 @@ teardown() { tide_teardown; }
 	done
 }
 
+@test "a name with a letter wrong is no temporary file" {
+	for f in settings/durabilty settings/late-data settings/PartitionKey settings/presicion retention/memroy \
+		retention/Magnetic; do
+		run bash -c "echo sync > '$T/$f'"
+		[[ $output == *"No such file or directory"* ]]
+		grep -q "last_refusal: iot/w/${f%/*}: there is no '${f#*/}' here; '.*' may be meant" "$MNT/iot/status"
+	done
+	expect "magnetic memory" "$(ls "$T/retention" | xargs)"
+	# Names as editors and careful scripts make them are.
+	for f in memory.new memory~ .memory.swp 4913 sedAbcDeF next; do
+		echo 7h >"$T/retention/$f"
+		mv "$T/retention/$f" "$T/retention/memory"
+		expect 7h "$(cat "$T/retention/memory")"
+	done
+}
+
 @test "truncation alone changes nothing" {
 	echo 30d >"$F"
 	: >"$F"

@@ -158,6 +158,30 @@ PY
 	done
 }
 
+@test "one process makes tables, looks at them, and copies trees" {
+	need python3
+	fill
+	rows_of iot >"$DIR/then"
+	mkdir "$S/s1"
+	python3 - "$MNT" <<'PY'
+import os, shutil, sys
+mnt = sys.argv[1]
+# What a process made is there for itself as for others, from the first look on.
+os.mkdir(mnt + "/mine")
+for t in "abc":
+    os.mkdir(f"{mnt}/mine/{t}")
+    assert t != "a" or os.path.isdir(f"{mnt}/mine/{t}/magnetic")
+    assert t != "b" or os.listdir(f"{mnt}/mine/{t}/magnetic") == []
+    assert all(os.path.exists(f"{mnt}/mine/{t}/{name}") for name in os.listdir(f"{mnt}/mine/{t}"))
+os.mkdir(mnt + "/schemas")
+shutil.copyfile(mnt + "/iot/snapshots/s1/snapshot.json", mnt + "/schemas/snapshot.json")
+assert os.path.exists(mnt + "/schemas/weather/schema")
+# And what makes each directory of a tree finds none that it has yet to make.
+shutil.copytree(mnt + "/iot/snapshots/s1", mnt + "/by_copytree", copy_function=shutil.copyfile)
+PY
+	rows_of by_copytree | diff "$DIR/then" -
+}
+
 @test "a snapshot of a restored database is the same again" {
 	need python3
 	fill

@@ -291,9 +291,7 @@ static int execute(struct run *r, struct str sql, enum query_format f, struct bu
 	buf_clear(out);
 	buf_init(&reply, 4096);
 	if (change) {
-		rc = query_run(&env, sql, &rows, e);
-		if (rows >= 0)
-			query_rows_statement(rows, &reply);
+		rc = query_run(&env, sql, &rows, &reply, e);
 		sql = buf_str(&reply);
 	}
 	if (rc < 0 || (change && rows < 0)) {

@@ -221,6 +221,8 @@ static const struct acase {
 	{"approx_percentile", {"double -1.5 2.5 NaN", "=double 1"}, "NaN"},
 	{"approx_percentile", {"timestamp 2022-01-01 2023-01-01", "=double 0.5"}, "2023-01-01 00:00:00.000000000"},
 	{"approx_percentile", {A, "=double 1.5"}, "!between 0 and 1"},
+	{"approx_percentile", {A, "=integer 1", "=double 0.5", "=double 0.00001"}, "!accuracy must be at least 4.6e-05"},
+	{"approx_percentile", {A, "=integer 1", "=double 0.5", "=double 1"}, "!accuracy must be at least"},
 	{"approx_percentile", {"integer null", "=double 0.5"}, "null"},
 	{"create_time_series", {"timestamp 2022-01-02 2022-01-01", "integer 2 1"},
 	 "[(time=2022-01-01 00:00:00.000000000, value=1), (time=2022-01-02 00:00:00.000000000, value=2)]"},

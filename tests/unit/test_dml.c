@@ -50,7 +50,7 @@ static int change(struct world *w, const char *sql, int64_t *ret_rows, struct er
 {
 	struct query_env env = {.engine = w->engine, .default_db = "d"};
 
-	return query_run(&env, str_from(sql), ret_rows, e);
+	return query_run(&env, str_from(sql), ret_rows, NULL, e);
 }
 
 static void ask(struct world *w, const char *sql, struct buf *out)
@@ -617,7 +617,7 @@ static int many_change(struct many *m, const char *sql, size_t memory, const _At
 {
 	struct query_env env = {.engine = m->engine, .default_db = "d", .memory_bytes = memory, .cancelled = cancelled};
 
-	return query_run(&env, str_from(sql), rows, e);
+	return query_run(&env, str_from(sql), rows, NULL, e);
 }
 
 static int64_t many_count(struct many *m, const char *where)

@@ -211,9 +211,13 @@ START_TEST(held_rows_narrow_the_other_scan)
 			  0);
 	ck_assert_uint_eq(rows_read(&w, "SELECT count(*) FROM t JOIN (SELECT host FROM t WHERE host = 'nobody') n "
 					"USING (host)", 0), 0);
-	/* Rows that come without a match are all read. */
+	/* Rows that come without a match are all read, but not the rows beside them. */
 	ck_assert_uint_eq(rows_read(&w, "WITH few(h) AS (VALUES 'h7') SELECT count(h) FROM t LEFT JOIN few ON host = h",
 				    200), 200000);
+	ck_assert_uint_eq(rows_read(&w, "WITH few(h) AS (VALUES 'h7', 'nobody') SELECT count(*) FROM few LEFT JOIN t "
+					"ON host = h", 201), 200);
+	ck_assert_uint_eq(rows_read(&w, "WITH few(h) AS (VALUES 'h7', NULL) SELECT count(*) FROM few LEFT JOIN t "
+					"ON host = h AND time < '2024-03-01 10:00:10'", 11), 10);
 	close_world(&w);
 }
 END_TEST

@@ -328,9 +328,10 @@ static struct pq_file sample(struct arena *a, uint32_t columns, uint32_t groups)
 	f.kvs[0] = (struct pq_key_value){STR_LIT("key"), STR_LIT("value")};
 	for (uint32_t c = 0; c < columns; c++)
 		f.columns[c] = (struct pq_column){
-			str_from(arena_printf(a, "column %u", c)),
-			c % 2 ? PQ_INT64 : PQ_BYTE_ARRAY, c % 3 ? PQ_OPTIONAL : PQ_REQUIRED,
-			c % 2 ? PQ_LOGICAL_TIMESTAMP_MICROS : PQ_LOGICAL_STRING};
+			.name = str_from(arena_printf(a, "column %u", c)),
+			.type = c % 2 ? PQ_INT64 : PQ_BYTE_ARRAY,
+			.repetition = c % 3 ? PQ_OPTIONAL : PQ_REQUIRED,
+			.logical = c % 2 ? PQ_LOGICAL_TIMESTAMP_MICROS : PQ_LOGICAL_STRING};
 	for (uint32_t g = 0; g < groups; g++) {
 		struct pq_group *pg = &f.groups[g];
 		pg->chunk_count = columns;
