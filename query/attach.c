@@ -13,9 +13,9 @@
  */
 #include "query/pushdown.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 static bool is_subquery(const struct bx *x, void *ctx)
@@ -63,6 +63,8 @@ static int needed_for_exists(struct plan *p, struct plan **ret)
 		case PLAN_AGG:
 			if (plan_has_empty_set(p))
 				return 1;
+			if (p->set_count) /* the set without groups has a row for no rows */
+				goto out;
 			break;
 		case PLAN_PROJECT:
 			break;

@@ -6,9 +6,9 @@
  */
 #include "query/bind.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 /* The right's columns over the new JOIN, behind the left's own: what ON and the query above know. */

@@ -96,12 +96,13 @@ int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struc
 	uint32_t extra = 0, n = left->col_count; /* what subqueries add to it does not come out */
 	struct attach attach = {.b = b, .base = left, .plan = left};
 	struct scope s = {.outer = left_scope->outer, .n = left_scope->n};
+	struct attach sub = {.b = b, .base = left, .plan = left};
 	struct bx **lists = NULL;
 	struct plan *p;
 	int rc = bind_lists(b, f, left_scope, &lists, &extra);
 
 	for (uint32_t i = 0; i < f->exprs.n && rc >= 0; i++)
-		rc = attach_expr(&attach, &lists[i]);
+		rc = attach_expr(&sub, &lists[i]);
 	if (rc < 0)
 		return rc;
 	p = plan_new(b, PLAN_UNNEST, n + extra);
@@ -112,7 +113,7 @@ int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struc
 	s.cols = arena_array(b->arena, struct scope_col, s.n + extra + 1);
 	if (!p->children || !p->items || !s.cols)
 		return bind_nomem(b);
-	p->children[0] = attach.plan;
+	p->children[0] = sub.plan;
 	p->child_count = 1;
 	p->lists = lists;
 	p->list_count = f->exprs.n;

@@ -10,8 +10,7 @@
  *	FILTER, PROJECT, SORT  as before, with d's columns for what they had from outside
  *	AGG                    d's columns are groups, too; one that has a row for no rows has one for each d
  *	LIMIT, WINDOW          partitioned by d
- *	UNION                  each child
- *	UNNEST                 of each d's rows
+ *	UNION, UNNEST          each child
  *	JOIN                   on both sides: on equal d; conditions as before
  *
  * The plan around is evaluated twice then, once for D: where equalities suffice (pull.c), it is not.
@@ -20,52 +19,9 @@
  */
 #include "query/bind.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
-}
-
-/* ---- aggregates of nothing ------------------------------------------------------------------------ */
-
-static int empty_value(struct bind *b, const struct plan_agg *a, struct bx **ret)
-{
-	const struct agg_def *def = a->func->agg;
-	struct agg_call call = {
-		.exec = b->exec, .arena = b->arena, .argc = a->argc, .arg_types = a->arg_types,
-		.ret_type = a->type, .const_args = a->const_args,
-	};
-	struct bx *k = bx_new(b, BX_CONST, a->type, a->pos, 0);
-	void *state = arena_zalloc(b->arena, def->state_size + 8);
-	struct vec_builder vb;
-	int rc;
-
-	if (!k || !state)
-		return bind_nomem(b);
-	rc = vb_init(&vb, a->type, 1, b->arena, b->e);
-	if (rc >= 0)
-		rc = def->finish(&call, state, &vb, b->e);
-	if (rc < 0)
-		return rc;
-	vb_finish(&vb, &k->value);
-	k->value.form = VEC_CONST;
-	*ret = k;
-	return 0;
-}
-
-int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x)
-{
-	struct bx *empty = NULL, *k;
-	int rc = empty_value(b, a, &empty);
-
-	if (rc < 0 || bx_is_null(empty))
-		return rc;
-	k = bx_new(b, BX_COALESCE, a->type, a->pos, 2);
-	if (!k)
-		return bind_nomem(b);
-	k->args[0] = *x;
-	k->args[1] = empty;
-	*x = k;
-	return 0;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 /* ---- parameters ----------------------------------------------------------------------------------- */
@@ -266,6 +222,9 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 
 	if (!agg)
 		return failed(b);
+	if (p->set_count)
+		return bind_fail(b, u->pos, "a subquery that uses columns of the query around it takes no GROUPING SETS, ROLLUP "
+					    "or CUBE");
 	agg->children = arena_array(b->arena, struct plan *, 1);
 	agg->groups = arena_array(b->arena, struct bx *, p->group_count + k);
 	agg->aggs = arena_array(b->arena, struct plan_agg, p->agg_count + 1);
@@ -277,7 +236,8 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 	agg->agg_count = p->agg_count;
 	memcpy(agg->cols, u->d->cols, sizeof(*agg->cols) * k);
 	memcpy(agg->cols + k, p->cols, sizeof(*agg->cols) * n);
-	memcpy(agg->aggs, p->aggs, sizeof(*agg->aggs) * p->agg_count);
+	if (p->agg_count)
+		memcpy(agg->aggs, p->aggs, sizeof(*agg->aggs) * p->agg_count);
 	for (uint32_t i = 0; i < agg->group_count && rc >= 0; i++) {
 		agg->groups[i] = i < k ? bx_column(b, below + i, u->d->cols[i].type, u->pos) : p->groups[i - k];
 		rc = agg->groups[i] ? place_behind(u, &agg->groups[i], below) : bind_nomem(b);
@@ -393,6 +353,35 @@ static int depend_sort(const struct unnest *u, struct plan *p, struct plan **ret
 	to->key_count = p->key_count;
 	*ret = to;
 	return 0;
+}
+
+static int depend_unnest(const struct unnest *u, struct plan *p, struct plan **ret)
+{
+	uint32_t n = p->col_count, k = u->d->col_count, below = p->children[0]->col_count;
+	struct plan *to = plan_new(u->b, PLAN_UNNEST, n + k);
+	int rc = 0;
+
+	if (!to)
+		return failed(u->b);
+	to->children = arena_array(u->b->arena, struct plan *, 1);
+	to->lists = arena_array(u->b->arena, struct bx *, p->list_count + 1);
+	to->items = arena_zarray(u->b->arena, struct plan_item, n + k);
+	if (!to->children || !to->lists || !to->items)
+		return bind_nomem(u->b);
+	rc = depend(u, p->children[0], &to->children[0]);
+	to->child_count = 1;
+	to->list_count = p->list_count;
+	to->keep_empty = p->keep_empty;
+	for (uint32_t i = 0; i < p->list_count && rc >= 0; i++) {
+		to->lists[i] = p->lists[i];
+		rc = place_behind(u, &to->lists[i], below);
+	}
+	for (uint32_t i = 0; i < n + k; i++) {
+		to->items[i] = i < n ? p->items[i] : (struct plan_item){.kind = ITEM_CHILD, .index = below + i - n};
+		to->cols[i] = i < n ? p->cols[i] : u->d->cols[i - n];
+	}
+	*ret = to;
+	return rc;
 }
 
 /* d's columns part the rows, too. The node's own SORT, which lies below it, is made anew with them. */
@@ -550,20 +539,17 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_sort(u, p, ret);
 	case PLAN_UNION:
 		return depend_union(u, p, ret);
+	case PLAN_UNNEST:
+		return depend_unnest(u, p, ret);
 	case PLAN_WINDOW:
 		return depend_window(u, p, ret);
 	case PLAN_UNNEST:
 		return depend_unnest(u, p, ret);
 	case PLAN_JOIN:
 		return depend_join(u, p, ret);
-	case PLAN_SCAN:
-	case PLAN_VALUES:
 	case PLAN_RECURSIVE:
-	case PLAN_WORKING:
-	case PLAN_DELETE:
-	case PLAN_INSERT:
-	case PLAN_UNLOAD:
-	case PLAN_ANALYZE:
+		return bind_fail(u->b, u->pos, "WITH RECURSIVE cannot use columns of the query around it");
+	default: /* nothing that has an expression */
 		break;
 	}
 	return bind_fail(u->b, u->pos, "this subquery cannot use columns of the query around it");
@@ -719,6 +705,15 @@ static int by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
 	return rc;
 }
 
+static bool has_working(const struct plan *p)
+{
+	bool has = p->kind == PLAN_WORKING;
+
+	for (uint32_t i = 0; i < p->child_count && !has; i++)
+		has = has_working(p->children[i]);
+	return has;
+}
+
 int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct bx *const *args,
 		uint32_t param_count, struct pos at, struct pulled *ret)
 {
@@ -727,6 +722,9 @@ int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct 
 
 	if (rc)
 		return MIN(rc, 0);
+	if (has_working(base))
+		return bind_fail(b, at, "this subquery would need the rows of a round of WITH RECURSIVE a second time; tie it to "
+					"them by equalities alone");
 	if (plan_is_volatile(base))
 		return bind_fail(b, at, "this subquery would need the rows of the query around it a second time, but they "
 					"are made with random()");

@@ -33,6 +33,8 @@ int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ct
 		rc = fn(&p->lists[i], ctx);
 	for (uint32_t i = 0; i < p->agg_count && !rc; i++)
 		rc = agg_each_expr(&p->aggs[i], fn, ctx);
+	for (uint32_t i = 0; i < p->list_count && !rc; i++)
+		rc = fn(&p->lists[i], ctx);
 	for (uint32_t i = 0; i < p->window_count && !rc; i++) {
 		struct plan_window *w = &p->windows[i];
 
@@ -148,6 +150,8 @@ struct plan *plan_copy(struct bind *b, const struct plan *p)
 	to->aggs = dup(b, p->aggs, p->agg_count, sizeof(*p->aggs), &ok);
 	for (uint32_t i = 0; ok && i < p->agg_count; i++)
 		ok = agg_copy(b, &to->aggs[i]);
+	to->lists = dup(b, p->lists, p->list_count, sizeof(*p->lists), &ok);
+	to->items = dup(b, p->items, p->col_count, sizeof(*p->items), &ok);
 	to->windows = dup(b, p->windows, p->window_count, sizeof(*p->windows), &ok);
 	for (uint32_t i = 0; ok && i < p->window_count; i++)
 		ok = agg_copy(b, &to->windows[i].call);
@@ -238,10 +242,8 @@ static bool same_scan(const struct plan *a, const struct plan *b)
 
 static bool same_aggs(const struct plan *a, const struct plan *b)
 {
-	if (a->group_count != b->group_count || a->agg_count != b->agg_count || a->is_global != b->is_global ||
-	    a->set_count != b->set_count || !same_exprs(a->groups, b->groups, a->group_count))
-		return false;
-	if (a->set_count && memcmp(a->sets, b->sets, (size_t)a->set_count * (a->group_count - 1)) != 0)
+	if (a->set_count || b->set_count || a->group_count != b->group_count || a->agg_count != b->agg_count || a->is_global != b->is_global ||
+	    !same_exprs(a->groups, b->groups, a->group_count))
 		return false;
 	for (uint32_t i = 0; i < a->agg_count; i++) {
 		if (!bind_same_agg(&a->aggs[i], &b->aggs[i]))

@@ -3,9 +3,9 @@
  */
 #include "query/bind.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 /* The rank beside the row number: rows that are equal share it. */
@@ -21,7 +21,8 @@ static struct plan *add_rank(struct bind *b, struct plan *numbered)
 		bind_nomem(b);
 		return NULL;
 	}
-	memcpy(keys, numbered->keys, sizeof(*keys) * numbered->key_count);
+	if (numbered->key_count)
+		memcpy(keys, numbered->keys, sizeof(*keys) * numbered->key_count);
 	w->call.func = m.func;
 	w->call.type = m.ret;
 	w->unit = FRAME_ROWS;

@@ -16,9 +16,9 @@
  */
 #include "query/pushdown.h"
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 static bool is_column(const struct bx *x, void *ctx)
@@ -233,7 +233,7 @@ static int pull_agg(struct bind *b, struct plan *p, struct pulled *q)
 	struct plan *agg;
 	int rc = p->set_count ? 0 : pull_outer(b, p->children[0], q); /* sets: decorrelate.c */
 
-	if (rc <= 0 || q->always || q->rest.n)
+	if (rc <= 0 || q->always || q->rest.n || p->set_count)
 		return MIN(rc, 0);
 	keys = q->keys.n;
 	agg = plan_new(b, PLAN_AGG, groups + keys + p->agg_count);
@@ -247,7 +247,8 @@ static int pull_agg(struct bind *b, struct plan *p, struct pulled *q)
 	agg->children[0] = q->plan;
 	agg->child_count = 1;
 	agg->is_global = p->is_global && !keys;
-	memcpy(agg->aggs, p->aggs, sizeof(*agg->aggs) * p->agg_count);
+	if (p->agg_count)
+		memcpy(agg->aggs, p->aggs, sizeof(*agg->aggs) * p->agg_count);
 	agg->agg_count = p->agg_count;
 	for (uint32_t i = 0; i < groups && rc > 0; i++) {
 		agg->groups[i] = p->groups[i];

@@ -14,9 +14,9 @@
 
 enum { COL_M, COL_N, COL_KNOWN, COL_NAN, COLS };
 
-static int failed(const struct bind *b)
+static int failed(struct bind *b)
 {
-	return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
+	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
 }
 
 static bool is_plain(const struct type *t)
