@@ -61,7 +61,7 @@ static int needed_for_exists(struct plan *p, struct plan **ret)
 				goto out;
 			break;
 		case PLAN_AGG:
-			if (plan_has_empty_set(p))
+			if (p->is_global)
 				return 1;
 			if (p->set_count) /* the set without groups has a row for no rows */
 				goto out;

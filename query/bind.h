@@ -224,8 +224,6 @@ struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
 struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *more, uint32_t n, struct str name);
 /* Two of them joined, for now without keys and condition. */
 struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *l, struct plan *r, struct pos at);
-/* An AGG that gives a row also of no rows. */
-bool plan_has_empty_set(const struct plan *agg);
 /* Its distinct rows. */
 struct plan *plan_distinct(struct bind *b, struct plan *child);
 /*

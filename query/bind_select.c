@@ -334,8 +334,6 @@ static int apply_groups(struct select *s)
 	if (rc >= 0 && s->having)
 		rc = regroup(s, "HAVING", &s->having);
 	if (rc >= 0)
-		rc = attach_below(s);
-	if (rc >= 0)
 		rc = windows_rewrite(s->b, &s->windows, regroup_window, s);
 	if (rc >= 0)
 		rc = attach_below(s);

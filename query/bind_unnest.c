@@ -93,8 +93,7 @@ static int put_alias(struct bind *b, const struct ast_from *f, struct plan *p, s
 int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struct plan *left,
 		const struct scope *left_scope, struct plan **ret, struct scope *ret_scope)
 {
-	uint32_t extra = 0, n = left->col_count; /* what subqueries add to it does not come out */
-	struct attach attach = {.b = b, .base = left, .plan = left};
+	uint32_t extra = 0, n = left->col_count;
 	struct scope s = {.outer = left_scope->outer, .n = left_scope->n};
 	struct attach sub = {.b = b, .base = left, .plan = left};
 	struct bx **lists = NULL;

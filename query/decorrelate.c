@@ -191,7 +191,7 @@ static int for_each_d(const struct unnest *u, const struct plan *p, struct plan 
 	return rc;
 }
 
-/* Grouping sets: d's columns are in all of them. */
+/* Grouping sets: d's columns are in all of them. A set () would have to give a row for each d. */
 static int sets_by_d(const struct unnest *u, const struct plan *p, struct plan *agg)
 {
 	uint32_t k = u->d->col_count, n = p->group_count - 1;
@@ -199,12 +199,15 @@ static int sets_by_d(const struct unnest *u, const struct plan *p, struct plan *
 
 	if (!sets)
 		return bind_nomem(u->b);
-	if (plan_has_empty_set(p))
-		return bind_fail(u->b, u->pos, "a subquery with () among its grouping sets cannot use columns of the query "
-					       "around it");
 	for (uint32_t i = 0; i < p->set_count; i++) {
-		memset(sets + (size_t)i * (n + k), true, k);
-		memcpy(sets + (size_t)i * (n + k) + k, p->sets + (size_t)i * n, n);
+		const bool *from = p->sets + (size_t)i * n;
+		bool *to = sets + (size_t)i * (n + k);
+
+		if (!memchr(from, true, n))
+			return bind_fail(u->b, u->pos, "a subquery that uses columns of the query around it cannot have () "
+						       "among its grouping sets");
+		memset(to, true, k);
+		memcpy(to + k, from, n);
 	}
 	agg->sets = sets;
 	agg->set_count = p->set_count;
@@ -222,9 +225,6 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 
 	if (!agg)
 		return failed(b);
-	if (p->set_count)
-		return bind_fail(b, u->pos, "a subquery that uses columns of the query around it takes no GROUPING SETS, ROLLUP "
-					    "or CUBE");
 	agg->children = arena_array(b->arena, struct plan *, 1);
 	agg->groups = arena_array(b->arena, struct bx *, p->group_count + k);
 	agg->aggs = arena_array(b->arena, struct plan_agg, p->agg_count + 1);
@@ -266,35 +266,6 @@ static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 	for (uint32_t i = 0; i < p->col_count; i++)
 		own[i] = u->d->col_count + i;
 	return reorder(u, agg, p, own, 0, ret);
-}
-
-static int depend_unnest(const struct unnest *u, struct plan *p, struct plan **ret)
-{
-	uint32_t n = p->col_count, k = u->d->col_count, below = p->children[0]->col_count;
-	struct plan *to = plan_new(u->b, PLAN_UNNEST, n + k);
-	int rc = 0;
-
-	if (!to)
-		return failed(u->b);
-	to->children = arena_array(u->b->arena, struct plan *, 1);
-	to->lists = arena_array(u->b->arena, struct bx *, p->list_count + 1);
-	to->items = arena_array(u->b->arena, struct plan_item, n + k + 1);
-	if (!to->children || !to->lists || !to->items)
-		return bind_nomem(u->b);
-	to->child_count = 1;
-	to->list_count = p->list_count;
-	to->keep_empty = p->keep_empty;
-	for (uint32_t i = 0; i < n + k; i++) {
-		to->cols[i] = i < n ? p->cols[i] : u->d->cols[i - n];
-		to->items[i] = i < n ? p->items[i] : (struct plan_item){.kind = ITEM_CHILD, .index = below + i - n};
-	}
-	rc = depend(u, p->children[0], &to->children[0]);
-	for (uint32_t i = 0; i < p->list_count && rc >= 0; i++) {
-		to->lists[i] = p->lists[i];
-		rc = place_behind(u, &to->lists[i], below);
-	}
-	*ret = to;
-	return rc;
 }
 
 static int depend_union(const struct unnest *u, struct plan *p, struct plan **ret)
@@ -543,8 +514,6 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_unnest(u, p, ret);
 	case PLAN_WINDOW:
 		return depend_window(u, p, ret);
-	case PLAN_UNNEST:
-		return depend_unnest(u, p, ret);
 	case PLAN_JOIN:
 		return depend_join(u, p, ret);
 	case PLAN_RECURSIVE:

@@ -428,12 +428,3 @@ struct plan *plan_distinct(struct bind *b, struct plan *child)
 	}
 	return p;
 }
-
-bool plan_has_empty_set(const struct plan *p)
-{
-	for (uint32_t s = 0; s < p->set_count; s++) {
-		if (!memchr(p->sets + s * (p->group_count - 1), true, p->group_count - 1))
-			return true;
-	}
-	return p->is_global;
-}

@@ -29,8 +29,6 @@ int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ct
 		rc = fn(&p->exprs[i], ctx);
 	for (uint32_t i = 0; i < p->group_count && !rc; i++)
 		rc = fn(&p->groups[i], ctx);
-	for (uint32_t i = 0; i < p->list_count && !rc; i++)
-		rc = fn(&p->lists[i], ctx);
 	for (uint32_t i = 0; i < p->agg_count && !rc; i++)
 		rc = agg_each_expr(&p->aggs[i], fn, ctx);
 	for (uint32_t i = 0; i < p->list_count && !rc; i++)
@@ -156,8 +154,6 @@ struct plan *plan_copy(struct bind *b, const struct plan *p)
 	for (uint32_t i = 0; ok && i < p->window_count; i++)
 		ok = agg_copy(b, &to->windows[i].call);
 	to->join_keys = dup(b, p->join_keys, p->join_key_count, sizeof(*p->join_keys), &ok);
-	to->lists = dup(b, p->lists, p->list_count, sizeof(*p->lists), &ok);
-	to->items = dup(b, p->items, p->col_count, sizeof(*p->items), &ok);
 	to->keys = dup(b, p->keys, p->key_count, sizeof(*p->keys), &ok);
 	to->children = dup(b, p->children, p->child_count, sizeof(*p->children), &ok);
 	if (!ok) {

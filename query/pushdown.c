@@ -369,11 +369,20 @@ static bool is_no_plain_group(const struct bx *x, void *ctx)
 	return false;
 }
 
+static bool has_empty_set(const struct plan *p)
+{
+	for (uint32_t s = 0; s < p->set_count; s++) {
+		if (!memchr(p->sets + s * (p->group_count - 1), true, p->group_count - 1))
+			return true;
+	}
+	return p->is_global;
+}
+
 /* A condition on a group that is a plain column holds for all its rows or for none. */
 static int push_agg(struct bind *b, struct plan *p, const struct bx_list *conds, struct plan **ret)
 {
 	struct bx_list below = {0}, above = {0};
-	bool is_global = plan_has_empty_set(p);
+	bool is_global = has_empty_set(p);
 	int rc = 0;
 
 	for (uint32_t i = 0; i < conds->n && rc >= 0; i++) {
