@@ -490,8 +490,7 @@ static struct plan_window random_function(struct unit_rng *r, const struct data 
 		w = window_of(doubles_of[unit_below(r, ARRAY_LEN(doubles_of))], BX_ARGS(f));
 		break;
 	case 8:
-		k = (uint32_t)unit_below(r, ARRAY_LEN(texts_of) - (d->n > 1000)); /* arrays of all rows, for each row */
-		w = window_of(texts_of[k], BX_ARGS(s));
+		w = window_of(texts_of[unit_below(r, ARRAY_LEN(texts_of))], BX_ARGS(s));
 		break;
 	case 9:
 		w = window_of("count", 0, NULL);
