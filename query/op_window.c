@@ -42,7 +42,8 @@ static bool same_bound(const struct plan_bound *a, const struct plan_bound *b)
 		return false;
 	if (!a->offset || a->offset == b->offset)
 		return true;
-	return a->offset->kind == BX_COLUMN && b->offset->kind == BX_COLUMN && a->offset->index == b->offset->index;
+	return a->offset->kind == BX_COLUMN && b->offset->kind == BX_COLUMN &&
+	       a->offset->index == b->offset->index;
 }
 
 static uint32_t frame_of(const struct plan *p, uint32_t i)
@@ -135,7 +136,8 @@ static bool is_change(const struct window_op *o, uint32_t n, uint32_t i)
  * Rows of a batch at which one of the first n keys differs from the row before; row 0 counts. groups_runs()
  * is quick, but may part rows that are equal: NULLs above different values, NaNs of different bits.
  */
-static uint32_t key_runs(const struct window_op *o, const struct vec *cols, uint32_t n, uint32_t rows, uint32_t *starts)
+static uint32_t key_runs(const struct window_op *o, const struct vec *cols, uint32_t n,
+			 uint32_t rows, uint32_t *starts)
 {
 	uint32_t run_n, kept = 1;
 
