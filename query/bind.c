@@ -5,6 +5,7 @@
  *	            bind_delete.c, bind_insert.c, bind_unload.c
  *	query       bind_query.c            WITH, set operations, VALUES, ORDER BY and LIMIT over them
  *	select      bind_select.c           FROM -> WHERE -> groups -> HAVING -> list -> ORDER BY
+ *	            bind_window.c           window functions, between HAVING and the list
  *	relations   bind_from.c             tables, queries; the scope that names are looked up in
  *	            bind_join.c             two of them as one
  *	expressions bind_expr.c, bind_call.c, bind_scope.c

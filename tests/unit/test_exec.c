@@ -367,6 +367,39 @@ START_TEST(nested_values_survive_a_spill)
 }
 END_TEST
 
+/* A limit's sort holds a few times as many rows, whatever comes; rows that tie with its last one besides. */
+START_TEST(a_limit_keeps_few_rows)
+{
+	uint32_t n = 300000;
+	int64_t *v = arena_array(&bx_arena, int64_t, n);
+	struct plan_key key = {.desc = true};
+	struct run r;
+	struct vbatch b;
+	struct err e = {0};
+
+	for (uint32_t i = 0; i < n; i++) /* each in turn is larger than all before, so it gets in */
+		v[i] = i / 4;
+	struct vec col = bx_ints(n, v);
+	struct plan *s = bx_over(PLAN_SORT, bx_values(n, 1, &col));
+	s->keys = &key;
+	s->key_count = 1;
+	s->limit = 5;
+	s->offset = 1;
+	s->with_ties = true;
+	run_open(&r, s, MEMORY);
+	ck_assert_int_eq(op_next(r.root, &b, &e), 1);
+	ck_assert_uint_eq(b.n, 5);
+	ck_assert_int_eq(b.cols[0].i64[0], 74999);
+	ck_assert_int_eq(b.cols[0].i64[4], 74998);
+	ck_assert_int_eq(op_next(r.root, &b, &e), 1);
+	ck_assert_uint_eq(b.n, 2); /* the other two of 74998 */
+	ck_assert_int_eq(b.cols[0].i64[1], 74998);
+	ck_assert_int_eq(op_next(r.root, &b, &e), 0);
+	ck_assert_uint_lt(atomic_load(&r.budget.peak), (size_t)1 << 20);
+	run_close(&r);
+}
+END_TEST
+
 START_TEST(doubles_sort_nan_last)
 {
 	struct vec v;
@@ -393,6 +426,7 @@ int main(void)
 		too_many_groups_are_told,
 		sorts_match_a_model,
 		nested_values_survive_a_spill,
+		a_limit_keeps_few_rows,
 		doubles_sort_nan_last,
 	};
 	return unit_main("exec", 120, tests, ARRAY_LEN(tests));
