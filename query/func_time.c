@@ -48,7 +48,7 @@ int64_t iso_week_start(int64_t year, int week)
 	}
 NOW(now_timestamp, now)
 NOW(now_date, floor_div(now, NS_PER_DAY))
-NOW(now_time, now - floor_div(now, NS_PER_DAY) * NS_PER_DAY)
+NOW(now_time, ns_of_day(now))
 
 static int timezone_name(struct fn_call *c, struct vec *ret, struct err *e)
 {
