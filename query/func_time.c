@@ -572,8 +572,8 @@ static int human_readable_seconds(struct fn_call *c, struct vec *ret, struct err
 
 			left %= words[u].seconds;
 			if (k || (!n && words[u].seconds == 1))
-				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%lld %s%s", n ? ", " : "", (long long)k,
-						      words[u].name, k == 1 ? "" : "s");
+				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%lld %s%s", n ? ", " : "",
+						      (long long)k, words[u].name, k == 1 ? "" : "s");
 		}
 		ret->str[i] = arena_str(c->arena, (struct str){text, n});
 		if (!ret->str[i].ptr)
