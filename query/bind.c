@@ -9,6 +9,7 @@
  *	relations   bind_from.c             tables, queries; the scope that names are looked up in
  *	            bind_join.c             two of them as one
  *	expressions bind_expr.c, bind_call.c, bind_scope.c
+ *	subqueries  bind_subquery.c, attach.c, attach_join.c, pull.c, decorrelate.c: joins (README.md)
  *	rewriting   pushdown.c, prune.c     conditions into scans, unused columns out
  *	            push_join.c, join_order.c  keys and conditions of joins, and which comes first
  *

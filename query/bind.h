@@ -220,6 +220,8 @@ struct plan *plan_filter(struct bind *b, struct plan *child, struct bx *where);
 struct plan *plan_project(struct bind *b, struct plan *child, uint32_t col_count);
 /* Only the first n columns of it. */
 struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n);
+/* Its columns, then n more, all of that name. */
+struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *more, uint32_t n, struct str name);
 /* Two of them joined, for now without keys and condition. */
 struct plan *plan_join(struct bind *b, enum plan_join kind, struct plan *l, struct plan *r, struct pos at);
 /* Its distinct rows. */
@@ -233,6 +235,97 @@ struct plan *plan_window(struct bind *b, struct plan *child, struct plan_key *ke
 /* Its columns, then row_number() OVER (PARTITION BY those columns ORDER BY those keys), a bigint. */
 struct plan *plan_row_number(struct bind *b, struct plan *child, const uint32_t *partition, uint32_t partition_n,
 			     const struct plan_key *order, uint32_t order_n);
+
+/*
+ * like's limit, offset and ties of each partition of child; `keys` are like's over child (plan_top.c). The rows come
+ * sorted by the partition's columns, then by these.
+ */
+int plan_top(struct bind *b, struct plan *child, const uint32_t *partition, uint32_t partition_n,
+	     const struct plan_key *keys, const struct plan *like, struct pos at, struct plan **ret);
+
+/* ---- plans as values (plan_copy.c) ----------------------------------------------------------------------- */
+
+/* fn for each expression of the node itself, which it may replace; stops at what is not 0 and gives that. */
+int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ctx);
+int agg_each_expr(struct plan_agg *a, int (*fn)(struct bx **x, void *ctx), void *ctx);
+bool agg_copy(struct bind *b, struct plan_agg *a); /* its arrays become its own; false: no memory */
+/* Is there a node in its expressions for which fn says yes? In those of the plans below, too: plan_any(). */
+bool plan_any_here(const struct plan *p, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
+bool plan_any(const struct plan *p, bool (*fn)(const struct bx *x, void *ctx), void *ctx);
+bool plan_is_volatile(const struct plan *p);
+bool bx_is_outer(const struct bx *x, void *ctx); /* for bx_any() */
+bool plan_has_outer(const struct plan *p);
+bool plan_same(const struct plan *a, const struct plan *b);
+struct plan *plan_copy(struct bind *b, const struct plan *p); /* to the leaves */
+
+/* ---- subqueries (bind_subquery.c, attach.c, pull.c, decorrelate.c) ------------------------------------------ */
+
+/* EXISTS, scalar, IN, ANY and ALL: a BX_SUBQUERY. */
+int bind_subquery(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret);
+
+/*
+ * Expressions over `base` that may hold subqueries: each subquery makes the plan a JOIN and becomes a column
+ * of it. The base's columns stay where they are; what is joined comes behind them.
+ */
+struct attach {
+	struct bind *b;
+	struct plan *base, *plan;
+	struct attached {
+		const struct bx_sub *sub;
+		struct bx *x, *to;
+	} *done;
+	uint32_t n, cap;
+};
+int attach_expr(struct attach *a, struct bx **x);
+/* Those of a condition are a FILTER over p, whose columns come out. */
+int attach_filter(struct bind *b, struct plan *p, struct bx *where, struct plan **ret);
+bool bx_has_subquery(const struct bx *x);
+/* A condition's conjuncts: those that can be decided before its subqueries are, and the others. */
+int attach_order(struct bind *b, struct bx *where, struct bx_list *early, struct bx_list *late);
+
+/*
+ * A subquery's plan as one that stands on its own. Its rows for a row of the query around are those where
+ * outer_keys and keys are equal in pairs and each of `rest` is TRUE.
+ */
+struct pulled {
+	struct plan *plan;
+	struct bx **cols;          /* the subquery's columns, over those of plan and BX_OUTER */
+	struct bx_list outer_keys; /* over BX_OUTER only */
+	struct bx_list keys;       /* over plan's columns only */
+	bool null_safe;            /* of the keys: NULL equals NULL */
+	struct bx_list rest;       /* over plan's columns and BX_OUTER */
+	bool always;               /* exactly one row for each: without a match, cols over NULLs */
+};
+int pull_outer(struct bind *b, struct plan *p, struct pulled *ret); /* 1; 0: it takes decorrelate() */
+/* base: the plan that the parameters, args, are over. */
+int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct bx *const *args,
+		uint32_t param_count, struct pos at, struct pulled *ret);
+/* x over a JOIN whose right side, q's plan, begins at column `from`. */
+struct bx *pulled_expr(struct bind *b, struct bx *x, struct bx *const *args, uint32_t from);
+
+/* left and q's plan as a JOIN with its keys and conditions, and `last` behind these (NULL: nothing). */
+int pulled_join(struct bind *b, enum plan_join kind, struct plan *left, const struct pulled *q,
+		struct bx *const *args, struct bx *last, struct pos at, struct plan **ret);
+/* A column more of q's plan, the last: TRUE. Where it is NULL above a JOIN, there was no row. */
+int pulled_mark(struct bind *b, struct pulled *q, struct pos at);
+/* CASE WHEN column `at` THEN x END */
+int bx_where_there(struct bind *b, uint32_t at, struct bx *x, struct bx **ret);
+
+/* The right side of an INNER or LEFT join has the left's columns as parameters (attach_join.c). */
+int lateral_join(struct bind *b, struct plan *join, struct bx *const *args, uint32_t arg_n, struct plan **ret);
+/* Subqueries in the condition of a join. */
+int attach_on(struct bind *b, struct plan *join, const struct outer *outer, struct plan **ret);
+
+/*
+ * x op ANY or ALL of p's values by their extremes (quantified.c): p as one row of them, 0: it does not go; and the
+ * comparison, over that row's columns.
+ */
+int quantified_plan(struct bind *b, struct plan *p, const char *op, bool is_all, struct pos at, struct plan **ret);
+int quantified_value(struct bind *b, struct bx *x, const char *op, bool is_all, struct bx *const *cols, struct pos at,
+		     struct bx **ret);
+
+/* x, that aggregate's column, or the aggregate's value of no rows where it is NULL. */
+int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x);
 
 /* ---- queries ------------------------------------------------------------------------------------------------ */
 

@@ -155,6 +155,32 @@ int bind_agg_args(struct bind_ctx *c, const struct ast_call *call, const char *n
 	return 0;
 }
 
+struct sources {
+	bool own, outer;
+};
+
+static bool find_sources(const struct bx *x, void *ctx)
+{
+	struct sources *s = ctx;
+
+	s->own = s->own || x->kind == BX_COLUMN;
+	s->outer = s->outer || x->kind == BX_OUTER;
+	return false;
+}
+
+/* sum(t.x) in a subquery, t being of the query around: SQL means an aggregate of that query. */
+static int check_own_columns(struct bind *b, const struct plan_agg *a, const char *name)
+{
+	struct sources s = {false, false};
+
+	for (uint32_t i = 0; i < a->argc; i++)
+		bx_any(a->args[i], find_sources, &s);
+	if (s.own || !s.outer)
+		return 0;
+	return bind_fail(b, a->pos, "%s() takes only columns of the query around this subquery; aggregates are of a "
+				    "query's own rows", name);
+}
+
 static int bind_aggregate(struct bind_ctx *c, const struct ast_expr *x, const char *name, struct bx **ret)
 {
 	const struct ast_call *call = x->call;
@@ -175,6 +201,8 @@ static int bind_aggregate(struct bind_ctx *c, const struct ast_expr *x, const ch
 	if (call->distinct && !call->args.n)
 		return bind_fail(c->b, x->pos, "DISTINCT needs an argument");
 	rc = bind_agg_args(&inner, call, name, &a);
+	if (rc >= 0)
+		rc = check_own_columns(c->b, &a, name);
 	if (rc >= 0 && call->filter)
 		rc = bind_condition(&inner, call->filter, "FILTER (WHERE ...)", &a.filter);
 	if (rc >= 0)

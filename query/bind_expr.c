@@ -844,7 +844,7 @@ int bind_expr(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 	case EX_EXISTS:
 	case EX_SUBQUERY:
 	case EX_QUANTIFIED:
-		return bind_no_yet(b, x->pos, "a subquery in an expression");
+		return bind_subquery(c, x, ret);
 	case EX_CASE:
 		return bind_case(c, x, ret);
 	case EX_CAST:

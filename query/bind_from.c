@@ -81,7 +81,6 @@ static int bind_cte(struct bind *b, const struct cte *cte, struct pos at, const 
 {
 	const struct cte *all = b->ctes;
 	const struct ident_list *as = &cte->with->columns;
-	uint32_t params = cte->outer ? cte->outer->params.n : 0;
 	struct plan *p;
 	int rc;
 
@@ -93,7 +92,7 @@ static int bind_cte(struct bind *b, const struct cte *cte, struct pos at, const 
 	if (rc < 0)
 		return rc;
 	/* Its parameters are those of the subquery that declares it, and mean nothing in another one. */
-	if (cte->outer && cte->outer != outer && cte->outer->params.n > params)
+	if (cte->outer && cte->outer != outer && plan_has_outer(p))
 		return bind_fail(b, at, "'%.*s' uses columns of the query around the one that declares it, and so cannot "
 					"be used in a subquery of that", STR_FMT(cte->with->name.text));
 	if (as->n && as->n != p->col_count)
@@ -172,8 +171,6 @@ int bind_from(struct bind *b, const struct ast_from *f, struct outer *outer, str
 	case FROM_TABLE:
 		return from_table(b, f, outer, ret, ret_scope);
 	case FROM_QUERY:
-		if (f->lateral)
-			return bind_no_yet(b, f->pos, "LATERAL");
 		rc = bind_query(b, f->query, outer, ret);
 		return rc < 0 ? rc : scope_of(b, *ret, f, none, none, outer, ret_scope);
 	case FROM_UNNEST:

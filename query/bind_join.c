@@ -13,6 +13,7 @@ struct joined {
 	struct bind *b;
 	const struct ast_from *from;
 	struct outer *outer;
+	struct outer lateral; /* what a LATERAL right side takes from the left */
 	struct plan *left, *right, *join;
 	struct scope l, r; /* r: numbered behind the left's columns */
 	/* USING: a merged column each. */
@@ -255,6 +256,43 @@ static int bind_on(struct joined *j)
 	return rc;
 }
 
+static bool is_lateral(const struct ast_from *f)
+{
+	return f->kind == FROM_QUERY && f->lateral;
+}
+
+/* LATERAL sees the left side, as a subquery sees the query around it. */
+static int bind_right(struct joined *j)
+{
+	const struct ast_from *f = j->from;
+
+	if (!is_lateral(f->right))
+		return bind_from(j->b, f->right, j->outer, &j->right, &j->r);
+	if (f->join == JOIN_RIGHT || f->join == JOIN_FULL)
+		return bind_fail(j->b, f->right->pos, "LATERAL depends on the left side of its join, so that cannot be a "
+						      "RIGHT or FULL JOIN");
+	j->lateral.scope = &j->l;
+	return bind_from(j->b, f->right, &j->lateral, &j->right, &j->r);
+}
+
+/* The JOIN freed of subqueries in its condition and of parameters in its right side. */
+static int bind_dependent(struct joined *j)
+{
+	bool lateral = is_lateral(j->from->right) && j->lateral.params.n;
+	struct bx *where = j->join->where;
+	int rc;
+
+	if (!lateral)
+		return where && bx_has_subquery(where) ? attach_on(j->b, j->join, j->outer, &j->join) : 0;
+	if (!where || !bx_has_subquery(where))
+		return lateral_join(j->b, j->join, j->lateral.params.v, j->lateral.params.n, &j->join);
+	if (j->join->join != PJ_INNER)
+		return bind_fail(j->b, where->pos, "ON of a LEFT JOIN LATERAL cannot hold a subquery");
+	j->join->where = NULL;
+	rc = lateral_join(j->b, j->join, j->lateral.params.v, j->lateral.params.n, &j->join);
+	return rc < 0 ? rc : attach_filter(j->b, j->join, where, &j->join);
+}
+
 int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, struct plan **ret,
 	      struct scope *ret_scope)
 {
@@ -266,7 +304,7 @@ int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, str
 	int rc = bind_from(b, f->left, outer, &j.left, &j.l);
 
 	if (rc >= 0)
-		rc = bind_from(b, f->right, outer, &j.right, &j.r);
+		rc = bind_right(&j);
 	if (rc >= 0)
 		rc = check_names(&j);
 	if (rc < 0)
@@ -280,6 +318,8 @@ int bind_join(struct bind *b, const struct ast_from *f, struct outer *outer, str
 		rc = bind_using(&j);
 	else if (f->on)
 		rc = bind_on(&j);
+	if (rc >= 0)
+		rc = bind_dependent(&j);
 	if (rc >= 0)
 		rc = project_merged(&j, ret);
 	return rc < 0 ? rc : merged_scope(&j, ret_scope);

@@ -107,18 +107,20 @@ int bind_ordered(struct bind *b, const struct ast_query *q, struct plan *p, stru
 			return rc;
 	}
 	if (extra.n) {
-		struct plan *wide = plan_project(b, p, visible + extra.n);
+		struct attach a = {.b = b, .base = p, .plan = p};
+		int rc = 0;
 
-		if (!wide)
-			return failed(b);
-		for (uint32_t i = 0; i < visible + extra.n; i++) {
-			wide->exprs[i] = i < visible ? bx_column(b, i, p->cols[i].type, q->pos) : extra.v[i - visible];
-			if (!wide->exprs[i])
-				return bind_nomem(b);
-			wide->cols[i].name = i < visible ? p->cols[i].name : STR_LIT("sort");
-			wide->cols[i].type = wide->exprs[i]->type;
+		for (uint32_t i = 0; i < extra.n && rc >= 0; i++)
+			rc = attach_expr(&a, &extra.v[i]);
+		if (rc < 0)
+			return rc;
+		for (uint32_t i = 0; i < l->n; i++) {
+			if (keys[i].col >= visible) /* behind what was joined */
+				keys[i].col += a.plan->col_count - visible;
 		}
-		p = wide;
+		p = plan_extend(b, a.plan, extra.v, extra.n, STR_LIT("sort"));
+		if (!p)
+			return failed(b);
 	}
 	return bind_tail(b, q, p, keys, l->n, visible, ret);
 }
@@ -217,7 +219,7 @@ static int constant_rows(struct bind *b, struct bx *const *cells, uint32_t rows,
 }
 
 /* Rows with random() or 1/0 in them are worked out when they are read: a PROJECT each. */
-static int computed_rows(struct bind *b, struct bx *const *cells, uint32_t rows, uint32_t cols, struct plan **ret)
+static int computed_rows(struct bind *b, struct bx **cells, uint32_t rows, uint32_t cols, struct plan **ret)
 {
 	struct plan *all = plan_new(b, PLAN_UNION, cols);
 	int rc;
@@ -231,11 +233,17 @@ static int computed_rows(struct bind *b, struct bx *const *cells, uint32_t rows,
 	all->child_count = rows;
 	for (uint32_t i = 0; i < rows && rc >= 0; i++) {
 		struct plan *one = plan_new(b, PLAN_VALUES, 0), *p;
+		struct attach a = {.b = b};
 
 		if (!one)
 			return failed(b);
 		one->row_count = 1;
-		p = plan_project(b, one, cols);
+		a.base = a.plan = one;
+		for (uint32_t k = 0; k < cols && rc >= 0; k++)
+			rc = attach_expr(&a, &cells[(size_t)i * cols + k]);
+		if (rc < 0)
+			return rc;
+		p = plan_project(b, a.plan, cols);
 		if (!p)
 			return failed(b);
 		memcpy(p->cols, all->cols, sizeof(*p->cols) * cols);

@@ -239,6 +239,25 @@ static int regroup(struct select *s, const char *clause, struct bx **x)
 	return 0;
 }
 
+static int attach_one(struct bx **x, void *ctx)
+{
+	return attach_expr(ctx, x);
+}
+
+/* Subqueries in groups and aggregates are joined below the AGG node. */
+static int attach_below(struct select *s)
+{
+	struct attach a = {.b = s->b, .base = s->plan, .plan = s->plan};
+	int rc = 0;
+
+	for (uint32_t i = 0; i < s->groups.n && rc >= 0; i++)
+		rc = attach_expr(&a, &s->groups.v[i]);
+	for (uint32_t i = 0; i < s->aggs.n && rc >= 0; i++)
+		rc = agg_each_expr(&s->aggs.v[i], attach_one, &a);
+	s->plan = a.plan;
+	return rc;
+}
+
 static int regroup_window(void *ctx, struct bx **x)
 {
 	return regroup(ctx, "a window function", x);
@@ -315,22 +334,31 @@ static int apply_groups(struct select *s)
 	if (rc >= 0 && s->having)
 		rc = regroup(s, "HAVING", &s->having);
 	if (rc >= 0)
+		rc = attach_below(s);
+	if (rc >= 0)
 		rc = windows_rewrite(s->b, &s->windows, regroup_window, s);
 	if (rc >= 0)
 		rc = agg_node(s);
 	if (rc < 0)
 		return rc;
 	if (s->having)
-		s->plan = plan_filter(s->b, s->plan, s->having);
-	if (!s->plan)
-		return failed(s->b);
-	return has_sets(s) ? order_sets(s) : 0;
+		rc = attach_filter(s->b, s->plan, s->having, &s->plan);
+	return rc >= 0 && has_sets(s) ? order_sets(s) : rc;
+}
+
+static int attach_window(void *ctx, struct bx **x)
+{
+	return attach_expr(ctx, x);
 }
 
 /* The list and ORDER BY over the WINDOW nodes, and the nodes. */
 static int apply_windows(struct select *s)
 {
-	int rc = windows_plan(s->b, &s->windows, s->plan, &s->plan);
+	struct attach a = {.b = s->b, .base = s->plan, .plan = s->plan};
+	int rc = windows_rewrite(s->b, &s->windows, attach_window, &a);
+
+	if (rc >= 0)
+		rc = windows_plan(s->b, &s->windows, a.plan, &s->plan);
 
 	for (uint32_t i = 0; i < s->out_n && rc >= 0; i++)
 		rc = windows_resolve(s->b, &s->windows, &s->out[i].x);
@@ -399,8 +427,15 @@ static struct str output_name(struct bind *b, const struct output *o, uint32_t i
 
 static int apply_list(struct select *s)
 {
-	struct plan *p = plan_project(s->b, s->plan, s->out_n);
+	struct attach a = {.b = s->b, .base = s->plan, .plan = s->plan};
+	struct plan *p;
+	int rc = 0;
 
+	for (uint32_t i = 0; i < s->out_n && rc >= 0; i++)
+		rc = attach_expr(&a, &s->out[i].x);
+	if (rc < 0)
+		return rc;
+	p = plan_project(s->b, a.plan, s->out_n);
 	if (!p)
 		return failed(s->b);
 	for (uint32_t i = 0; i < s->out_n; i++) {
@@ -417,10 +452,7 @@ static int bind_where(struct select *s)
 	struct bx *where;
 	int rc = bind_condition(&c, s->s->where, "WHERE", &where);
 
-	if (rc < 0)
-		return rc;
-	s->plan = plan_filter(s->b, s->plan, where);
-	return s->plan ? 0 : failed(s->b);
+	return rc < 0 ? rc : attach_filter(s->b, s->plan, where, &s->plan);
 }
 
 static int bind_having(struct select *s)

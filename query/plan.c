@@ -164,13 +164,23 @@ bool bx_is_volatile(const struct bx *x)
 	return bx_any(x, is_volatile, NULL);
 }
 
+/* Two subqueries: the same question over plans of the same shape. */
+static bool sub_same(const struct bx_sub *a, const struct bx_sub *b)
+{
+	if (a == b)
+		return true;
+	if (!a || !b || a->kind != b->kind || a->param_count != b->param_count || !a->op != !b->op)
+		return false;
+	return (!a->op || !strcmp(a->op, b->op)) && !plan_is_volatile(a->plan) && plan_same(a->plan, b->plan);
+}
+
 /* The same value for every row? Two calls of random() are not, one is. */
 bool bx_same(const struct bx *a, const struct bx *b)
 {
 	if (a == b)
 		return true;
 	if (a->kind != b->kind || a->argc != b->argc || a->index != b->index || a->func != b->func ||
-	    a->depth != b->depth || a->is_try != b->is_try || a->param_count != b->param_count || a->sub != b->sub ||
+	    a->depth != b->depth || a->is_try != b->is_try || a->param_count != b->param_count || !sub_same(a->sub, b->sub) ||
 	    !type_equal(a->type, b->type) || is_volatile(a, NULL))
 		return false;
 	if (a->type->kind == TY_VARCHAR && a->type->length != b->type->length)
@@ -378,6 +388,23 @@ struct plan *plan_head(struct bind *b, struct plan *child, uint32_t n)
 			bind_nomem(b);
 			return NULL;
 		}
+	}
+	return p;
+}
+
+struct plan *plan_extend(struct bind *b, struct plan *child, struct bx *const *more, uint32_t n, struct str name)
+{
+	struct plan *p = plan_project(b, child, child->col_count + n);
+
+	for (uint32_t i = 0; p && i < p->col_count; i++) {
+		bool own = i < child->col_count;
+
+		p->exprs[i] = own ? bx_column(b, i, child->cols[i].type, (struct pos){0}) : more[i - child->col_count];
+		if (!p->exprs[i]) {
+			bind_nomem(b);
+			return NULL;
+		}
+		p->cols[i] = own ? child->cols[i] : (struct plan_col){name, p->exprs[i]->type};
 	}
 	return p;
 }

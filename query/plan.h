@@ -48,6 +48,7 @@ struct bx_sub {
 	struct plan *plan;
 	uint32_t param_count;
 	const char *op; /* ANY, ALL */
+	bool is_attached; /* its plan stands in a JOIN */
 };
 
 struct bx {

@@ -281,8 +281,10 @@ static int align(struct bind *b, struct plan *child, const uint32_t *map, const 
 	struct plan *p;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (want[i])
-			same = same && map[i] == count++;
+		if (!want[i])
+			continue;
+		same = same && map[i] == count;
+		count++;
 	}
 	if (same && child->col_count == count) {
 		*ret = child;

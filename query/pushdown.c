@@ -234,6 +234,7 @@ static bool node_can_fail(const struct bx *x)
 	case BX_ROW:
 	case BX_FIELD:
 	case BX_ARRAY:
+	case BX_OUTER:
 		return false;
 	default:
 		return true;

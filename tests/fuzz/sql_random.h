@@ -74,7 +74,7 @@ static inline void column(struct sqlgen *g, const char *bare, const char *wrappe
 	put(g, g->is_wrapped ? wrapped : bare);
 }
 
-/* A template: %b %i %d %s %t %v are expressions (boolean, integer, double, string, timestamp, interval). */
+/* A template: %b %i %d %s %t %v are expressions (boolean, integer, double, string, timestamp, interval), %T the table. */
 static inline void gen_form(struct sqlgen *g, const char *form, int depth)
 {
 	static const char *const intervals[] = {"1h", "0s", "15m", "7d", "INTERVAL '1' DAY", "(1h + 50ns)",
@@ -92,6 +92,7 @@ static inline void gen_form(struct sqlgen *g, const char *form, int depth)
 		case 's': gen_str(g, depth - 1); break;
 		case 't': gen_ts(g, depth - 1); break;
 		case 'v': put(g, ONE_OF(g, intervals)); break;
+		case 'T': put(g, g->table); break;
 		default: buf_addc(&g->sql, '%');
 		}
 	}
@@ -131,6 +132,12 @@ static void gen_bool(struct sqlgen *g, int depth)
 		"%i IS NULL", "%s IS NOT NULL", "(%d IS DISTINCT FROM %d)", "(%s IS NOT DISTINCT FROM %s)",
 		"if(%b, %b, %b)", "CASE WHEN %b THEN %b ELSE %b END", "coalesce(%b, false)", "CAST(%i AS boolean)",
 		"(%b = %b)", "%b IS NULL", "nullif(%b, %b)", "(%i, %s) IN ((1, 'h1'), (%i, %s))",
+		"%s IN (SELECT %s FROM %T AS z WHERE %b)", "%i NOT IN (SELECT n FROM %T AS z WHERE %b)",
+		"EXISTS (SELECT 1 FROM %T AS z WHERE z.host = q.host AND %b)", "NOT EXISTS (SELECT u FROM %T AS z WHERE %b)",
+		"NOT EXISTS (SELECT 1 FROM %T AS z WHERE z.region = q.region AND z.n = q.n AND %b)",
+		"(%i < (SELECT max(n) FROM %T AS z WHERE %b))", "(%t > (SELECT min(time) FROM %T AS z WHERE %b))",
+		"(%i >= (SELECT count(*) FROM %T AS z WHERE z.host = q.host AND %b))",
+		"(%d < (SELECT max(u) FROM %T AS z WHERE z.host < q.host AND %b))",
 		"any_match(ARRAY[%i, %i], x -> x > %i)", "all_match(ARRAY[%s, %s], x -> x = %s OR %b)",
 		"none_match(ARRAY[%d], x -> x < 50 AND %b)", "any_match(ARRAY[%i, 1], x -> all_match(ARRAY[%i], y -> y <= x))",
 	};
@@ -361,6 +368,7 @@ static inline void gen_from(struct sqlgen *g)
 {
 	put(g, " FROM ");
 	put(g, g->table);
+	put(g, " AS q");
 }
 
 /* Behind a table: rows times elements, some of which have none. */
@@ -564,7 +572,7 @@ static inline bool gen_statement(struct sqlgen *g)
 		put(g, "WITH w AS (SELECT *");
 		gen_from(g);
 		gen_where(g);
-		put(g, ") SELECT host, count(*), sum(u) FROM w WHERE ");
+		put(g, ") SELECT host, count(*), sum(u) FROM w AS q WHERE ");
 		gen_bool(g, 2);
 		put(g, " GROUP BY host");
 		is_ordered = false;
