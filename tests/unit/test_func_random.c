@@ -222,14 +222,19 @@ static void check_rows(const struct subject *s, struct unit_rng *r)
 	uint32_t all[ROWS];
 	struct vec batch, one, args[ARGS_MAX];
 	struct err e = {0}, e1 = {0};
+	struct arena_mark mark = arena_mark(&arena);
 	int rc = call(s, s->args, ROWS, &batch, &e), failed = 0;
 	struct buf a, b;
+
+	if (rc >= 0) /* else what it took is of no use */
+		mark = arena_mark(&arena);
 
 	for (uint32_t i = 0; i < ROWS; i++)
 		all[i] = i;
 	buf_init(&a, 64 << 20);
 	buf_init(&b, 64 << 20);
 	for (uint32_t i = 0; i < ROWS; i++) {
+		arena_rewind(&arena, mark);
 		for (uint32_t k = 0; k < s->argc; k++)
 			ck_assert_int_ge(vec_gather(&s->args[k], &all[i], 1, &arena, &args[k], &e1), 0);
 		int rc1 = call(s, args, 1, &one, &e1);
