@@ -70,6 +70,16 @@ int scan_next(struct scan *s, struct scan_batch *ret, struct err *e) must_check;
  * series ascending in file order (table_order()), times ascending in a series, each within the spec.
  */
 int scan_find(struct scan *s, uint32_t series_id, int64_t t, struct scan_batch *ret, struct err *e) must_check;
+/*
+ * For those who let several threads scan one table: how many rows there may be, counted by the whole block and
+ * file, of which those that spec leaves out by series are a share like any other; and the series that spec wants,
+ * in the order in which a scan meets them, cut into at most n parts of about as many. ret[i]: the bit set of part i,
+ * of *ret_series_n bits, in `a`. Returns how many parts there are, -ENOMEM.
+ */
+uint64_t scan_rows_guess(struct table *t, const struct scan_spec *spec);
+int scan_cut(struct table *t, const struct scan_spec *spec, uint32_t n, struct arena *a, uint64_t **ret,
+	     uint32_t *ret_series_n) must_check;
+
 void scan_stats(const struct scan *s, struct scan_stats *ret);
 void scan_close(struct scan *s); /* NULL is fine */
 

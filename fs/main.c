@@ -10,6 +10,7 @@
 #include "fs/fsck_cmd.h"
 #include "fs/session.h"
 #include "query/func_docs.h"
+#include "query/pool.h"
 
 static int complain(const struct err *e, int rc)
 {
@@ -60,14 +61,16 @@ static int cmd_print_functions(int argc, char **argv)
 
 static int print_rows(struct engine *en, struct str sql, enum query_format format, struct err *e)
 {
-	struct query_env env = {.engine = en};
+	struct query_env env = {.engine = en, .pool = pool_create(pool_cores())};
 	struct query_text *text = NULL;
 	struct query *q;
 	struct buf out;
 	int rc = query_prepare(&env, sql, &q, e);
 
-	if (rc < 0)
+	if (rc < 0) {
+		pool_destroy(env.pool);
 		return rc;
+	}
 	rc = query_text_create(q, format, &text, e);
 	buf_init(&out, 256 << 20);
 	while (rc >= 0) {
@@ -81,6 +84,7 @@ static int print_rows(struct engine *en, struct str sql, enum query_format forma
 	fwrite(out.data, 1, out.len, stdout); /* the last lines, or the line that says error */
 	buf_release(&out);
 	query_text_destroy(text);
+	pool_destroy(env.pool);
 	if (fflush(stdout) != 0 && rc >= 0)
 		rc = err_set(e, -errno, "cannot write: %s", strerror(errno));
 	return rc;

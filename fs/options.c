@@ -15,7 +15,8 @@ enum kind {
 	OPT_SIZE,
 	OPT_MEMORY, /* a size with which the engine gets along */
 	OPT_DURATION,
-	OPT_COUNT,
+	OPT_COUNT,   /* from 4 */
+	OPT_CORES,   /* from 1 */
 	OPT_TEXT,
 	OPT_KERNEL,  /* for libfuse or the kernel, as it is */
 	OPT_IGNORED, /* mount(8) and fstab have them for themselves */
@@ -36,6 +37,7 @@ static const struct opt_def defs[] = {
 	{"spool", OPT_TEXT, AT(spool), "DIR", "where large results go (default DATA_DIR/spool)"},
 	{"spool_quota", OPT_SIZE, AT(fs.spool_quota), "SIZE", "of large results, for each user (default 4G)"},
 	{"unload", OPT_TEXT, AT(unload), "DIR", "UNLOAD may write files below DIR (default: nowhere)"},
+	{"query_threads", OPT_CORES, AT(fs.query_threads), "N", "that work at one statement, 1 to 256 (default: the cores)"},
 	{"threads", OPT_COUNT, AT(fs.threads), "N", "requests served at the same time, 4 to 1024 (default 64)"},
 	{"log", OPT_TEXT, AT(log), "LEVELS", "such as debug or info:wal=trace; also TIDE_LOG (default info)"},
 	{"log_file", OPT_TEXT, AT(log_file), "FILE", "default: DATA_DIR/tidefs.log; with -f: standard error"},
@@ -124,6 +126,12 @@ static int set_value(struct options *o, const struct opt_def *d, struct str valu
 	case OPT_COUNT:
 		if (u64_parse(value, &n) < 0 || n < 4 || n > 1024)
 			return err_set(e, -EINVAL, "-o %s=%.*s: a number from 4 to 1024 is wanted", d->name,
+				       STR_FMT(value));
+		*(unsigned *)to = (unsigned)n;
+		return 0;
+	case OPT_CORES:
+		if (u64_parse(value, &n) < 0 || n < 1 || n > 256)
+			return err_set(e, -EINVAL, "-o %s=%.*s: a number from 1 to 256 is wanted", d->name,
 				       STR_FMT(value));
 		*(unsigned *)to = (unsigned)n;
 		return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/results_impl.h"
+#include "query/pool.h"
 
 #define NO_READER_NS    (5 * NS_PER_S)
 #define SHARED_TTL_NS   (60 * NS_PER_S)
@@ -23,6 +24,7 @@ int results_create(struct fs *fs, struct results **ret)
 	pthread_cond_init(&rs->work, NULL);
 	/* Some threads stay free for everything else, INTERRUPT above all. */
 	rs->inlined_max = fs->opt->threads > 8 ? (int)fs->opt->threads / 2 : 1;
+	rs->pool = pool_create(fs->opt->query_threads ? fs->opt->query_threads : pool_cores());
 	*ret = rs;
 	return 0;
 }
@@ -303,6 +305,7 @@ void results_destroy(struct results *rs)
 {
 	if (!rs)
 		return;
+	pool_destroy(rs->pool);
 	pthread_cond_destroy(&rs->work);
 	pthread_mutex_destroy(&rs->mu);
 	free(rs);

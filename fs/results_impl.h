@@ -90,6 +90,7 @@ struct results {
 	bool stop;
 	_Atomic int inlined;
 	int inlined_max;
+	struct pool *pool; /* constant; NULL: there is no memory for threads that help */
 };
 
 struct result *result_alloc(struct fs *fs, bool keep); /* one reference; NULL: out of memory */

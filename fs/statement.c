@@ -41,6 +41,7 @@ static void env_of(struct result *r, struct query_env *env)
 		.engine = r->fs->engine,
 		.default_db = r->db ? db_name(r->db) : NULL,
 		.memory_bytes = r->fs->opt->query_memory,
+		.pool = r->fs->results->pool,
 		.allowed = allowed,
 		.allowed_ctx = r,
 		.unload_dir = r->fs->opt->unload_dir,

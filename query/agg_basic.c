@@ -86,9 +86,9 @@ static int count_finish(struct agg_call *c, void *state, struct vec_builder *out
 }
 
 static const struct agg_def count_all_def = {sizeof(int64_t), count_all_add, count_all_scatter, count_merge,
-					     count_finish};
-static const struct agg_def count_def = {sizeof(int64_t), count_add, count_scatter, count_merge, count_finish};
-static const struct agg_def count_if_def = {sizeof(int64_t), count_if_add, NULL, count_merge, count_finish};
+					     count_finish, true};
+static const struct agg_def count_def = {sizeof(int64_t), count_add, count_scatter, count_merge, count_finish, true};
+static const struct agg_def count_if_def = {sizeof(int64_t), count_if_add, NULL, count_merge, count_finish, true};
 
 /* ---- sums of whole numbers ---------------------------------------------------------------------- */
 
@@ -197,11 +197,11 @@ static int avg_interval_finish(struct agg_call *c, void *state, struct vec_build
 }
 
 static const struct agg_def sum_i64_def = {sizeof(struct sum_i64), sum_i64_add, sum_i64_scatter, sum_i64_merge,
-					   sum_i64_finish};
+					   sum_i64_finish, true};
 static const struct agg_def avg_i64_def = {sizeof(struct sum_i64), sum_i64_add, sum_i64_scatter, sum_i64_merge,
-					   avg_i64_finish};
+					   avg_i64_finish, true};
 static const struct agg_def avg_interval_def = {sizeof(struct sum_i64), sum_i64_add, sum_i64_scatter,
-						sum_i64_merge, avg_interval_finish};
+						sum_i64_merge, avg_interval_finish, true};
 
 /* ---- sums of doubles ---------------------------------------------------------------------------- */
 
@@ -322,11 +322,11 @@ static int geomean_finish(struct agg_call *c, void *state, struct vec_builder *o
 }
 
 static const struct agg_def sum_f64_def = {sizeof(struct sum_f64), sum_f64_add, sum_f64_scatter, sum_f64_merge,
-					   sum_f64_finish};
+					   sum_f64_finish, true};
 static const struct agg_def avg_f64_def = {sizeof(struct sum_f64), sum_f64_add, sum_f64_scatter, sum_f64_merge,
-					   avg_f64_finish};
+					   avg_f64_finish, true};
 static const struct agg_def geomean_def = {sizeof(struct sum_f64), geomean_add, NULL, sum_f64_merge,
-					   geomean_finish};
+					   geomean_finish, false};
 
 /* ---- booleans and bits: has, and the value so far ------------------------------------------------ */
 
@@ -367,7 +367,7 @@ struct fold {
 		return s->has ? output(out, s->value, e) : vb_add_null(out, e);                    \
 	}                                                                                          \
 	static const struct agg_def name##_def = {sizeof(struct fold), name##_add, NULL,           \
-						  name##_merge, name##_finish};
+						  name##_merge, name##_finish, true};
 FOLD(bool_and, b8, &, vb_add_bool)
 FOLD(bool_or, b8, |, vb_add_bool)
 FOLD(bitwise_and, i64, &, vb_add_i64)
@@ -403,7 +403,7 @@ static int arbitrary_finish(struct agg_call *c, void *state, struct vec_builder 
 }
 
 static const struct agg_def arbitrary_def = {sizeof(struct cell), arbitrary_add, NULL, arbitrary_merge,
-					     arbitrary_finish};
+					     arbitrary_finish, true};
 
 struct collected {
 	struct vec_builder *b; /* NULL: nothing yet */
@@ -458,7 +458,7 @@ static int array_agg_finish(struct agg_call *c, void *state, struct vec_builder 
 }
 
 static const struct agg_def array_agg_def = {sizeof(struct collected), array_agg_add, NULL, array_agg_merge,
-					     array_agg_finish};
+					     array_agg_finish, true};
 
 #define YM "interval year to month"
 

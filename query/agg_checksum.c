@@ -50,7 +50,7 @@ static int checksum_finish(struct agg_call *c, void *state, struct vec_builder *
 }
 
 static const struct agg_def checksum_def = {sizeof(struct checksum), checksum_add, NULL, checksum_merge,
-					    checksum_finish};
+					    checksum_finish, true};
 
 const struct func func_rows_agg_checksum[] = {
 	AGGREGATE("checksum", "T", "varchar", &checksum_def,

@@ -90,7 +90,7 @@ static int edge_finish(struct agg_call *c, void *state, struct vec_builder *out,
 		return edge_merge(c, into, from, sign, e);                                         \
 	}                                                                                          \
 	static const struct agg_def name##_def = {sizeof(struct edge), name##_add, name##_scatter, \
-						  name##_merge, edge_finish};
+						  name##_merge, edge_finish, true};
 DIRECTION(first, -1)
 DIRECTION(last, 1)
 

@@ -280,8 +280,8 @@ static int every_finish(struct agg_call *c, void *state, struct vec_builder *out
 	return finish(c, state, true, out, e);
 }
 
-static const struct agg_def one_def = {sizeof(struct tally), one_add, NULL, one_merge, one_finish};
-static const struct agg_def every_def = {sizeof(struct tally), every_add, NULL, every_merge, every_finish};
+static const struct agg_def one_def = {sizeof(struct tally), one_add, NULL, one_merge, one_finish, true};
+static const struct agg_def every_def = {sizeof(struct tally), every_add, NULL, every_merge, every_finish, true};
 
 /* array(row(first, second)): patterns cannot spell rows. */
 static int rows_match(struct arena *a, const struct func *f, const struct type *const *args, uint32_t argc,

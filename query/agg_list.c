@@ -78,7 +78,7 @@ static int list_finish(struct agg_call *c, void *state, struct vec_builder *out,
 	return t->parts ? vb_add_str(out, (struct str){t->len ? t->data : "", t->len}, e) : vb_add_null(out, e);
 }
 
-static const struct agg_def list_def = {sizeof(struct text), list_add, NULL, list_merge, list_finish};
+static const struct agg_def list_def = {sizeof(struct text), list_add, NULL, list_merge, list_finish, true};
 
 const struct func func_rows_agg_list[] = {
 	AGGREGATE("listagg", "varchar", "varchar", &list_def,

@@ -519,11 +519,11 @@ static int top_finish(struct agg_call *c, struct top *s, int sign, struct vec_bu
 		return top_finish(c, s, sign, out, e);                                             \
 	}                                                                                          \
 	static const struct agg_def name##_def = {sizeof(struct cell), name##_add, name##_scatter, \
-						  name##_merge, extreme_finish};                   \
+						  name##_merge, extreme_finish, true};                   \
 	static const struct agg_def name##_by_def = {sizeof(struct by), name##_by_add, NULL,       \
-						     name##_by_merge, by_finish};                  \
+						     name##_by_merge, by_finish, true};                  \
 	static const struct agg_def name##_n_def = {sizeof(struct top), name##_n_add, NULL,        \
-						    name##_n_merge, name##_n_finish};
+						    name##_n_merge, name##_n_finish, true};
 DIRECTION(max, 1)
 DIRECTION(min, -1)
 

@@ -85,7 +85,8 @@ static int buckets_init(struct agg_call *c, struct buckets *h, int64_t max, stru
 	if (h->v)
 		return 0;
 	if (max < 2 || max > BUCKETS_MAX)
-		return err_set(e, -EINVAL, "numeric_histogram: the number of buckets must be between 2 and %d", BUCKETS_MAX);
+		return err_set(e, -EINVAL, "numeric_histogram: the number of buckets must be between 2 and %d",
+			       BUCKETS_MAX);
 	h->max = (uint32_t)max;
 	h->v = arena_array(c->arena, struct bucket, h->max + WAITING);
 	return h->v ? 0 : func_no_memory(e);
@@ -146,7 +147,7 @@ static int histogram_finish(struct agg_call *c, void *state, struct vec_builder 
 }
 
 static const struct agg_def histogram_def = {sizeof(struct buckets), histogram_add, NULL, histogram_merge,
-					     histogram_finish};
+					     histogram_finish, false};
 
 /* (buckets, value [, weight]) */
 static int histogram_resolve(struct arena *a, const struct func *f, const struct type *const *args, uint32_t argc,

@@ -71,7 +71,7 @@ static int moments_merge(struct agg_call *c, void *into, const void *from, struc
 #define MOMENTS(name, n_min, EXPR)                                                                 \
 	FINISH(name, struct moments, n_min, EXPR)                                                  \
 	static const struct agg_def name##_def = {sizeof(struct moments), moments_add, NULL,       \
-						  moments_merge, name##_finish};
+						  moments_merge, name##_finish, false};
 MOMENTS(var_pop, 1, m->m2 / m->n)
 MOMENTS(var_samp, 2, m->m2 / (m->n - 1))
 MOMENTS(stddev_pop, 1, sqrt(m->m2 / m->n))
@@ -138,7 +138,7 @@ static int kurtosis_finish(struct agg_call *c, void *state, struct vec_builder *
 }
 
 static const struct agg_def kurtosis_def = {sizeof(struct moments4), moments4_add, NULL, moments4_merge,
-					    kurtosis_finish};
+					    kurtosis_finish, false};
 
 /* ---- entropy: of counts c, sum(c / S * log2(S / c)) = log2(S) - sum(c * log2(c)) / S --------------- */
 
@@ -185,7 +185,7 @@ static int entropy_finish(struct agg_call *c, void *state, struct vec_builder *o
 	return s->n ? vb_add_f64(out, MAX(v, 0), e) : vb_add_null(out, e);
 }
 
-static const struct agg_def entropy_def = {sizeof(struct entropy), entropy_add, NULL, entropy_merge, entropy_finish};
+static const struct agg_def entropy_def = {sizeof(struct entropy), entropy_add, NULL, entropy_merge, entropy_finish, false};
 
 /* ---- two variables ------------------------------------------------------------------------------ */
 
@@ -244,7 +244,7 @@ static int pair_merge(struct agg_call *c, void *into, const void *from, struct e
 
 #define PAIR_DEF(name)                                                                             \
 	static const struct agg_def name##_def = {sizeof(struct pair), pair_add, NULL, pair_merge, \
-						  name##_finish};
+						  name##_finish, false};
 #define PAIR(name, n_min, EXPR)                                                                    \
 	FINISH(name, struct pair, n_min, EXPR)                                                     \
 	PAIR_DEF(name)

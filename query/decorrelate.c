@@ -203,8 +203,8 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 	if (!agg)
 		return failed(b);
 	if (p->set_count)
-		return bind_fail(b, u->pos, "a subquery that uses columns of the query around it takes no GROUPING SETS, ROLLUP "
-					    "or CUBE");
+		return bind_fail(b, u->pos, "this subquery has GROUPING SETS, ROLLUP or CUBE, and so cannot use columns of "
+					    "the query around it");
 	agg->children = arena_array(b->arena, struct plan *, 1);
 	agg->groups = arena_array(b->arena, struct bx *, p->group_count + k);
 	agg->aggs = arena_array(b->arena, struct plan_agg, p->agg_count + 1);
@@ -496,7 +496,13 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_join(u, p, ret);
 	case PLAN_RECURSIVE:
 		return bind_fail(u->b, u->pos, "WITH RECURSIVE cannot use columns of the query around it");
-	default: /* nothing that has an expression */
+	case PLAN_SCAN:
+	case PLAN_VALUES:
+	case PLAN_WORKING:
+	case PLAN_DELETE:
+	case PLAN_INSERT:
+	case PLAN_UNLOAD:
+	case PLAN_ANALYZE:
 		break;
 	}
 	return bind_fail(u->b, u->pos, "this subquery cannot use columns of the query around it");

@@ -103,6 +103,7 @@ struct agg_def {
 	int (*merge)(struct agg_call *c, void *into, const void *from, struct err *e); /* parallel plans */
 	/* Adds one value. The state may go on being added to, and be asked again. */
 	int (*finish)(struct agg_call *c, void *state, struct vec_builder *out, struct err *e);
+	bool is_divisible; /* parts of the rows, merged, give what all of them in one state give */
 };
 
 /* A function of windows alone (window.h). */

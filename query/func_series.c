@@ -465,7 +465,7 @@ static int series_finish(struct agg_call *c, void *state, struct vec_builder *ou
 	return rc < 0 ? rc : vb_add_list(out, n, e);
 }
 
-static const struct agg_def series_def = {sizeof(struct building), series_add, NULL, series_merge, series_finish};
+static const struct agg_def series_def = {sizeof(struct building), series_add, NULL, series_merge, series_finish, false};
 
 /* Series of whole numbers and of doubles. */
 #define INTERPOLATION(name, k, help)                                                                       \

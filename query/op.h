@@ -28,6 +28,16 @@ struct exec_table {
 	struct scan_pin *pin;
 };
 
+/* A part of a scan's rows: series that stand beside each other in file order. */
+struct exec_part {
+	int64_t t_lo, t_hi;
+	const uint64_t *series; /* bit set */
+	uint32_t series_n;      /* bits in it */
+	const struct scan_pin *pin;
+};
+
+struct pool;
+
 /* One execution of one plan; one thread at a time. */
 struct exec {
 	struct exec_ctx ctx;
@@ -38,6 +48,11 @@ struct exec {
 	uint64_t upto_seq;
 	struct exec_table *tables;
 	const struct working *working; /* of the recursive queries that are at work here */
+	struct pool *pool; /* threads that may help; NULL: none */
+	uint64_t part_rows; /* worth a part */
+	/* Of a helper: the execution that it helps, and the part that is its scan's to read. */
+	struct exec *leader;
+	const struct exec_part *part;
 };
 
 /* The rows that a recursion's WORKING gives in this round: [from, to) of the store. */
@@ -106,6 +121,13 @@ int op_count_row(struct op *o, int64_t rows, struct vbatch *ret, struct err *e) 
 /* What is scanned later, perhaps several times, sees the moment of all others: kept until it is left. */
 int op_moment_join(struct exec *x, const struct table *t, struct exec_table **ret, struct err *e) must_check;
 void op_moment_leave(struct exec_table *t); /* NULL is fine */
+
+/*
+ * Cut a scan that has not begun into at most parts_max parts of part_rows rows or more, as far as can be told from
+ * the numbers of rows in blocks and files. *ret: in the query's arena; *ret_n < 2: not worth it.
+ */
+int op_scan_parts(struct op *scan, uint64_t part_rows, uint32_t parts_max, struct exec_part **ret, uint32_t *ret_n,
+		  struct err *e) must_check;
 
 /* The series that a scan which has begun looks at: a bit set of *ret_n bits, lent; NULL: all. */
 const uint64_t *op_scan_series(const struct op *scan, uint32_t *ret_n);

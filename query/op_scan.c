@@ -213,33 +213,87 @@ static bool any_series(const uint64_t *bits, uint32_t n)
 	return n % 64 && bits[n / 64] << (64 - n % 64);
 }
 
-/* 1: the scan is open; 0: nothing can come. */
-static int start(struct scan_op *s, struct err *e)
+/* 1: these series and times are to be read; 0: nothing can come. */
+static int choose(struct scan_op *s, struct scan_spec *spec, struct err *e)
 {
 	const struct plan *p = s->base.plan;
-	struct scan_spec spec = {
-		.t_lo = s->t_lo,
-		.t_hi = s->t_hi,
+	const struct exec_part *part = s->base.x->part;
+
+	*spec = (struct scan_spec){
+		.t_lo = part ? part->t_lo : s->t_lo,
+		.t_hi = part ? part->t_hi : s->t_hi,
 		.cols = s->field_ids,
 		.col_count = s->field_n,
 		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
 	};
-
-	if (s->t_lo > s->t_hi)
+	if (spec->t_lo > spec->t_hi)
 		return 0;
 	for (uint32_t i = 0; i < p->col_count; i++)
-		spec.times_wanted |= p->scan_cols[i].kind == SCAN_TIME;
-	if (p->series_where || s->allow) {
-		uint32_t n = s->series_n = series_count(s->series);
-		int rc = scan_choose_series(s, n, e);
-		if (rc < 0)
-			return rc;
-		if (!any_series(s->bits.data, n))
+		spec->times_wanted |= p->scan_cols[i].kind == SCAN_TIME;
+	if (part) {
+		spec->series = part->series;
+		spec->series_count = part->series_n;
+		spec->pin = part->pin;
+	} else if (p->series_where || s->allow) {
+		if (!s->is_chosen) {
+			s->series_n = series_count(s->series);
+			int rc = scan_choose_series(s, s->series_n, e);
+			if (rc < 0)
+				return rc;
+			s->is_chosen = true;
+		}
+		if (!any_series(s->bits.data, s->series_n))
 			return 0;
-		spec.series = s->bits.data;
-		spec.series_count = n;
+		spec->series = s->bits.data;
+		spec->series_count = s->series_n;
 	}
-	int rc = moment_pin(s, &spec, e);
+	return 1;
+}
+
+int op_scan_parts(struct op *o, uint64_t part_rows, uint32_t parts_max, struct exec_part **ret, uint32_t *ret_n,
+		  struct err *e)
+{
+	struct scan_op *s = (struct scan_op *)o;
+	struct scan_spec spec;
+	uint64_t **bits, rows;
+	uint32_t series_n;
+
+	*ret_n = 0;
+	int rc = choose(s, &spec, e);
+	if (rc <= 0)
+		return rc;
+	rows = scan_rows_guess(o->plan->table, &spec);
+	parts_max = (uint32_t)MIN((uint64_t)parts_max, rows / part_rows);
+	if (parts_max < 2)
+		return 0;
+	bits = arena_array(o->x->arena, uint64_t *, parts_max);
+	*ret = arena_array(o->x->arena, struct exec_part, parts_max);
+	if (!bits || !*ret)
+		return exec_nomem(&o->x->ctx, e);
+	rc = scan_cut(o->plan->table, &spec, parts_max, o->x->arena, bits, &series_n);
+	if (rc < 0)
+		return exec_nomem(&o->x->ctx, e);
+	uint32_t n = (uint32_t)rc;
+	/* Until this scan, which never begins, is closed. */
+	rc = s->moment->pin ? 0 : scan_pin_take(o->plan->table, &s->moment->pin, e);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < n; i++)
+		(*ret)[i] = (struct exec_part){spec.t_lo, spec.t_hi, bits[i], series_n, s->moment->pin};
+	*ret_n = n;
+	return 0;
+}
+
+/* 1: the scan is open; 0: nothing can come. */
+static int start(struct scan_op *s, struct err *e)
+{
+	const struct plan *p = s->base.plan;
+	struct scan_spec spec;
+
+	int chosen = choose(s, &spec, e);
+	if (chosen <= 0)
+		return chosen;
+	int rc = s->base.x->part ? 0 : moment_pin(s, &spec, e);
 	if (rc >= 0)
 		rc = scan_open(p->table, &spec, s->base.x->ctx.budget, &s->scan, e);
 	return rc < 0 ? rc : 1;
@@ -267,7 +321,7 @@ static void count_series(struct scan_op *s)
 
 static void count_progress(struct scan_op *s, uint32_t rows)
 {
-	struct exec *x = s->base.x;
+	struct exec *x = s->base.x->leader ? s->base.x->leader : s->base.x;
 	struct scan_stats st;
 
 	scan_stats(s->scan, &st);

@@ -29,6 +29,7 @@ struct scan_op {
 	struct exec_table *moment; /* until it has begun */
 	int64_t t_lo, t_hi; /* the plan's, or narrower */
 	struct scan_allow *allow;
+	bool is_chosen; /* bits are what series_where leaves */
 	struct series_set *series;
 	struct scan *scan;
 	struct grow bits;

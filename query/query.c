@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define MEMORY_DEFAULT ((size_t)256 << 20)
+#define PART_ROWS      (64 << 10)
 
 /* ---- parsing --------------------------------------------------------------------------------------------------- */
 
@@ -34,6 +35,8 @@ int query_parse(struct query *q, struct ast_stmt **ret, struct err *e)
 static void exec_init(struct query *q)
 {
 	q->exec.arena = &q->arena;
+	q->exec.pool = q->env.pool;
+	q->exec.part_rows = q->env.part_rows ? q->env.part_rows : PART_ROWS;
 	q->exec.ctx = (struct exec_ctx){
 		.now_ns = q->env.now_ns,
 		.budget = &q->budget,

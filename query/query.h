@@ -8,6 +8,8 @@
 #include "query/ast.h"
 #include "query/vec.h"
 
+struct pool;
+
 /* What somebody may be allowed to do. */
 enum query_right {
 	RIGHT_READ,   /* see a table's rows; table NULL: see that the database has tables */
@@ -26,6 +28,8 @@ struct query_env {
 	void *allowed_ctx;
 	const char *unload_dir;        /* UNLOAD may write below it, by means of unload_io; NULL: nowhere */
 	const struct io *unload_io;
+	struct pool *pool;      /* threads that help (pool.h); NULL: a statement has the one that steps it */
+	uint64_t part_rows;     /* so many are worth a part for a thread; 0: 64 Ki. Tests say less */
 	const _Atomic bool *cancelled; /* set by another thread: the statement ends with -ECANCELED */
 };
 

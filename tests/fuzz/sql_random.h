@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "engine/ingest.h"
+#include "query/pool.h"
 #include "query/query.h"
 
 struct sqlgen {
@@ -495,13 +496,61 @@ static inline void gen_windowed(struct sqlgen *g, bool is_ordered)
 		gen_order(g, n);
 }
 
+/*
+ * The table beside a query over it, whose columns have other names. Sums of doubles depend on the order of
+ * rows, and so on which side is held: there are none.
+ */
+static inline void gen_join(struct sqlgen *g)
+{
+	static const char *const kinds[] = {"JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"};
+	static const char *const few[] = {
+		"host = h2", "host = h2 AND time = t2", "time >= t2", "n = n2", "u < u2 AND host <> h2", "region = r2",
+		"bin(time, 1h) = bin(t2, 1h)", "region IS NOT DISTINCT FROM r2 AND host = h2", "true", "n % 3 = n2",
+	};
+	static const char *const few_wrapped[] = {
+		"concat(host, '') = concat(h2, '')", "concat(host, '') = concat(h2, '') AND time + 0s = t2 + 0s",
+		"time + 0s >= t2 + 0s", "n + 0 = n2 + 0", "u * 1 < u2 AND concat(host, '') <> h2",
+		"concat(region, '') = concat(r2, '')", "bin(time + 0s, 1h) = bin(t2, 1h)",
+		"concat(region, '') IS NOT DISTINCT FROM r2 AND concat(host, '') = h2", "true", "(n + 0) % 3 = n2",
+	};
+	static const char *const many[] = {
+		"host = h2 AND time = t2", "time = t2", "time = t2 AND host = h2 AND n < n2", "(host, time) = (h2, t2)",
+		"region = r2 AND time = t2 AND u IS NOT DISTINCT FROM u2", "time = t2 + 5m AND host = h2",
+	};
+	static const char *const many_wrapped[] = {
+		"concat(host, '') = h2 AND time + 0s = t2", "time + 0s = t2 + 0s",
+		"time + 0s = t2 AND concat(host, '') = h2 AND n + 0 < n2", "(concat(host, ''), time + 0s) = (h2, t2)",
+		"concat(region, '') = r2 AND time + 0s = t2 AND u * 1 IS NOT DISTINCT FROM u2",
+		"time + 0s = t2 + 5m AND concat(host, '') = h2",
+	};
+	bool is_few = pick(g, 2), is_counted = pick(g, 3);
+	uint32_t k;
+
+	put(g, is_counted ? "SELECT count(*), sum(n), min(u2), max(t2), count(h2), max(u)" : "SELECT host, time, n, h2, t2, n2");
+	gen_from(g);
+	buf_addf(&g->sql, " %s (SELECT ", ONE_OF(g, kinds));
+	put(g, is_few ? "host AS h2, region AS r2, max(time) AS t2, max(n) AS n2, min(u) AS u2"
+		      : "host AS h2, region AS r2, time AS t2, n AS n2, u AS u2");
+	gen_from(g);
+	gen_where(g);
+	put(g, is_few ? " GROUP BY host, region) ON " : ") ON ");
+	k = pick(g, (uint32_t)(is_few ? ARRAY_LEN(few) : ARRAY_LEN(many)));
+	put(g, is_few ? (g->is_wrapped ? few_wrapped : few)[k] : (g->is_wrapped ? many_wrapped : many)[k]);
+	if (pick(g, 3) == 0) {
+		put(g, " AND ");
+		gen_bool(g, 2);
+	}
+	if (gen_where(g) && pick(g, 3) == 0)
+		put(g, pick(g, 2) ? " AND n2 > 3" : " OR h2 IS NULL");
+}
+
 /* A whole statement; true where ORDER BY fixes its rows' order. */
 static inline bool gen_statement(struct sqlgen *g)
 {
 	bool is_ordered = pick(g, 3) == 0;
 
 	buf_clear(&g->sql);
-	switch (pick(g, 11)) {
+	switch (pick(g, 12)) {
 	case 10: /* what goes in circles, from random beginnings */
 		put(g, "WITH RECURSIVE q (i, h) AS (SELECT n, host");
 		gen_from(g);
@@ -543,6 +592,10 @@ static inline bool gen_statement(struct sqlgen *g)
 		break;
 	case 6:
 	case 7: gen_windowed(g, is_ordered); break;
+	case 8:
+		gen_join(g);
+		is_ordered = false;
+		break;
 	default: gen_plain(g, is_ordered);
 	}
 	return is_ordered;
@@ -634,6 +687,8 @@ static inline void random_load(struct random_db *db, const char *name, int which
 }
 
 /* rows must be a prime other than 7919 and 104729, so that the orders are permutations. */
+static struct pool *random_pool; /* others help where there are a few rows to share */
+
 static inline void random_open(struct random_db *db, uint32_t rows, uint64_t seed)
 {
 	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
@@ -647,6 +702,7 @@ static inline void random_open(struct random_db *db, uint32_t rows, uint64_t see
 		random_die("engine", e.text);
 	for (int i = 0; i < 3; i++)
 		random_load(db, random_tables[i], i, rows, seed);
+	random_pool = pool_create(3);
 }
 
 static inline int random_unlink(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -657,6 +713,7 @@ static inline int random_unlink(const char *path, const struct stat *st, int fla
 
 static inline void random_close(struct random_db *db)
 {
+	pool_destroy(random_pool);
 	engine_close(db->engine);
 	clock_pin(0);
 	nftw(db->dir, random_unlink, 16, FTW_DEPTH | FTW_PHYS);
@@ -674,13 +731,20 @@ struct random_run {
 	size_t memory_bytes;
 	int cancel_after; /* calls of query_text_next(); <0: never */
 	enum query_format format;
+	bool is_alone; /* one thread */
 };
 
 static inline int random_execute(struct random_db *db, struct str sql, const struct random_run *how,
 				 struct buf *out, struct err *e)
 {
 	_Atomic bool cancelled = how->cancel_after == 0;
-	struct query_env env = {.engine = db->engine, .memory_bytes = how->memory_bytes, .cancelled = &cancelled};
+	struct query_env env = {
+		.engine = db->engine,
+		.memory_bytes = how->memory_bytes,
+		.pool = how->is_alone ? NULL : random_pool,
+		.part_rows = 16,
+		.cancelled = &cancelled,
+	};
 	struct query_text *t;
 	struct query *q;
 	int calls = 0;
@@ -757,7 +821,7 @@ static inline void random_check_error(struct str sql, int rc, const struct err *
 static inline void random_statement(struct random_db *db, const uint8_t *data, size_t size, uint64_t seed)
 {
 	struct sqlgen g = {.data = data, .left = size, .rng = seed | 1, .table = random_tables[0]};
-	struct random_run how = {.memory_bytes = 64 << 20, .cancel_after = -1};
+	struct random_run how = {.memory_bytes = 64 << 20, .cancel_after = -1, .is_alone = true};
 	struct buf first, other, sql;
 	struct err e = {0};
 
@@ -787,6 +851,7 @@ static inline void random_statement(struct random_db *db, const uint8_t *data, s
 			again.is_wrapped = i >= 3;
 			gen_statement(&again);
 			g.sql = again.sql;
+			how.is_alone = i % 2;
 			int rc2 = random_execute(db, buf_str(&g.sql), &how, &other, &e);
 			/* What reads fewer rows meets fewer errors. */
 			if (rc2 < 0) {
@@ -808,6 +873,7 @@ static inline void random_statement(struct random_db *db, const uint8_t *data, s
 	how.format = (enum query_format)pick(&g, QUERY_FORMATS);
 	how.memory_bytes = (size_t)64 << (10 + pick(&g, 8));
 	how.cancel_after = (int)pick(&g, 6) - 2;
+	how.is_alone = false;
 	rc = random_execute(db, buf_str(&sql), &how, &other, &e);
 	if (rc < 0)
 		random_check_error(buf_str(&sql), rc, &e);
