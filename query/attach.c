@@ -63,6 +63,8 @@ static int needed_for_exists(struct plan *p, struct plan **ret)
 		case PLAN_AGG:
 			if (p->is_global)
 				return 1;
+			if (p->set_count) /* the set without groups has a row for no rows */
+				goto out;
 			break;
 		case PLAN_PROJECT:
 			break;

@@ -324,7 +324,7 @@ int quantified_plan(struct bind *b, struct plan *p, const char *op, bool is_all,
 int quantified_value(struct bind *b, struct bx *x, const char *op, bool is_all, struct bx *const *cols, struct pos at,
 		     struct bx **ret);
 
-/* x, that aggregate's column, or the aggregate's value of no rows where it is NULL. */
+/* x, that aggregate's column, or the aggregate's value of no rows where it is NULL (agg_empty.c). */
 int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x);
 
 /* ---- queries ------------------------------------------------------------------------------------------------ */

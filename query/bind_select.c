@@ -334,16 +334,16 @@ static int apply_groups(struct select *s)
 	if (rc >= 0 && s->having)
 		rc = regroup(s, "HAVING", &s->having);
 	if (rc >= 0)
-		rc = attach_below(s);
-	if (rc >= 0)
 		rc = windows_rewrite(s->b, &s->windows, regroup_window, s);
 	if (rc >= 0)
+		rc = attach_below(s);
+	if (rc >= 0)
 		rc = agg_node(s);
+	if (rc >= 0 && s->having)
+		rc = attach_filter(s->b, s->plan, s->having, &s->plan);
 	if (rc < 0)
 		return rc;
-	if (s->having)
-		rc = attach_filter(s->b, s->plan, s->having, &s->plan);
-	return rc >= 0 && has_sets(s) ? order_sets(s) : rc;
+	return has_sets(s) ? order_sets(s) : 0;
 }
 
 static int attach_window(void *ctx, struct bx **x)

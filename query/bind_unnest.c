@@ -95,10 +95,13 @@ int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struc
 {
 	uint32_t extra = 0, n = left->col_count;
 	struct scope s = {.outer = left_scope->outer, .n = left_scope->n};
+	struct attach sub = {.b = b, .base = left, .plan = left};
 	struct bx **lists = NULL;
 	struct plan *p;
 	int rc = bind_lists(b, f, left_scope, &lists, &extra);
 
+	for (uint32_t i = 0; i < f->exprs.n && rc >= 0; i++)
+		rc = attach_expr(&sub, &lists[i]);
 	if (rc < 0)
 		return rc;
 	p = plan_new(b, PLAN_UNNEST, n + extra);
@@ -109,7 +112,7 @@ int bind_unnest(struct bind *b, const struct ast_from *f, bool keep_empty, struc
 	s.cols = arena_array(b->arena, struct scope_col, s.n + extra + 1);
 	if (!p->children || !p->items || !s.cols)
 		return bind_nomem(b);
-	p->children[0] = left;
+	p->children[0] = sub.plan;
 	p->child_count = 1;
 	p->lists = lists;
 	p->list_count = f->exprs.n;
@@ -179,6 +182,5 @@ int bind_unnest_join(struct bind *b, const struct ast_from *join, struct plan *l
 	if (join->join == JOIN_LEFT)
 		return bind_fail(b, join->on->pos, "LEFT JOIN UNNEST takes no condition but ON TRUE; others belong to "
 						   "WHERE");
-	*ret = plan_filter(b, *ret, on);
-	return *ret ? 0 : failed(b);
+	return attach_filter(b, *ret, on, ret);
 }

@@ -10,7 +10,7 @@
  *	FILTER, PROJECT, SORT  as before, with d's columns for what they had from outside
  *	AGG                    d's columns are groups, too; one that has a row for no rows has one for each d
  *	LIMIT, WINDOW          partitioned by d
- *	UNION                  each child
+ *	UNION, UNNEST          each child
  *	JOIN                   on both sides: on equal d; conditions as before
  *
  * The plan around is evaluated twice then, once for D: where equalities suffice (pull.c), it is not.
@@ -22,49 +22,6 @@
 static int failed(struct bind *b)
 {
 	return b->e && b->e->code < 0 ? b->e->code : bind_nomem(b);
-}
-
-/* ---- aggregates of nothing ------------------------------------------------------------------------ */
-
-static int empty_value(struct bind *b, const struct plan_agg *a, struct bx **ret)
-{
-	const struct agg_def *def = a->func->agg;
-	struct agg_call call = {
-		.exec = b->exec, .arena = b->arena, .argc = a->argc, .arg_types = a->arg_types,
-		.ret_type = a->type, .const_args = a->const_args,
-	};
-	struct bx *k = bx_new(b, BX_CONST, a->type, a->pos, 0);
-	void *state = arena_zalloc(b->arena, def->state_size + 8);
-	struct vec_builder vb;
-	int rc;
-
-	if (!k || !state)
-		return bind_nomem(b);
-	rc = vb_init(&vb, a->type, 1, b->arena, b->e);
-	if (rc >= 0)
-		rc = def->finish(&call, state, &vb, b->e);
-	if (rc < 0)
-		return rc;
-	vb_finish(&vb, &k->value);
-	k->value.form = VEC_CONST;
-	*ret = k;
-	return 0;
-}
-
-int agg_or_empty(struct bind *b, const struct plan_agg *a, struct bx **x)
-{
-	struct bx *empty = NULL, *k;
-	int rc = empty_value(b, a, &empty);
-
-	if (rc < 0 || bx_is_null(empty))
-		return rc;
-	k = bx_new(b, BX_COALESCE, a->type, a->pos, 2);
-	if (!k)
-		return bind_nomem(b);
-	k->args[0] = *x;
-	k->args[1] = empty;
-	*x = k;
-	return 0;
 }
 
 /* ---- parameters ----------------------------------------------------------------------------------- */
@@ -245,6 +202,9 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 
 	if (!agg)
 		return failed(b);
+	if (p->set_count)
+		return bind_fail(b, u->pos, "this subquery has GROUPING SETS, ROLLUP or CUBE, and so cannot use columns of "
+					    "the query around it");
 	agg->children = arena_array(b->arena, struct plan *, 1);
 	agg->groups = arena_array(b->arena, struct bx *, p->group_count + k);
 	agg->aggs = arena_array(b->arena, struct plan_agg, p->agg_count + 1);
@@ -268,38 +228,6 @@ static int agg_by_d(const struct unnest *u, struct plan *p, struct plan **ret)
 	return rc;
 }
 
-/* d's columns come out behind the unnested ones. */
-static int depend_unnest(const struct unnest *u, struct plan *p, struct plan **ret)
-{
-	uint32_t n = p->col_count, k = u->d->col_count, below = p->children[0]->col_count;
-	struct plan *to = plan_new(u->b, PLAN_UNNEST, n + k);
-	struct plan_col *cols;
-	int rc;
-
-	if (!to)
-		return failed(u->b);
-	cols = to->cols;
-	*to = *p;
-	to->cols = cols;
-	to->col_count = n + k;
-	to->children = arena_array(u->b->arena, struct plan *, 1);
-	to->lists = arena_array(u->b->arena, struct bx *, p->list_count + 1);
-	to->items = arena_zarray(u->b->arena, struct plan_item, n + k + 1);
-	if (!to->children || !to->lists || !to->items)
-		return bind_nomem(u->b);
-	memcpy(to->lists, p->lists, sizeof(*to->lists) * p->list_count);
-	memcpy(to->items, p->items, sizeof(*to->items) * n);
-	memcpy(cols, p->cols, sizeof(*cols) * n);
-	memcpy(cols + n, u->d->cols, sizeof(*cols) * k);
-	for (uint32_t i = 0; i < k; i++)
-		to->items[n + i] = (struct plan_item){.kind = ITEM_CHILD, .index = below + i};
-	rc = depend(u, p->children[0], &to->children[0]);
-	for (uint32_t i = 0; i < p->list_count && rc >= 0; i++)
-		rc = place_behind(u, &to->lists[i], below);
-	*ret = to;
-	return rc;
-}
-
 static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 {
 	uint32_t *own = arena_array(u->b->arena, uint32_t, p->col_count + 1);
@@ -308,9 +236,6 @@ static int depend_agg(const struct unnest *u, struct plan *p, struct plan **ret)
 
 	if (!own)
 		return bind_nomem(u->b);
-	if (p->set_count)
-		return bind_fail(u->b, u->pos, "this subquery has GROUPING SETS, ROLLUP or CUBE, and so cannot use columns of "
-					       "the query around it");
 	rc = agg_by_d(u, p, &agg);
 	if (rc < 0)
 		return rc;
@@ -377,6 +302,35 @@ static int depend_sort(const struct unnest *u, struct plan *p, struct plan **ret
 	to->key_count = p->key_count;
 	*ret = to;
 	return 0;
+}
+
+static int depend_unnest(const struct unnest *u, struct plan *p, struct plan **ret)
+{
+	uint32_t n = p->col_count, k = u->d->col_count, below = p->children[0]->col_count;
+	struct plan *to = plan_new(u->b, PLAN_UNNEST, n + k);
+	int rc = 0;
+
+	if (!to)
+		return failed(u->b);
+	to->children = arena_array(u->b->arena, struct plan *, 1);
+	to->lists = arena_array(u->b->arena, struct bx *, p->list_count + 1);
+	to->items = arena_zarray(u->b->arena, struct plan_item, n + k);
+	if (!to->children || !to->lists || !to->items)
+		return bind_nomem(u->b);
+	rc = depend(u, p->children[0], &to->children[0]);
+	to->child_count = 1;
+	to->list_count = p->list_count;
+	to->keep_empty = p->keep_empty;
+	for (uint32_t i = 0; i < p->list_count && rc >= 0; i++) {
+		to->lists[i] = p->lists[i];
+		rc = place_behind(u, &to->lists[i], below);
+	}
+	for (uint32_t i = 0; i < n + k; i++) {
+		to->items[i] = i < n ? p->items[i] : (struct plan_item){.kind = ITEM_CHILD, .index = below + i - n};
+		to->cols[i] = i < n ? p->cols[i] : u->d->cols[i - n];
+	}
+	*ret = to;
+	return rc;
 }
 
 /* d's columns part the rows, too. The node's own SORT, which lies below it, is made anew with them. */
@@ -534,14 +488,14 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_sort(u, p, ret);
 	case PLAN_UNION:
 		return depend_union(u, p, ret);
+	case PLAN_UNNEST:
+		return depend_unnest(u, p, ret);
 	case PLAN_WINDOW:
 		return depend_window(u, p, ret);
 	case PLAN_JOIN:
 		return depend_join(u, p, ret);
-	case PLAN_UNNEST:
-		return depend_unnest(u, p, ret);
 	case PLAN_RECURSIVE:
-		return bind_fail(u->b, u->pos, "a recursive query cannot use columns of the query around it");
+		return bind_fail(u->b, u->pos, "WITH RECURSIVE cannot use columns of the query around it");
 	case PLAN_SCAN:
 	case PLAN_VALUES:
 	case PLAN_WORKING:
@@ -704,6 +658,15 @@ static int by_d(const struct unnest *u, struct plan *p, struct pulled *ret)
 	return rc;
 }
 
+static bool has_working(const struct plan *p)
+{
+	bool has = p->kind == PLAN_WORKING;
+
+	for (uint32_t i = 0; i < p->child_count && !has; i++)
+		has = has_working(p->children[i]);
+	return has;
+}
+
 int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct bx *const *args,
 		uint32_t param_count, struct pos at, struct pulled *ret)
 {
@@ -712,6 +675,9 @@ int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct 
 
 	if (rc)
 		return MIN(rc, 0);
+	if (has_working(base))
+		return bind_fail(b, at, "this subquery would need the rows of a round of WITH RECURSIVE a second time; tie it to "
+					"them by equalities alone");
 	if (plan_is_volatile(base))
 		return bind_fail(b, at, "this subquery would need the rows of the query around it a second time, but they "
 					"are made with random()");

@@ -31,6 +31,8 @@ int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ct
 		rc = fn(&p->groups[i], ctx);
 	for (uint32_t i = 0; i < p->agg_count && !rc; i++)
 		rc = agg_each_expr(&p->aggs[i], fn, ctx);
+	for (uint32_t i = 0; i < p->list_count && !rc; i++)
+		rc = fn(&p->lists[i], ctx);
 	for (uint32_t i = 0; i < p->window_count && !rc; i++) {
 		struct plan_window *w = &p->windows[i];
 
@@ -40,8 +42,6 @@ int plan_each_expr(struct plan *p, int (*fn)(struct bx **x, void *ctx), void *ct
 		if (!rc && w->end.offset)
 			rc = fn(&w->end.offset, ctx);
 	}
-	for (uint32_t i = 0; i < p->list_count && !rc; i++)
-		rc = fn(&p->lists[i], ctx);
 	for (uint32_t i = 0; i < p->join_key_count && !rc; i++) {
 		rc = fn(&p->join_keys[i].left, ctx);
 		if (!rc)
@@ -148,11 +148,11 @@ struct plan *plan_copy(struct bind *b, const struct plan *p)
 	to->aggs = dup(b, p->aggs, p->agg_count, sizeof(*p->aggs), &ok);
 	for (uint32_t i = 0; ok && i < p->agg_count; i++)
 		ok = agg_copy(b, &to->aggs[i]);
+	to->lists = dup(b, p->lists, p->list_count, sizeof(*p->lists), &ok);
+	to->items = dup(b, p->items, p->col_count, sizeof(*p->items), &ok);
 	to->windows = dup(b, p->windows, p->window_count, sizeof(*p->windows), &ok);
 	for (uint32_t i = 0; ok && i < p->window_count; i++)
 		ok = agg_copy(b, &to->windows[i].call);
-	to->lists = dup(b, p->lists, p->list_count, sizeof(*p->lists), &ok);
-	to->items = dup(b, p->items, p->col_count, sizeof(*p->items), &ok);
 	to->join_keys = dup(b, p->join_keys, p->join_key_count, sizeof(*p->join_keys), &ok);
 	to->keys = dup(b, p->keys, p->key_count, sizeof(*p->keys), &ok);
 	to->children = dup(b, p->children, p->child_count, sizeof(*p->children), &ok);
@@ -238,8 +238,7 @@ static bool same_scan(const struct plan *a, const struct plan *b)
 
 static bool same_aggs(const struct plan *a, const struct plan *b)
 {
-	if (a->group_count != b->group_count || a->agg_count != b->agg_count || a->is_global != b->is_global ||
-	    a->set_count || b->set_count ||
+	if (a->set_count || b->set_count || a->group_count != b->group_count || a->agg_count != b->agg_count || a->is_global != b->is_global ||
 	    !same_exprs(a->groups, b->groups, a->group_count))
 		return false;
 	for (uint32_t i = 0; i < a->agg_count; i++) {

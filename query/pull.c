@@ -231,9 +231,9 @@ static int pull_agg(struct bind *b, struct plan *p, struct pulled *q)
 {
 	uint32_t groups = p->group_count, keys;
 	struct plan *agg;
-	int rc = p->set_count ? 0 : pull_outer(b, p->children[0], q);
+	int rc = pull_outer(b, p->children[0], q);
 
-	if (rc <= 0 || q->always || q->rest.n)
+	if (rc <= 0 || q->always || q->rest.n || p->set_count)
 		return MIN(rc, 0);
 	keys = q->keys.n;
 	agg = plan_new(b, PLAN_AGG, groups + keys + p->agg_count);
