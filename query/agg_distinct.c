@@ -3,9 +3,10 @@
  *
  * Up to 256 distinct values are counted exactly, as a set of their 64-bit hashes (two values share one
  * with a probability below 2^-48). Beyond, m = 2^p registers of a byte remember the longest run of
- * zeros seen in their share of the hashes; the standard error is 1.04 / sqrt(m), 2.3 % for m = 2048,
- * and the memory m bytes (and at most 8 KiB for the set before), at most 64 KiB for the finest error. The estimate is Ertl's ("New cardinality estimation algorithms for
- * HyperLogLog sketches", 2017), which needs no correction tables and no thresholds.
+ * zeros seen in their share of the hashes; the standard error is 1.04 / sqrt(m), 2.3 % for m = 2048.
+ * Memory is m bytes, 64 KiB for the finest error, and 8 KiB for the set before. The estimate is Ertl's
+ * ("New cardinality estimation algorithms for HyperLogLog sketches", 2017), which needs no correction
+ * tables and no thresholds.
  */
 #include "query/agg_impl.h"
 

@@ -85,7 +85,8 @@ static int buckets_init(struct agg_call *c, struct buckets *h, int64_t max, stru
 	if (h->v)
 		return 0;
 	if (max < 2 || max > BUCKETS_MAX)
-		return err_set(e, -EINVAL, "numeric_histogram: the number of buckets must be between 2 and %d", BUCKETS_MAX);
+		return err_set(e, -EINVAL, "numeric_histogram: the number of buckets must be between 2 and %d",
+			       BUCKETS_MAX);
 	h->max = (uint32_t)max;
 	h->v = arena_array(c->arena, struct bucket, h->max + WAITING);
 	return h->v ? 0 : func_no_memory(e);

@@ -232,7 +232,8 @@ static int quantiles_init(struct agg_call *c, struct quantiles *q, uint32_t row,
 		double accuracy = agg_ok(v, row) ? v->f64[agg_at(v, row)] : 0;
 
 		if (!(accuracy >= ACCURACY_MIN && accuracy < 1))
-			return err_set(e, -EINVAL, "approx_percentile: the accuracy must be at least %.2g and below 1", ACCURACY_MIN);
+			return err_set(e, -EINVAL, "approx_percentile: the accuracy must be at least %.2g and below 1",
+				       ACCURACY_MIN);
 		while ((double)ERROR_K / q->k > accuracy)
 			q->k *= 2;
 	}

@@ -5,10 +5,13 @@
  *	            bind_delete.c, bind_insert.c, bind_unload.c
  *	query       bind_query.c            WITH, set operations, VALUES, ORDER BY and LIMIT over them
  *	select      bind_select.c           FROM -> WHERE -> groups -> HAVING -> list -> ORDER BY
+ *	            bind_window.c           window functions, between HAVING and the list
  *	relations   bind_from.c             tables, queries; the scope that names are looked up in
+ *	            bind_join.c             two of them as one
  *	expressions bind_expr.c, bind_call.c, bind_scope.c
  *	subqueries  bind_subquery.c, attach.c, attach_join.c, pull.c, decorrelate.c: joins (README.md)
  *	rewriting   pushdown.c, prune.c     conditions into scans, unused columns out
+ *	            push_join.c, join_order.c  keys and conditions of joins, and which comes first
  *
  * Each query is bound bottom up into a plan whose columns are numbered; an expression knows a column by
  * its number in the plan below. Names end here. Trees are as deep as the parser allows

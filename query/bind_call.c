@@ -251,7 +251,8 @@ int bind_call(struct bind_ctx *c, const struct ast_expr *x, struct bx **ret)
 	if (call->star)
 		return bind_fail(c->b, x->pos, "only count takes '*'");
 	if (func_exists(call->name.text) && (call->distinct || call->filter || call->order.n))
-		return bind_fail(c->b, x->pos, "%s() is no aggregate: DISTINCT, FILTER and ORDER BY do not apply to it", name);
+		return bind_fail(c->b, x->pos, "%s() is no aggregate: DISTINCT, FILTER and ORDER BY do not apply to it",
+				 name);
 	rc = bind_form(c, x, ret);
 	if (rc)
 		return rc < 0 ? rc : 0;

@@ -7,7 +7,7 @@
  * Both are bound over the columns of FROM and aggregates' marks, so with groups they are rewritten like the
  * list. At the end one PROJECT works out all keys, arguments, conditions and offsets that are no plain
  * columns; then calls over the same PARTITION BY and ORDER BY share a WINDOW node, and the others are
- * stacked upon it.
+ * stacked upon it, those with the most keys at the bottom: what they sort may do for the others.
  */
 #include "query/bind.h"
 
@@ -599,6 +599,22 @@ static struct plan *place(struct bind *b, struct windows *l, uint32_t first, str
 	return plan_window(b, child, keys, k + s->order.n, k, w, n);
 }
 
+/* The first of the calls without a place that have the most keys; l->n: all have one. */
+static uint32_t most_keys(const struct windows *l)
+{
+	uint32_t best = l->n, most = 0;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		uint32_t n = l->v[i].spec->partition.n + l->v[i].spec->order.n + 1;
+
+		if (l->v[i].is_placed || n <= most)
+			continue;
+		best = i;
+		most = n;
+	}
+	return best;
+}
+
 struct by_mark {
 	struct bx_swap s;
 	const struct windows *l;
@@ -651,10 +667,8 @@ int windows_plan(struct bind *b, struct windows *l, struct plan *child, struct p
 	if (rc < 0)
 		return rc;
 	p = feed_plan(&f, child);
-	for (uint32_t i = 0; p && i < l->n; i++) {
-		if (!l->v[i].is_placed)
-			p = place(b, l, i, p);
-	}
+	for (uint32_t i = most_keys(l); p && i < l->n; i = most_keys(l))
+		p = place(b, l, i, p);
 	if (!p)
 		return b->e && b->e->code < 0 ? b->e->code : -ENOMEM;
 	*ret = p;

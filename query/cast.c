@@ -5,6 +5,7 @@
  * becomes NULL under TRY_CAST; an array or row of which a part cannot be converted is NULL as a whole.
  */
 #include "query/func_impl.h"
+#include "query/func_time.h"
 
 #include <math.h>
 
@@ -103,7 +104,7 @@ CAST_ALL(f64_to_bool, double, f64, uint8_t, b8, x != 0)
 CAST_ALL(bool_to_i64, uint8_t, b8, int64_t, i64, x)
 CAST_ALL(bool_to_f64, uint8_t, b8, double, f64, x)
 CAST_ALL(timestamp_to_date, int64_t, i64, int64_t, i64, floor_div(x, NS_PER_DAY))
-CAST_ALL(timestamp_to_time, int64_t, i64, int64_t, i64, x - floor_div(x, NS_PER_DAY) * NS_PER_DAY)
+CAST_ALL(timestamp_to_time, int64_t, i64, int64_t, i64, ns_of_day(x))
 
 static int to_int32(int64_t x, int64_t *ret)
 {

@@ -518,7 +518,13 @@ static int depend(const struct unnest *u, struct plan *p, struct plan **ret)
 		return depend_join(u, p, ret);
 	case PLAN_RECURSIVE:
 		return bind_fail(u->b, u->pos, "WITH RECURSIVE cannot use columns of the query around it");
-	default: /* nothing that has an expression */
+	case PLAN_SCAN:
+	case PLAN_VALUES:
+	case PLAN_WORKING:
+	case PLAN_DELETE:
+	case PLAN_INSERT:
+	case PLAN_UNLOAD:
+	case PLAN_ANALYZE:
 		break;
 	}
 	return bind_fail(u->b, u->pos, "this subquery cannot use columns of the query around it");

@@ -188,7 +188,8 @@ static void sha256_block(uint32_t *h, const uint8_t *block)
 
 size_t digest_sha256(struct str s, uint8_t *ret)
 {
-	uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+	uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+			 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
 	all_blocks(s, sha256_block, h, true);
 	for (int i = 0; i < 8; i++)

@@ -457,7 +457,7 @@ int func_cancelled(const struct fn_call *c, struct err *e)
 	const _Atomic bool *cancelled = c->exec ? c->exec->cancelled : NULL;
 
 	return cancelled && atomic_load_explicit(cancelled, memory_order_relaxed)
-		       ? err_set(e, -ECANCELED, "the statement was cancelled")
+		       ? err_set(e, -ECANCELED, "query cancelled")
 		       : 0;
 }
 

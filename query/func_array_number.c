@@ -78,7 +78,8 @@ static int products(const struct fn_call *c, uint32_t i, struct products *ret, s
 
 	*ret = (struct products){0};
 	if (x.len != y.len)
-		return err_set(e, -EINVAL, "the arrays must have the same length, and not %u and %u elements", x.len, y.len);
+		return err_set(e, -EINVAL, "the arrays must have the same length, and not %u and %u elements", x.len,
+			       y.len);
 	for (uint32_t k = 0; k < x.len; k++) {
 		double p, q;
 

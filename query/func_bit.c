@@ -39,7 +39,8 @@ static int shift(struct fn_call *c, struct vec *ret, int64_t (*fn)(int64_t x, in
 			continue;
 		n = arg_i64(c, 1, i);
 		if (n < 0)
-			return err_set(e, -EINVAL, "a number of bits to shift by must not be negative, but is %lld", (long long)n);
+			return err_set(e, -EINVAL, "a number of bits to shift by must not be negative, but is %lld",
+				       (long long)n);
 		ret->i64[i] = fn(arg_i64(c, 0, i), n);
 	}
 	return 0;

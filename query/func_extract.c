@@ -98,7 +98,6 @@ static int64_t year_of_week_of(int64_t days)
 DAY_PARTS(DEFINE)
 
 /* Parts of the day: of a timestamp (floored), a time, an interval (with its sign). */
-#define OF_DAY(x) ((x)-floor_div(x, NS_PER_DAY) * NS_PER_DAY)
 #define TIME_PARTS(X)                                    \
 	X(hour, / (3600 * NS_PER_S) % 24)                \
 	X(minute, / (60 * NS_PER_S) % 60)                \
@@ -106,7 +105,7 @@ DAY_PARTS(DEFINE)
 	X(millisecond, % NS_PER_S / NS_PER_MS)           \
 	X(nanosecond, % NS_PER_S)
 #define DEFINE_TIME(part, how)                                                                     \
-	FN_UNARY(part##_timestamp, int64_t, i64, int64_t, i64, OF_DAY(x) how)                      \
+	FN_UNARY(part##_timestamp, int64_t, i64, int64_t, i64, ns_of_day(x) how)                    \
 	FN_UNARY(part##_plain, int64_t, i64, int64_t, i64, x how)
 TIME_PARTS(DEFINE_TIME)
 

@@ -83,8 +83,8 @@ static int from_hex_row(const struct row *r, struct str *ret)
 	if (!p)
 		return -ENOMEM;
 	if (s.len % 2)
-		return err_set(r->e, -EINVAL, "from_hex: '%.*s' has an odd number of digits", (int)MIN(s.len, (size_t)80),
-			       s.ptr);
+		return err_set(r->e, -EINVAL, "from_hex: '%.*s' has an odd number of digits",
+			       (int)MIN(s.len, (size_t)80), s.ptr);
 	for (size_t i = 0; i < n; i++) {
 		int hi = hex_value(s.ptr[2 * i]), lo = hex_value(s.ptr[2 * i + 1]);
 
@@ -95,7 +95,8 @@ static int from_hex_row(const struct row *r, struct str *ret)
 	}
 	*ret = (struct str){p, n};
 	if (!utf8_valid(*ret))
-		return err_set(r->e, -EINVAL, "from_hex: the bytes are no UTF-8 text, and there is no type for other bytes");
+		return err_set(r->e, -EINVAL, "from_hex: the bytes are no UTF-8 text, and there is no type for other "
+			       "bytes");
 	return 0;
 }
 BY_ROW(from_hex, from_hex_row, str)

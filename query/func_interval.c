@@ -237,7 +237,7 @@ static int bin(struct fn_call *c, struct vec *ret, struct err *e)
 	for (uint32_t i = 0; i < c->n; i++) {
 		int64_t ns = arg_i64(c, 0, i), w = arg_i64(c, 1, i);
 
-		if (unlikely((uint64_t)w != width || (uint64_t)ns - (uint64_t)start >= width)) {
+		if (unlikely((uint64_t)w != width || ns < start || (uint64_t)ns - (uint64_t)start >= width)) {
 			int rc;
 
 			if (!row_ok(c, i))

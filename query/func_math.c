@@ -230,7 +230,8 @@ static int width_bucket_array(struct fn_call *c, struct vec *ret, struct err *e)
 			return bad_buckets(e, "the value must be a number");
 		ret->i64[i] = 0;
 		for (uint32_t k = l.off; k < l.off + l.len; k++) {
-			if (vec_is_null(child, k) || isnan(child->f64[k]) || (k > l.off && !(child->f64[k] > child->f64[k - 1])))
+			if (vec_is_null(child, k) || isnan(child->f64[k]) ||
+			    (k > l.off && !(child->f64[k] > child->f64[k - 1])))
 				return bad_buckets(e, "the bounds must be numbers in ascending order");
 			ret->i64[i] += child->f64[k] <= arg_f64(c, 0, i);
 		}

@@ -39,7 +39,8 @@ struct printer {
 
 static int bad(const struct printer *p, const char *why)
 {
-	return err_set(p->r->e, -EINVAL, "format: '%.*s': %s", (int)MIN(p->pattern.len, (size_t)100), p->pattern.ptr, why);
+	return err_set(p->r->e, -EINVAL, "format: '%.*s': %s", (int)MIN(p->pattern.len, (size_t)100), p->pattern.ptr,
+		       why);
 }
 
 /* ---- reading a place ------------------------------------------------------------------------------ */

@@ -120,8 +120,12 @@ static int levenshtein_row(const struct row *r, int64_t *ret)
 	uint32_t *a = code_points(r, text_arg(r, 0), &na), *b = code_points(r, text_arg(r, 1), &nb);
 	uint32_t *line = (uint32_t *)text_alloc(r, (nb + 1) * sizeof(uint32_t));
 
+	int rc = func_cancelled(r->c, r->e); /* a tenth of a second for the longest */
+
 	if (!a || !b || !line)
 		return -ENOMEM;
+	if (rc < 0)
+		return rc;
 	if (na && nb > EDIT_WORK_MAX / na)
 		return err_set(r->e, -EINVAL, "levenshtein_distance: the texts are too long");
 	for (size_t j = 0; j <= nb; j++)

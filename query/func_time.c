@@ -48,7 +48,7 @@ int64_t iso_week_start(int64_t year, int week)
 	}
 NOW(now_timestamp, now)
 NOW(now_date, floor_div(now, NS_PER_DAY))
-NOW(now_time, now - floor_div(now, NS_PER_DAY) * NS_PER_DAY)
+NOW(now_time, ns_of_day(now))
 
 static int timezone_name(struct fn_call *c, struct vec *ret, struct err *e)
 {
@@ -572,8 +572,8 @@ static int human_readable_seconds(struct fn_call *c, struct vec *ret, struct err
 
 			left %= words[u].seconds;
 			if (k || (!n && words[u].seconds == 1))
-				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%lld %s%s", n ? ", " : "", (long long)k,
-						      words[u].name, k == 1 ? "" : "s");
+				n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%lld %s%s", n ? ", " : "",
+						      (long long)k, words[u].name, k == 1 ? "" : "s");
 		}
 		ret->str[i] = arena_str(c->arena, (struct str){text, n});
 		if (!ret->str[i].ptr)

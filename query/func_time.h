@@ -16,6 +16,14 @@ int iso_weekday(int64_t days); /* 1 = Monday .. 7 = Sunday */
 void iso_week(int64_t days, int64_t *ret_year, int *ret_week);
 int64_t iso_week_start(int64_t year, int week); /* its Monday, in days */
 
+/* The time of day of a timestamp; the day itself may begin before the first one there is. */
+static inline int64_t ns_of_day(int64_t ns)
+{
+	int64_t r = ns % NS_PER_DAY;
+
+	return r < 0 ? r + NS_PER_DAY : r;
+}
+
 int timestamp_out_of_range(struct err *e); /* -EINVAL and the sentence */
 
 #endif

@@ -140,7 +140,8 @@ static int decode_text(const struct row *r, struct str s, bool form, struct str 
 
 		if (c == '%') {
 			if (!is_escape(s, i))
-				return err_set(r->e, -EINVAL, "url_decode: %% must stand in front of two hexadecimal digits");
+				return err_set(r->e, -EINVAL, "url_decode: %% must stand in front of two hexadecimal "
+					       "digits");
 			c = (char)(hex_value(s.ptr[i + 1]) << 4 | hex_value(s.ptr[i + 2]));
 			i += 2;
 		} else if (c == '+' && form) {

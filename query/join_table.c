@@ -55,7 +55,8 @@ static bool is_half(enum plan_join k)
 	return k == PJ_SEMI || k == PJ_ANTI || k == PJ_MARK;
 }
 
-int join_table_init(struct join_table *t, const struct exec *x, const struct plan *p, bool is_left, struct err *e)
+int join_table_init(struct join_table *t, const struct exec *x, const struct plan *p, bool is_left, bool has_number,
+		    struct err *e)
 {
 	const struct plan *side = p->children[!is_left];
 	uint32_t keys = p->join_key_count;
@@ -69,9 +70,9 @@ int join_table_init(struct join_table *t, const struct exec *x, const struct pla
 	t->all_rows = t->has_is_in || p->join == PJ_FULL || p->join == (is_left ? PJ_LEFT : PJ_RIGHT);
 	for (uint32_t i = 0; i < side->col_count; i++)
 		types[i] = side->cols[i].type;
-	if (t->has_is_in)
-		types[side->col_count] = p->join_keys[keys - 1].right->type;
-	int rc = row_store_init(&t->rows, &x->ctx, types, side->col_count + t->has_is_in, e);
+	if (t->has_is_in || has_number)
+		types[side->col_count] = has_number ? &type_bigint : p->join_keys[keys - 1].right->type;
+	int rc = row_store_init(&t->rows, &x->ctx, types, side->col_count + (t->has_is_in || has_number), e);
 	const struct type **key_types = types + side->col_count + 1;
 	for (uint32_t i = 0; i < keys; i++)
 		key_types[i] = p->join_keys[i].left->type;

@@ -28,7 +28,7 @@ struct join_table {
 	bool is_left;            /* which side is held */
 	bool has_rows;           /* false: only keys are, as nobody looks at the rows */
 	bool all_rows;           /* rows whose keys equal nothing are held, too */
-	struct row_store rows;   /* the side's columns; MARK with is_in: then what is compared */
+	struct row_store rows;   /* the side's columns; MARK with is_in: then what is compared; or a number */
 	uint64_t row_n;          /* that came, held or not */
 	struct join_index match; /* by all keys */
 	/* MARK with is_in, by the other keys: all rows; rows for which the comparison may be unknown. */
@@ -37,7 +37,8 @@ struct join_table {
 	struct grow matched; /* a byte a row: somebody matched it */
 };
 
-int join_table_init(struct join_table *t, const struct exec *x, const struct plan *p, bool is_left,
+/* has_number: rows come with one column more, a bigint. */
+int join_table_init(struct join_table *t, const struct exec *x, const struct plan *p, bool is_left, bool has_number,
 		    struct err *e) must_check;
 void join_table_release(struct join_table *t); /* zeroed is fine */
 

@@ -19,7 +19,8 @@ static int bad(const struct reader *r, const char *why)
 
 static int several(const struct reader *r)
 {
-	return bad(r, "only a path to one value is understood: .name, .\"name\", ['name'], [0]; no *, .., ?() or slices");
+	return bad(r, "only a path to one value is understood: .name, .\"name\", ['name'], [0]; no *, .., ?() or "
+		      "slices");
 }
 
 static bool next_is(const struct reader *r, char c)

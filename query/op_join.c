@@ -19,8 +19,8 @@ static bool is_half(enum plan_join k)
 	return k == PJ_SEMI || k == PJ_ANTI || k == PJ_MARK;
 }
 
-/* Are rows of the streamed side, or of the held one, kept without a match? */
-static bool keeps_streamed(const struct join_op *j)
+/* A streamed row without a match. */
+bool join_keeps_streamed(const struct join_op *j)
 {
 	enum plan_join k = j->base.plan->join;
 
@@ -55,7 +55,7 @@ static int join_open(struct op *o, struct err *e)
 		return exec_nomem(&o->x->ctx, e);
 	if (p->where)
 		bx_any(p->where, look, j->looked);
-	return join_table_init(&j->table, o->x, p, j->is_left, e);
+	return join_table_init(&j->table, o->x, p, j->is_left, false, e);
 }
 
 static void join_close(struct op *o)
@@ -63,6 +63,7 @@ static void join_close(struct op *o)
 	struct join_op *j = (struct join_op *)o;
 
 	join_table_release(&j->table);
+	join_parts_release(j);
 	row_spool_release(&j->ahead);
 	join_index_release(&j->ahead_keys);
 	arena_release(&j->probe);
@@ -131,11 +132,13 @@ static int build(struct join_op *j, struct err *e)
 
 	while ((rc = op_next(*held, &in, e)) > 0) {
 		arena_reset(&o->batch);
-		rc = join_table_add(&j->table, &in, &o->batch, e);
+		rc = j->parts ? join_parts_hold(j, &in, e) : join_table_add(&j->table, &in, &o->batch, e);
+		if (rc >= 0 && !j->parts && join_parts_wanted(j))
+			rc = join_parts_begin(j, e);
 		if (rc < 0)
 			return rc;
 	}
-	if (rc >= 0)
+	if (rc >= 0 && !j->parts)
 		rc = join_table_finish(&j->table, e);
 	/* Its groups and pages are not needed any more, and the other side draws on the same budget. */
 	op_close(*held);
@@ -149,13 +152,17 @@ static bool drops_streamed(const struct join_op *j)
 {
 	enum plan_join k = j->base.plan->join;
 
-	return !keeps_streamed(j) && k != PJ_ANTI && k != PJ_MARK;
+	return !join_keeps_streamed(j) && k != PJ_ANTI && k != PJ_MARK;
+}
+
+bool join_is_over(const struct join_op *j)
+{
+	return !j->table.match.key_n && drops_streamed(j);
 }
 
 /* ---- the streamed side ----------------------------------------------------------------------------------- */
 
-/* 1: j->in is the next batch of it. */
-static int next_streamed(struct join_op *j, struct err *e)
+int join_read_streamed(struct join_op *j, struct err *e)
 {
 	struct op *o = &j->base;
 	uint32_t col_n = o->plan->children[0]->col_count;
@@ -182,7 +189,7 @@ int join_pull(struct join_op *j, struct err *e)
 	if (j->is_done)
 		return 0;
 	arena_reset(&j->probe);
-	int rc = next_streamed(j, e);
+	int rc = join_parts_ready(j) ? join_parts_next(j, e) : join_read_streamed(j, e);
 	if (rc <= 0) {
 		j->is_done = true;
 		return rc;
@@ -275,7 +282,7 @@ int64_t join_judge(struct join_op *j, const uint32_t *streamed, const uint32_t *
 /* The next pairs that keys allow, in order. What is kept without a match takes a place, too. */
 static void collect(struct join_op *j, struct pairs *p)
 {
-	bool keeps = keeps_streamed(j);
+	bool keeps = join_keeps_streamed(j);
 
 	p->n = 0;
 	while (j->row < j->in.n && p->n < VEC_ROWS) {
@@ -339,7 +346,7 @@ static int too_many(const struct join_op *j, struct err *e)
  */
 static int settle(struct join_op *j, struct pairs *p, const uint8_t *kept, struct err *e)
 {
-	bool keeps = keeps_streamed(j), is_single = j->base.plan->join == PJ_SINGLE;
+	bool keeps = join_keeps_streamed(j), is_single = j->base.plan->join == PJ_SINGLE;
 	uint8_t *matched = keeps_held(j) ? j->table.matched.data : NULL;
 	uint32_t n = 0;
 
@@ -381,7 +388,8 @@ static int emit(struct join_op *j, const struct pairs *p, struct vbatch *ret, st
 		if (rc < 0)
 			return rc;
 	}
-	return 1;
+	int rc = j->parts ? join_parts_number(j, p->streamed, p->n, &ret->cols[col_n], e) : 0;
+	return rc < 0 ? rc : 1;
 }
 
 /* Held rows that nobody matched. */
@@ -411,7 +419,8 @@ static int drain(struct join_op *j, struct vbatch *ret, struct err *e)
 		if (rc < 0)
 			return rc;
 	}
-	return 1;
+	int rc = j->parts ? join_parts_held_number(j, ids, n, &ret->cols[p->col_count], e) : 0;
+	return rc < 0 ? rc : 1;
 }
 
 /* Pairs of the batch at hand: 1 there is one, 0 it is used up. */
@@ -454,6 +463,40 @@ static int next_pairs(struct join_op *j, struct vbatch *ret, struct err *e)
 	return 0;
 }
 
+int join_step(struct join_op *j, struct vbatch *ret, struct err *e)
+{
+	if (is_half(j->base.plan->join))
+		return join_half_next(j, ret, e);
+	for (;;) {
+		int rc = j->has_in ? next_pairs(j, ret, e) : 0;
+		if (rc)
+			return rc;
+		rc = join_pull(j, e);
+		if (rc < 0)
+			return rc;
+		if (rc)
+			continue;
+		arena_reset(&j->base.batch);
+		return keeps_held(j) ? drain(j, ret, e) : 0;
+	}
+}
+
+/* Everything that comes before the first row. */
+static int begin(struct join_op *j, struct err *e)
+{
+	bool left_first = j->base.plan->left_first;
+	int rc = left_first ? read_ahead(j, e) : 0;
+
+	if (rc >= 0 && (!left_first || j->ahead.n))
+		rc = build(j, e);
+	if (rc >= 0 && j->parts)
+		return join_parts_run(j, e);
+	if (rc < 0)
+		return rc;
+	j->is_done = join_is_over(j);
+	return j->is_done || !drops_streamed(j) ? 0 : join_narrow(j, e);
+}
+
 static int join_next(struct op *o, struct vbatch *ret, struct err *e)
 {
 	struct join_op *j = (struct join_op *)o;
@@ -461,28 +504,11 @@ static int join_next(struct op *o, struct vbatch *ret, struct err *e)
 
 	if (!j->is_built) {
 		j->is_built = true;
-		rc = o->plan->left_first ? read_ahead(j, e) : 0;
-		if (rc >= 0 && (!o->plan->left_first || j->ahead.n))
-			rc = build(j, e);
-		if (rc < 0)
-			return rc;
-		j->is_done = !j->table.match.key_n && drops_streamed(j);
-		rc = j->is_done || !drops_streamed(j) ? 0 : join_narrow(j, e);
+		rc = begin(j, e);
 		if (rc < 0)
 			return rc;
 	}
-	if (is_half(o->plan->join))
-		return join_half_next(j, ret, e);
-	for (;;) {
-		rc = j->has_in ? next_pairs(j, ret, e) : 0;
-		if (rc)
-			return rc;
-		rc = join_pull(j, e);
-		if (rc < 0)
-			return rc;
-		if (!rc)
-			return keeps_held(j) ? drain(j, ret, e) : 0;
-	}
+	return j->parts ? join_parts_give(j, ret, e) : join_step(j, ret, e);
 }
 
 const struct op_class op_join_class = {

@@ -1,6 +1,7 @@
 /*
  * op_join: what the join's files share: op_join.c (rows of both sides), op_join_half.c (rows of the left
- * side alone), op_join_narrow.c (what is known of streamed rows before they come).
+ * side alone), op_join_narrow.c (what is known of streamed rows before they come), op_join_parts.c
+ * (more rows than the memory takes).
  */
 #ifndef TIDE_OP_JOIN_H
 #define TIDE_OP_JOIN_H
@@ -17,6 +18,7 @@ struct join_op {
 	/* plan.left_first: the left rows, read already, and their keys. */
 	struct row_spool ahead;
 	struct join_index ahead_keys;
+	struct join_parts *parts; /* the held side is more than the memory takes; NULL: no */
 	/* The streamed side's batch at hand. */
 	bool has_in;
 	struct vbatch in;
@@ -43,6 +45,33 @@ int join_narrow(struct join_op *j, struct err *e) must_check;
 
 /* The left side has these keys: what the right side's scan need not read. */
 int join_narrow_right(struct join_op *j, const struct row_store *keys, struct err *e) must_check;
+
+/* Are streamed rows kept without a match? Can nothing come of them, whatever they are? */
+bool join_keeps_streamed(const struct join_op *j);
+bool join_is_over(const struct join_op *j);
+
+/* The next batch of the streamed side alone is j->in: 1; 0: there is no more. */
+int join_read_streamed(struct join_op *j, struct err *e) must_check;
+
+/* The table is complete: the next batch of the join. */
+int join_step(struct join_op *j, struct vbatch *ret, struct err *e) must_check;
+
+/* ---- partitions (op_join_parts.c) ------------------------------------------------------------------ */
+
+/* While rows are being held: is it time? What is held becomes partitions; more of it. */
+bool join_parts_wanted(const struct join_op *j);
+int join_parts_begin(struct join_op *j, struct err *e) must_check;
+int join_parts_hold(struct join_op *j, const struct vbatch *in, struct err *e) must_check;
+/* All is held: reads the other side, joins the partitions. Then the next batch of the result. */
+int join_parts_run(struct join_op *j, struct err *e) must_check;
+int join_parts_give(struct join_op *j, struct vbatch *ret, struct err *e) must_check;
+void join_parts_release(struct join_op *j);
+
+/* While partitions are being joined: streamed rows come from them, and rows have numbers. */
+bool join_parts_ready(const struct join_op *j);
+int join_parts_next(struct join_op *j, struct err *e) must_check;
+int join_parts_number(struct join_op *j, const uint32_t *rows, uint32_t n, struct vec *ret, struct err *e) must_check;
+int join_parts_held_number(struct join_op *j, const uint32_t *ids, uint32_t n, struct vec *ret, struct err *e) must_check;
 
 /* SEMI, ANTI, MARK: the next batch. */
 int join_half_next(struct join_op *j, struct vbatch *ret, struct err *e) must_check;

@@ -221,17 +221,17 @@ static int give(struct join_op *j, const uint8_t *state, struct vbatch *ret, str
 		return exec_nomem(&o->x->ctx, e);
 	if (j->in.col_count)
 		memcpy(ret->cols, j->in.cols, sizeof(struct vec) * j->in.col_count);
-	if (kind == PJ_MARK) {
+	if (kind == PJ_MARK)
 		rc = mark_column(j, state, &ret->cols[col_n - 1], e);
-		return rc < 0 ? rc : 1;
-	}
 	for (uint32_t i = 0; i < j->in.n; i++) {
 		sel[n] = i;
-		n += (state[i] == TRI_TRUE) == (kind == PJ_SEMI);
+		n += kind == PJ_MARK || (state[i] == TRI_TRUE) == (kind == PJ_SEMI);
 	}
 	ret->n = n;
 	for (uint32_t c = 0; c < col_n && n && n < j->in.n && rc >= 0; c++)
 		rc = vec_gather(&j->in.cols[c], sel, n, &o->batch, &ret->cols[c], e);
+	if (rc >= 0 && n && j->parts)
+		rc = join_parts_number(j, sel, n, &ret->cols[col_n], e);
 	return rc < 0 ? rc : n > 0;
 }
 

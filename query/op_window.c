@@ -3,8 +3,8 @@
  *
  * The child's rows come sorted by the node's keys, so a partition is a run of them. A stretch ends where
  * a partition does (or a group of peers, or just a batch: see window_reach) and at least a batch is
- * full; the rest of the child's batch waits for the next stretch. Batches are the store's chunks as they
- * stand, with the functions' values beside them.
+ * full; the rest of the child's batch waits for the next stretch. Batches are slices of the store's chunks,
+ * with the functions' values beside them.
  */
 #include "query/groups.h"
 #include "query/window.h"
@@ -31,6 +31,7 @@ struct window_op {
 	uint32_t cut_n;
 	bool is_done;        /* the child has no more */
 	uint32_t out;        /* rows of the stretch handed out */
+	uint32_t batch_rows; /* at a time; a divisor of VEC_ROWS */
 };
 
 /* ---- opening -------------------------------------------------------------------------------------- */
@@ -41,7 +42,8 @@ static bool same_bound(const struct plan_bound *a, const struct plan_bound *b)
 		return false;
 	if (!a->offset || a->offset == b->offset)
 		return true;
-	return a->offset->kind == BX_COLUMN && b->offset->kind == BX_COLUMN && a->offset->index == b->offset->index;
+	return a->offset->kind == BX_COLUMN && b->offset->kind == BX_COLUMN &&
+	       a->offset->index == b->offset->index;
 }
 
 static uint32_t frame_of(const struct plan *p, uint32_t i)
@@ -60,6 +62,15 @@ static bool has_frame(const struct fn *f)
 	return !f->def || f->def->has_frame;
 }
 
+/*
+ * Arrays of the rows of a frame are as many as rows, and as long as the frame: fewer at a time, then. What
+ * is the same for many rows is there once.
+ */
+static bool is_long(const struct plan_window *w)
+{
+	return w->call.func->agg && type_layout(w->call.type) == LAYOUT_LIST;
+}
+
 static int fn_open(struct window_op *o, uint32_t i, struct err *e)
 {
 	struct fn *f = &o->fns[i];
@@ -67,6 +78,8 @@ static int fn_open(struct window_op *o, uint32_t i, struct err *e)
 	f->plan = &o->base.plan->windows[i];
 	f->def = f->plan->call.func->window;
 	f->frame_of = frame_of(o->base.plan, i);
+	if (is_long(f->plan))
+		o->batch_rows = VEC_ROWS / 32;
 	o->reach = MAX(o->reach, f->def ? f->def->reach : window_frame_reach(f->plan));
 	return f->def ? 0 : window_agg_create(&o->rows, f->plan, &f->agg, e);
 }
@@ -86,6 +99,7 @@ static int window_open(struct op *op, struct err *e)
 		return exec_nomem(&x->ctx, e);
 	for (uint32_t i = 0; i < child->col_count; i++)
 		types[i] = child->cols[i].type;
+	o->batch_rows = VEC_ROWS;
 	o->rows.x = x;
 	o->rows.plan = p;
 	for (uint32_t i = 0; i < p->window_count && rc >= 0; i++)
@@ -122,7 +136,8 @@ static bool is_change(const struct window_op *o, uint32_t n, uint32_t i)
  * Rows of a batch at which one of the first n keys differs from the row before; row 0 counts. groups_runs()
  * is quick, but may part rows that are equal: NULLs above different values, NaNs of different bits.
  */
-static uint32_t key_runs(const struct window_op *o, const struct vec *cols, uint32_t n, uint32_t rows, uint32_t *starts)
+static uint32_t key_runs(const struct window_op *o, const struct vec *cols, uint32_t n,
+			 uint32_t rows, uint32_t *starts)
 {
 	uint32_t run_n, kept = 1;
 
@@ -405,14 +420,19 @@ static int window_next(struct op *op, struct vbatch *ret, struct err *e)
 		arena_reset(&op->batch);
 	}
 	const struct row_chunk *chunk = w->store.chunks[o->out / VEC_ROWS];
-	struct slice s = {.from = o->out, .to = o->out + chunk->n};
+	uint32_t at = row_store_at(o->out), n = MIN(chunk->n - at, o->batch_rows);
+	struct slice s = {.from = o->out, .to = o->out + n};
 	while (w->parts[s.part].end <= s.from)
 		s.part++;
 	struct vec *cols = arena_zarray(&op->batch, struct vec, p->col_count + 1);
 	struct window_range **frames = arena_zarray(&op->batch, struct window_range *, p->window_count + 1);
 	if (!cols || !frames)
 		return exec_nomem(&op->x->ctx, e);
-	memcpy(cols, chunk->cols, sizeof(*cols) * below);
+	for (uint32_t i = 0; i < below; i++) {
+		int rc = vec_slice(&chunk->cols[i], at, &op->batch, &cols[i], e);
+		if (rc < 0)
+			return rc;
+	}
 	for (uint32_t i = 0; i < p->window_count; i++) {
 		struct fn *f = &o->fns[i];
 		struct window_range **own = &frames[f->frame_of];
@@ -426,7 +446,7 @@ static int window_next(struct op *op, struct vbatch *ret, struct err *e)
 			return rc;
 	}
 	o->out = s.to;
-	*ret = (struct vbatch){chunk->n, p->col_count, cols};
+	*ret = (struct vbatch){n, p->col_count, cols};
 	return 1;
 }
 

@@ -269,6 +269,7 @@ struct plan {
 	struct plan_window *windows;
 	uint32_t window_count;
 	uint32_t partition_count;
+	bool is_order_used; /* another WINDOW above relies on the order in which its rows come */
 
 	/* SORT, LIMIT, WINDOW */
 	struct plan_key *keys;

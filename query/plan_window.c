@@ -1,7 +1,21 @@
 /*
- * plan_window: WINDOW nodes, which want their rows sorted.
+ * plan_window: WINDOW nodes, which want their rows sorted. One that stands on another whose keys begin with
+ * its own finds them so.
  */
 #include "query/bind.h"
+
+static bool is_sorted(const struct plan *p, const struct plan_key *keys, uint32_t key_n)
+{
+	if (p->kind != PLAN_WINDOW || p->key_count < key_n)
+		return false;
+	for (uint32_t i = 0; i < key_n; i++) {
+		const struct plan_key *a = &p->keys[i], *b = &keys[i];
+
+		if (a->col != b->col || a->desc != b->desc || a->nulls_first != b->nulls_first)
+			return false;
+	}
+	return true;
+}
 
 struct plan *plan_window(struct bind *b, struct plan *child, struct plan_key *keys, uint32_t key_n,
 			 uint32_t partition_n, struct plan_window *windows, uint32_t window_n)
@@ -9,7 +23,9 @@ struct plan *plan_window(struct bind *b, struct plan *child, struct plan_key *ke
 	struct plan *p;
 	uint32_t below = child->col_count;
 
-	if (key_n) {
+	if (key_n && is_sorted(child, keys, key_n)) {
+		child->is_order_used = true;
+	} else if (key_n) {
 		child = plan_over(b, PLAN_SORT, child);
 		if (!child)
 			return NULL;

@@ -195,7 +195,7 @@ static int remap_window(struct bind *b, struct plan_window *w, const uint32_t *m
 	return rc < 0 ? rc : remap(b, &w->end.offset, map);
 }
 
-/* Without functions that anybody asks for there is no need for the node, nor for the sort below it. */
+/* Without functions that anybody asks for there is no need for the node, nor, as a rule, for the sort below it. */
 static int prune_window(struct bind *b, struct plan *p, const bool *needed, uint32_t **ret_map)
 {
 	struct plan *child = p->children[0];
@@ -215,7 +215,9 @@ static int prune_window(struct bind *b, struct plan *p, const bool *needed, uint
 	}
 	p->window_count = n;
 	if (!n) {
-		*p = *(child->kind == PLAN_SORT && child->limit == UINT64_MAX && !child->offset ? child->children[0] : child);
+		bool sorts = child->kind == PLAN_SORT && child->limit == UINT64_MAX && !child->offset;
+
+		*p = *(sorts && !p->is_order_used ? child->children[0] : child);
 		rc = prune(b, p, below, &map);
 		memcpy(own, map, sizeof(*own) * (rc < 0 ? 0 : old));
 		*ret_map = own;

@@ -245,7 +245,7 @@ int regex_find(struct regex_match *m, struct str text, size_t from, struct err *
 			       "a regular expression of %zu bytes is too long for the text '%.*s%s', which is long itself or "
 			       "takes many steps", m->regex->pattern.len, shown(text), text.ptr, text.len > SHOWN ? "..." : "");
 	case PCRE2_ERROR_CALLOUT:
-		return err_set(e, -ECANCELED, "the statement was cancelled");
+		return err_set(e, -ECANCELED, "query cancelled");
 	case PCRE2_ERROR_NOMEMORY:
 		return out_of_memory(e);
 	default:

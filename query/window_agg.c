@@ -10,18 +10,18 @@
  *	short                 all rows are added to a new state
  *	else                  the frame is put together from a tree of states, made when it is first needed
  *
- *	tree, level 1   [       16 blocks       ][ ...          the frame's edges are added row by row,
- *	      level 0   [64 rows][64 rows] ...                  what lies between is merged, in order
+ *	tree, level 1   [        4 blocks       ][ ...          the frame's edges are added row by row,
+ *	      level 0   [32 rows][32 rows] ...                  what lies between is merged, in order
  *
- * So a frame of any length costs some hundred additions at most, and the rows of a frame are always
- * added in their order: arbitrary() gives the first, ties are broken as in a plain aggregate.
+ * So a frame costs some dozen additions and a few merges for each fourfold of its length, and its rows are
+ * always added in their order: arbitrary() gives the first, ties are broken as in a plain aggregate.
  */
 #include "query/window.h"
 
-#define BLOCK  64 /* rows; VEC_ROWS is a multiple */
-#define FAN    16
-#define SHORT  (4 * BLOCK)
-#define LEVELS 8 /* 64 * 16^7 rows are 2^34 */
+#define BLOCK  32 /* rows; VEC_ROWS is a multiple */
+#define FAN    4
+#define SHORT  (2 * BLOCK)
+#define LEVELS 16 /* 32 * 4^15 rows are 2^35 */
 
 struct level {
 	char *states;

@@ -51,7 +51,10 @@ static int dense_rank_eval(struct window_call *c, uint32_t from, uint32_t to, st
 	int rc = 0;
 
 	for (uint32_t r = from; r < to && rc >= 0; r++)
-		rc = vb_add_i64(out, (int64_t)(c->part->peers_before + (c->w->peer_of[r] - c->part->peers_at) + 1), e);
+		rc = vb_add_i64(out,
+				(int64_t)(c->part->peers_before +
+					  (c->w->peer_of[r] - c->part->peers_at) + 1),
+				e);
 	return rc;
 }
 
@@ -296,20 +299,30 @@ DEF(lag, REACH_ALL, false)
 #define SHIFT (FN_ORDERED | FN_SKIPS_NULLS)
 
 const struct func func_rows_window[] = {
-	WINDOW("row_number", "", "bigint", &row_number_def, 0, "1, 2, 3, ... in the order of the window"),
-	WINDOW("rank", "", "bigint", &rank_def, 0, "1 and the number of rows before the row's peers"),
+	WINDOW("row_number", "", "bigint", &row_number_def, 0,
+	       "1, 2, 3, ... in the order of the window"),
+	WINDOW("rank", "", "bigint", &rank_def, 0,
+	       "1 and the number of rows before the row's peers"),
 	WINDOW("dense_rank", "", "bigint", &dense_rank_def, 0, "rank without gaps"),
-	WINDOW("percent_rank", "", "double", &percent_rank_def, 0, "(rank - 1) / (rows of the partition - 1)"),
-	WINDOW("cume_dist", "", "double", &cume_dist_def, 0, "the fraction of rows that come before or are peers"),
-	WINDOW("ntile", "bigint", "bigint", &ntile_def, 0, "the bucket, from 1, of n that are as equal as can be"),
-	WINDOW("first_value", "T", "T", &first_value_def, FN_SKIPS_NULLS, "x in the first row of the frame"),
-	WINDOW("last_value", "T", "T", &last_value_def, FN_SKIPS_NULLS, "x in the last row of the frame"),
-	WINDOW("nth_value", "T, bigint", "T", &nth_value_def, FN_SKIPS_NULLS, "x in the n-th row of the frame, from 1"),
+	WINDOW("percent_rank", "", "double", &percent_rank_def, 0,
+	       "(rank - 1) / (rows of the partition - 1)"),
+	WINDOW("cume_dist", "", "double", &cume_dist_def, 0,
+	       "the fraction of rows that come before or are peers"),
+	WINDOW("ntile", "bigint", "bigint", &ntile_def, 0,
+	       "the bucket, from 1, of n that are as equal as can be"),
+	WINDOW("first_value", "T", "T", &first_value_def, FN_SKIPS_NULLS,
+	       "x in the first row of the frame"),
+	WINDOW("last_value", "T", "T", &last_value_def, FN_SKIPS_NULLS,
+	       "x in the last row of the frame"),
+	WINDOW("nth_value", "T, bigint", "T", &nth_value_def, FN_SKIPS_NULLS,
+	       "x in the n-th row of the frame, from 1"),
 	WINDOW("lead", "T", "T", &lead_def, SHIFT, "x in the next row of the partition"),
 	WINDOW("lead", "T, bigint", "T", &lead_def, SHIFT, "x in the n-th row after this one"),
-	WINDOW("lead", "T, bigint, T", "T", &lead_def, SHIFT, "the same, or a default where there is no such row"),
+	WINDOW("lead", "T, bigint, T", "T", &lead_def, SHIFT,
+	       "the same, or a default where there is no such row"),
 	WINDOW("lag", "T", "T", &lag_def, SHIFT, "x in the row before"),
 	WINDOW("lag", "T, bigint", "T", &lag_def, SHIFT, "x in the n-th row before this one"),
-	WINDOW("lag", "T, bigint, T", "T", &lag_def, SHIFT, "the same, or a default where there is no such row"),
+	WINDOW("lag", "T, bigint, T", "T", &lag_def, SHIFT,
+	       "the same, or a default where there is no such row"),
 	FUNC_END,
 };

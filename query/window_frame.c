@@ -60,7 +60,8 @@ static bool has_offset(const struct plan_bound *b)
  * The place of a bound among places [lo, hi), seen from place p: the first place of the frame or, for an
  * end, the one behind its last.
  */
-static uint32_t count_bound(enum bound_kind kind, uint64_t offset, uint32_t p, uint32_t lo, uint32_t hi, bool is_end)
+static uint32_t count_bound(enum bound_kind kind, uint64_t offset, uint32_t p, uint32_t lo,
+			    uint32_t hi, bool is_end)
 {
 	switch (kind) {
 	case BOUND_UNBOUNDED_PRECEDING:
@@ -94,7 +95,8 @@ static int bound_by_count(const struct window_rows *w, const struct window_part 
 	else if (b->kind == BOUND_UNBOUNDED_FOLLOWING)
 		*ret = part->end;
 	else
-		*ret = w->peer_at[count_bound(b->kind, offset, w->peer_of[r], part->peers_at, part->peers_end, is_end)];
+		*ret = w->peer_at[count_bound(b->kind, offset, w->peer_of[r], part->peers_at,
+					      part->peers_end, is_end)];
 	return 0;
 }
 
@@ -158,7 +160,9 @@ static int move(const struct ranger *g, struct point *x, const struct bx *offset
 		double by = f64_of(v, at);
 
 		if (!(by >= 0))
-			return bad_offset(offset, is_end, isnan(by) ? "must not be NaN" : "must not be negative", e);
+			return bad_offset(offset, is_end,
+					  isnan(by) ? "must not be NaN" : "must not be negative",
+					  e);
 		if (isinf(by) && !isnan(x->f)) /* not Infinity - Infinity */
 			x->f = up ? (double)INFINITY : -(double)INFINITY;
 		else
@@ -244,8 +248,8 @@ static struct ranger ranger_of(const struct window_rows *w, const struct window_
 	return g;
 }
 
-static int bound_by_value(const struct ranger *g, const struct plan_bound *b, bool is_end, uint32_t r, uint32_t hint,
-			  uint32_t *ret, struct err *e)
+static int bound_by_value(const struct ranger *g, const struct plan_bound *b, bool is_end,
+			  uint32_t r, uint32_t hint, uint32_t *ret, struct err *e)
 {
 	const struct window_rows *w = g->w;
 	struct point x = {0};
@@ -270,8 +274,9 @@ static int bound_by_value(const struct ranger *g, const struct plan_bound *b, bo
 
 /* ---- both bounds ------------------------------------------------------------------------------------------ */
 
-static int bounds(const struct window_rows *w, const struct window_part *part, const struct plan_window *f, bool is_end,
-		  uint32_t from, uint32_t to, struct window_range *ret, struct err *e)
+static int bounds(const struct window_rows *w, const struct window_part *part,
+		  const struct plan_window *f, bool is_end, uint32_t from, uint32_t to,
+		  struct window_range *ret, struct err *e)
 {
 	const struct plan_bound *b = is_end ? &f->end : &f->start;
 	bool by_value = f->unit == FRAME_RANGE && has_offset(b);
@@ -292,8 +297,9 @@ static int bounds(const struct window_rows *w, const struct window_part *part, c
 	return rc;
 }
 
-int window_frames(const struct window_rows *w, const struct window_part *part, const struct plan_window *f, uint32_t from,
-		  uint32_t to, struct window_range *ret, struct err *e)
+int window_frames(const struct window_rows *w, const struct window_part *part,
+		  const struct plan_window *f, uint32_t from, uint32_t to, struct window_range *ret,
+		  struct err *e)
 {
 	int rc = bounds(w, part, f, false, from, to, ret, e);
 

@@ -496,13 +496,61 @@ static inline void gen_windowed(struct sqlgen *g, bool is_ordered)
 		gen_order(g, n);
 }
 
+/*
+ * The table beside a query over it, whose columns have other names. Sums of doubles depend on the order of
+ * rows, and so on which side is held: there are none.
+ */
+static inline void gen_join(struct sqlgen *g)
+{
+	static const char *const kinds[] = {"JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"};
+	static const char *const few[] = {
+		"host = h2", "host = h2 AND time = t2", "time >= t2", "n = n2", "u < u2 AND host <> h2", "region = r2",
+		"bin(time, 1h) = bin(t2, 1h)", "region IS NOT DISTINCT FROM r2 AND host = h2", "true", "n % 3 = n2",
+	};
+	static const char *const few_wrapped[] = {
+		"concat(host, '') = concat(h2, '')", "concat(host, '') = concat(h2, '') AND time + 0s = t2 + 0s",
+		"time + 0s >= t2 + 0s", "n + 0 = n2 + 0", "u * 1 < u2 AND concat(host, '') <> h2",
+		"concat(region, '') = concat(r2, '')", "bin(time + 0s, 1h) = bin(t2, 1h)",
+		"concat(region, '') IS NOT DISTINCT FROM r2 AND concat(host, '') = h2", "true", "(n + 0) % 3 = n2",
+	};
+	static const char *const many[] = {
+		"host = h2 AND time = t2", "time = t2", "time = t2 AND host = h2 AND n < n2", "(host, time) = (h2, t2)",
+		"region = r2 AND time = t2 AND u IS NOT DISTINCT FROM u2", "time = t2 + 5m AND host = h2",
+	};
+	static const char *const many_wrapped[] = {
+		"concat(host, '') = h2 AND time + 0s = t2", "time + 0s = t2 + 0s",
+		"time + 0s = t2 AND concat(host, '') = h2 AND n + 0 < n2", "(concat(host, ''), time + 0s) = (h2, t2)",
+		"concat(region, '') = r2 AND time + 0s = t2 AND u * 1 IS NOT DISTINCT FROM u2",
+		"time + 0s = t2 + 5m AND concat(host, '') = h2",
+	};
+	bool is_few = pick(g, 2), is_counted = pick(g, 3);
+	uint32_t k;
+
+	put(g, is_counted ? "SELECT count(*), sum(n), min(u2), max(t2), count(h2), max(u)" : "SELECT host, time, n, h2, t2, n2");
+	gen_from(g);
+	buf_addf(&g->sql, " %s (SELECT ", ONE_OF(g, kinds));
+	put(g, is_few ? "host AS h2, region AS r2, max(time) AS t2, max(n) AS n2, min(u) AS u2"
+		      : "host AS h2, region AS r2, time AS t2, n AS n2, u AS u2");
+	gen_from(g);
+	gen_where(g);
+	put(g, is_few ? " GROUP BY host, region) ON " : ") ON ");
+	k = pick(g, (uint32_t)(is_few ? ARRAY_LEN(few) : ARRAY_LEN(many)));
+	put(g, is_few ? (g->is_wrapped ? few_wrapped : few)[k] : (g->is_wrapped ? many_wrapped : many)[k]);
+	if (pick(g, 3) == 0) {
+		put(g, " AND ");
+		gen_bool(g, 2);
+	}
+	if (gen_where(g) && pick(g, 3) == 0)
+		put(g, pick(g, 2) ? " AND n2 > 3" : " OR h2 IS NULL");
+}
+
 /* A whole statement; true where ORDER BY fixes its rows' order. */
 static inline bool gen_statement(struct sqlgen *g)
 {
 	bool is_ordered = pick(g, 3) == 0;
 
 	buf_clear(&g->sql);
-	switch (pick(g, 11)) {
+	switch (pick(g, 12)) {
 	case 10: /* what goes in circles, from random beginnings */
 		put(g, "WITH RECURSIVE q (i, h) AS (SELECT n, host");
 		gen_from(g);
@@ -544,6 +592,10 @@ static inline bool gen_statement(struct sqlgen *g)
 		break;
 	case 6:
 	case 7: gen_windowed(g, is_ordered); break;
+	case 8:
+		gen_join(g);
+		is_ordered = false;
+		break;
 	default: gen_plain(g, is_ordered);
 	}
 	return is_ordered;

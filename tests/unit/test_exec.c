@@ -244,6 +244,96 @@ START_TEST(too_many_groups_are_told)
 }
 END_TEST
 
+/* ---- ORDER BY inside an aggregate -------------------------------------------------------------------- */
+
+/* array_agg(column x ORDER BY column y). */
+static struct plan_agg ordered(struct bx *x, struct bx **y, bool desc, bool nulls_first)
+{
+	struct plan_agg a = agg_of("array_agg", BX_ARGS(x));
+	a.order = y;
+	a.keys = arena_zalloc(&bx_arena, sizeof *a.keys);
+	a.keys[0].desc = desc;
+	a.keys[0].nulls_first = nulls_first;
+	a.key_count = 1;
+	return a;
+}
+
+struct model_ordered {
+	int64_t key, seq;
+	bool desc, nulls_first;
+};
+
+static int by_order(const void *a, const void *b)
+{
+	const struct model_ordered *x = a, *y = b;
+	int c = (x->key > y->key) - (x->key < y->key);
+
+	if ((x->key == NIL) != (y->key == NIL))
+		return (x->key == NIL) == x->nulls_first ? -1 : 1;
+	c = x->desc ? -c : c;
+	return c ? c : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+START_TEST(ordered_aggregates_match_a_model)
+{
+	struct unit_rng r = unit_rng();
+
+	for (int round = 0; round < 30; round++) {
+		uint32_t n = 1 + (uint32_t)unit_below(&r, 9000), groups = 1 + (uint32_t)unit_below(&r, round % 3 ? 40 : 1);
+		bool desc = unit_below(&r, 2), first = unit_below(&r, 2);
+		int64_t *g = arena_array(&bx_arena, int64_t, n), *v = arena_array(&bx_arena, int64_t, n),
+			*seq = arena_array(&bx_arena, int64_t, n);
+		struct model_ordered *m = arena_array(&bx_arena, struct model_ordered, n);
+		for (uint32_t i = 0; i < n; i++) {
+			g[i] = i < groups ? i : (int64_t)unit_below(&r, groups); /* they appear in order */
+			v[i] = unit_below(&r, 20) ? (int64_t)unit_below(&r, 50) - 25 : NIL;
+			seq[i] = i;
+		}
+		struct vec cols[] = {bx_ints(n, g), bx_ints(n, v), bx_ints(n, seq)};
+		struct bx *gx = bx_column(0, &type_bigint), *vx = bx_column(1, &type_bigint);
+		struct plan_agg agg = ordered(bx_column(2, &type_bigint), &vx, desc, first);
+		struct plan *p = group(bx_values(n, 3, cols), 1, &gx, 1, &agg);
+		struct buf want;
+		buf_init(&want, 1 << 26);
+		for (uint32_t k = 0; k < groups && k < n; k++) {
+			uint32_t found = 0;
+			for (uint32_t i = 0; i < n; i++) {
+				if (g[i] == k)
+					m[found++] = (struct model_ordered){v[i], i, desc, first};
+			}
+			qsort(m, found, sizeof *m, by_order);
+			buf_addf(&want, "%s%u [", k ? "|" : "", k);
+			for (uint32_t i = 0; i < found; i++)
+				buf_addf(&want, "%s%lld", i ? ", " : "", (long long)m[i].seq);
+			buf_addc(&want, ']');
+		}
+		buf_addc(&want, '\0');
+		unit_assert(&r, !strcmp(rows_of(p, MEMORY), want.data), "round %d", round);
+		buf_release(&want);
+	}
+}
+END_TEST
+
+START_TEST(ordered_aggregates_end)
+{
+	struct run r;
+	struct vbatch b;
+	struct err e = {0};
+	struct bx *x = bx_column(0, &type_bigint);
+	struct plan_agg agg = ordered(x, &x, true, false);
+	struct plan *p = group(numbers(200000), 0, NULL, 1, &agg);
+
+	run_open(&r, p, 2 << 20);
+	ck_assert_int_eq(op_next(r.root, &b, &e), -ENOMEM);
+	ck_assert_msg(strstr(e.text, "memory") != NULL, "%s", e.text);
+	run_close(&r);
+	run_open(&r, p, MEMORY);
+	atomic_store(&r.cancelled, true);
+	ck_assert_int_eq(op_next(r.root, &b, &e), -ECANCELED);
+	run_close(&r);
+}
+END_TEST
+
 /* ---- sorting ----------------------------------------------------------------------------------------- */
 
 struct model_row {
@@ -367,6 +457,39 @@ START_TEST(nested_values_survive_a_spill)
 }
 END_TEST
 
+/* A limit's sort holds a few times as many rows, whatever comes; rows that tie with its last one besides. */
+START_TEST(a_limit_keeps_few_rows)
+{
+	uint32_t n = 300000;
+	int64_t *v = arena_array(&bx_arena, int64_t, n);
+	struct plan_key key = {.desc = true};
+	struct run r;
+	struct vbatch b;
+	struct err e = {0};
+
+	for (uint32_t i = 0; i < n; i++) /* each in turn is larger than all before, so it gets in */
+		v[i] = i / 4;
+	struct vec col = bx_ints(n, v);
+	struct plan *s = bx_over(PLAN_SORT, bx_values(n, 1, &col));
+	s->keys = &key;
+	s->key_count = 1;
+	s->limit = 5;
+	s->offset = 1;
+	s->with_ties = true;
+	run_open(&r, s, MEMORY);
+	ck_assert_int_eq(op_next(r.root, &b, &e), 1);
+	ck_assert_uint_eq(b.n, 5);
+	ck_assert_int_eq(b.cols[0].i64[0], 74999);
+	ck_assert_int_eq(b.cols[0].i64[4], 74998);
+	ck_assert_int_eq(op_next(r.root, &b, &e), 1);
+	ck_assert_uint_eq(b.n, 2); /* the other two of 74998 */
+	ck_assert_int_eq(b.cols[0].i64[1], 74998);
+	ck_assert_int_eq(op_next(r.root, &b, &e), 0);
+	ck_assert_uint_lt(atomic_load(&r.budget.peak), (size_t)1 << 20);
+	run_close(&r);
+}
+END_TEST
+
 START_TEST(doubles_sort_nan_last)
 {
 	struct vec v;
@@ -391,8 +514,11 @@ int main(void)
 		groups_come_in_order_of_appearance,
 		many_groups_match_a_model,
 		too_many_groups_are_told,
+		ordered_aggregates_match_a_model,
+		ordered_aggregates_end,
 		sorts_match_a_model,
 		nested_values_survive_a_spill,
+		a_limit_keeps_few_rows,
 		doubles_sort_nan_last,
 	};
 	return unit_main("exec", 120, tests, ARRAY_LEN(tests));

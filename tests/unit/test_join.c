@@ -150,17 +150,22 @@ static void pair(const struct model *m, uint32_t i, uint32_t k, struct buf *out)
 	out->data[from] = '|';
 }
 
-/* swapped: INNER in the order of the right. */
+/* swapped: INNER and RIGHT in the order of the right. */
 static void loops(const struct model *m, enum plan_join kind, bool swapped, struct buf *out)
 {
 	bool *matched = calloc(m->r.n + 1, 1);
 
 	buf_init(out, 1 << 30);
 	for (uint32_t k = 0; swapped && k < m->r.n; k++) {
+		bool any = false;
 		for (uint32_t i = 0; i < m->l.n; i++) {
-			if (match(m, i, k) == 1)
-				pair(m, i, k, out);
+			if (match(m, i, k) != 1)
+				continue;
+			pair(m, i, k, out);
+			any = true;
 		}
+		if (!any && kind == PJ_RIGHT)
+			pair(m, UINT32_MAX, k, out);
 	}
 	for (uint32_t i = 0; !swapped && i < m->l.n; i++) {
 		uint32_t found = 0;
@@ -191,7 +196,7 @@ static void loops(const struct model *m, enum plan_join kind, bool swapped, stru
 		if (kind == PJ_MARK)
 			buf_adds(out, found ? " true" : unknown ? " -" : " false");
 	}
-	for (uint32_t k = 0; k < m->r.n && (kind == PJ_RIGHT || kind == PJ_FULL); k++) {
+	for (uint32_t k = 0; !swapped && k < m->r.n && (kind == PJ_RIGHT || kind == PJ_FULL); k++) {
 		if (!matched[k])
 			pair(m, UINT32_MAX, k, out);
 	}
@@ -255,13 +260,14 @@ static struct plan *join_plan(const struct model *m, enum plan_join kind, bool a
 static void compare(const struct model *m, enum plan_join kind, size_t memory, const char *what, uint32_t round,
 		    const struct unit_rng *r)
 {
-	bool can_turn = kind == PJ_INNER || (kind != PJ_FULL && kind != PJ_RIGHT && m->key_n && !m->is_in);
+	bool holds_left = kind == PJ_INNER || kind == PJ_RIGHT;
+	bool can_turn = holds_left || (kind != PJ_FULL && m->key_n && !m->is_in);
 
 	for (int how = 0; how < (can_turn ? 4 : 2); how++) {
 		struct plan *p = join_plan(m, kind, how & 1);
 		struct buf want, got;
-		p->build_left = how & 2 && kind == PJ_INNER;
-		p->left_first = how & 2 && kind != PJ_INNER;
+		p->build_left = how & 2 && holds_left;
+		p->left_first = how & 2 && !holds_left;
 		loops(m, kind, p->build_left, &want);
 		run(p, memory, &got);
 		if (strcmp(want.data, got.data) != 0) {
@@ -331,8 +337,42 @@ START_TEST(many_rows)
 }
 END_TEST
 
+/* More than the memory takes gives the same rows in the same order; what cannot be cut up says so. */
+START_TEST(large_sides_go_to_files)
+{
+	struct unit_rng r = unit_rng();
+
+	for (uint32_t round = 0; round < 2; round++) {
+		struct model m = {.key_n = 1 + round % 2, .keys = {0, 1}, .null_safe = {false, true}, .has_where = round % 2};
+		m.l = random_side(&r, 12000, 25000);
+		m.r = random_side(&r, 40000, 25000);
+		for (enum plan_join kind = PJ_INNER; kind <= PJ_SINGLE; kind++) {
+			for (int turned = 0; turned < 2; turned++) {
+				struct plan *p = join_plan(&m, kind, turned);
+				struct buf want, got;
+				p->build_left = turned && (kind == PJ_INNER || kind == PJ_RIGHT);
+				p->left_first = turned && kind >= PJ_SEMI;
+				run(p, MEMORY, &want);
+				run(p, (size_t)7 << 20, &got);
+				unit_assert(&r, !strcmp(want.data, got.data), "kind %d, round %u, turned %d: %.100s", kind,
+					    round, turned, got.data);
+				buf_release(&want);
+				buf_release(&got);
+			}
+		}
+		struct plan *p = join_plan(&m, PJ_INNER, false);
+		struct buf got;
+		p->join_key_count = 0;
+		run(p, (size_t)1 << 20, &got);
+		unit_assert(&r, strstr(got.data, "memory") != NULL, "%.100s", got.data);
+		buf_release(&got);
+		arena_reset(&bx_arena);
+	}
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *tests[] = {every_kind_is_nested_loops, many_rows};
+	const TTest *tests[] = {every_kind_is_nested_loops, many_rows, large_sides_go_to_files};
 	return unit_main("join", 300, tests, ARRAY_LEN(tests));
 }
