@@ -333,11 +333,7 @@ static const struct {
 	{"SELECT X FROM (SELECT 1 AS x, 2 AS x)", "column 'X' is ambiguous"},
 	{"WITH a AS (SELECT 1), A AS (SELECT 2) SELECT * FROM a", "WITH names 'A' twice"},
 	{"SELECT * FROM weather, weather", "FROM names 'weather' twice"},
-<<<<<<< HEAD
-	{"SELECT (SELECT 1, 2)", "line 1:8: "},
-=======
 	{"SELECT (SELECT 1, 2)", "takes a query of one column, but this one has 2"},
->>>>>>> w/subq
 	{"SELECT @x", "the parameter @x has no value here"},
 	{"SELECT INTERVAL 'x' DAY", "'x' is no interval day"},
 	{"SELECT *", "SELECT * needs a FROM"},
