@@ -14,7 +14,7 @@
 
 #define GROUP "Time series"
 
-#define POINTS_MAX (UINT32_C(1) << 26) /* of one series; memory ends long before */
+#define POINTS_MAX (UINT32_C(1) << 20) /* of one series */
 
 enum fill { LINEAR, LOCF, FILL };
 
