@@ -80,6 +80,15 @@ uint64_t scan_rows_guess(struct table *t, const struct scan_spec *spec);
 int scan_cut(struct table *t, const struct scan_spec *spec, uint32_t n, struct arena *a, uint64_t **ret,
 	     uint32_t *ret_series_n) must_check;
 
+/*
+ * For those who want rows in order of time and cannot hold them all: the first stretch of spec's times (the last,
+ * if is_newest) that may have some `rows` rows of the wanted series, going by the numbers of rows and the times of blocks
+ * and files, as if rows were spread evenly in these. 1: [*ret_lo, *ret_hi]; outside of it, on that side, there is
+ * no row. 0: no row at all. spec->pin says of which moment.
+ */
+int scan_stretch(struct table *t, const struct scan_spec *spec, uint64_t rows, bool is_newest, int64_t *ret_lo,
+		 int64_t *ret_hi);
+
 void scan_stats(const struct scan *s, struct scan_stats *ret);
 void scan_close(struct scan *s); /* NULL is fine */
 

@@ -77,6 +77,14 @@ struct scan {
 	uint64_t pages;          /* of the sources */
 };
 
+struct scan_pin {
+	struct file_set *files;
+	struct tomb_set *tombs;
+	struct block_view *views;
+	uint32_t view_n;
+	int64_t expired_before_ns;
+};
+
 static inline bool overlaps(const struct scan *s, int64_t t_min, int64_t t_max)
 {
 	return t_min <= s->spec.t_hi && t_max >= s->spec.t_lo;

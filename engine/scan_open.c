@@ -327,14 +327,6 @@ fail:
 
 /* ---- a moment of a table --------------------------------------------------------------------------- */
 
-struct scan_pin {
-	struct file_set *files;
-	struct tomb_set *tombs;
-	struct block_view *views;
-	uint32_t view_n;
-	int64_t expired_before_ns;
-};
-
 static int pin_init(struct scan_pin *p, struct table *t, struct err *e)
 {
 	pthread_mutex_lock(&t->mu);

@@ -28,10 +28,10 @@ struct exec_table {
 	struct scan_pin *pin;
 };
 
-/* A part of a scan's rows: series that stand beside each other in file order. */
+/* A part of a scan's rows: series that stand beside each other in file order, or times. */
 struct exec_part {
 	int64_t t_lo, t_hi;
-	const uint64_t *series; /* bit set */
+	const uint64_t *series; /* bit set; NULL: all */
 	uint32_t series_n;      /* bits in it */
 	const struct scan_pin *pin;
 };
@@ -50,6 +50,7 @@ struct exec {
 	const struct working *working; /* of the recursive queries that are at work here */
 	struct pool *pool; /* threads that may help; NULL: none */
 	uint64_t part_rows; /* worth a part */
+	uint64_t slice_rows; /* ORDER BY time begins with so many */
 	/* Of a helper: the execution that it helps, and the part that is its scan's to read. */
 	struct exec *leader;
 	const struct exec_part *part;
@@ -128,6 +129,16 @@ void op_moment_leave(struct exec_table *t); /* NULL is fine */
  */
 int op_scan_parts(struct op *scan, uint64_t part_rows, uint32_t parts_max, struct exec_part **ret, uint32_t *ret_n,
 		  struct err *e) must_check;
+
+/*
+ * The whole of what a scan that has not begun would read, as a part: at one moment, which is kept until that scan is
+ * closed. 1: there may be rows; 0: there are none.
+ */
+int op_scan_whole(struct op *scan, struct exec_part *ret, struct err *e) must_check;
+
+/* A stretch of the part's times: see scan_stretch(). */
+int op_scan_stretch(const struct op *scan, const struct exec_part *part, uint64_t rows, bool is_newest,
+		    int64_t *ret_lo, int64_t *ret_hi);
 
 /* The series that a scan which has begun looks at: a bit set of *ret_n bits, lent; NULL: all. */
 const uint64_t *op_scan_series(const struct op *scan, uint32_t *ret_n);

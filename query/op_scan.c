@@ -284,6 +284,31 @@ int op_scan_parts(struct op *o, uint64_t part_rows, uint32_t parts_max, struct e
 	return 0;
 }
 
+int op_scan_whole(struct op *o, struct exec_part *ret, struct err *e)
+{
+	struct scan_op *s = (struct scan_op *)o;
+	struct scan_spec spec;
+
+	int rc = choose(s, &spec, e);
+	if (rc > 0 && !s->moment->pin) {
+		int pinned = scan_pin_take(o->plan->table, &s->moment->pin, e);
+		if (pinned < 0)
+			return pinned;
+	}
+	if (rc > 0)
+		*ret = (struct exec_part){spec.t_lo, spec.t_hi, spec.series, spec.series_count, s->moment->pin};
+	return rc;
+}
+
+int op_scan_stretch(const struct op *scan, const struct exec_part *part, uint64_t rows, bool is_newest,
+		    int64_t *ret_lo, int64_t *ret_hi)
+{
+	struct scan_spec spec = {.t_lo = part->t_lo, .t_hi = part->t_hi, .series = part->series,
+				 .series_count = part->series_n, .pin = part->pin};
+
+	return scan_stretch(scan->plan->table, &spec, rows, is_newest, ret_lo, ret_hi);
+}
+
 /* 1: the scan is open; 0: nothing can come. */
 static int start(struct scan_op *s, struct err *e)
 {

@@ -7,10 +7,13 @@
  * grown to twice that, it is sorted and cut, and from then on a row must be less than the last one
  * kept to be looked at again. (A heap would do as well, but would pay for each row that enters.)
  *
+ * ORDER BY time. Over a table, a stretch of time after the other is sorted and handed out (sort_slices.h).
+ *
  * Too much for the memory. When a large part of the budget is taken the rows so far are sorted and
  * written to a temporary file as a run; at the end the runs are merged (spill.h).
  */
 #include "query/sort.h"
+#include "query/sort_slices.h"
 #include "query/spill.h"
 
 #define TOP_MAX (1 << 20) /* limits beyond are sorted whole */
@@ -20,7 +23,9 @@ struct sort_op {
 	struct sorter sorter;
 	struct row_store rows;
 	struct spill *spill;
+	struct sort_slices slices;
 	uint64_t keep;           /* offset + limit, or UINT64_MAX */
+	uint64_t want;           /* of them, those that were not out when this build began */
 	bool is_top;
 	bool has_bar;            /* rows not below row `bar` of the store are of no use */
 	uint32_t bar;
@@ -28,7 +33,8 @@ struct sort_op {
 	uint32_t kept;           /* rows after the last cut */
 	bool is_built;
 	const struct sort_item *order;
-	uint64_t out;            /* rows handed out or skipped */
+	uint64_t out;            /* rows handed out or skipped; of them, those of this build */
+	uint64_t at;
 	struct row_store last;   /* WITH TIES: the last row within the limit */
 };
 
@@ -74,7 +80,7 @@ static int cut(struct sort_op *o, struct err *e)
 	int rc = sorter_run(&o->sorter, &o->rows, &order, e);
 	if (rc < 0)
 		return rc;
-	uint32_t n = (uint32_t)MIN((uint64_t)o->rows.n, o->keep);
+	uint32_t n = (uint32_t)MIN((uint64_t)o->rows.n, o->want);
 	uint32_t at_bar = n - 1;
 	if (o->base.plan->with_ties) {
 		while (n < o->rows.n) {
@@ -107,7 +113,7 @@ static int cut(struct sort_op *o, struct err *e)
 	}
 	row_store_release(&o->rows);
 	o->rows = kept;
-	o->has_bar = o->rows.n >= o->keep;
+	o->has_bar = o->rows.n >= o->want;
 	o->bar = at_bar;
 	if (o->has_bar) {
 		const struct plan_key *k = &o->sorter.keys[0];
@@ -135,7 +141,7 @@ static int add_top(struct sort_op *o, const struct vbatch *in, struct err *e)
 	}
 	int rc = row_store_add(&o->rows, in->cols, sel, n, e);
 	/* Ties may be more than the limit: cut again when the store has doubled. */
-	if (rc < 0 || o->rows.n < 2 * MAX(o->keep, (uint64_t)o->kept) + VEC_ROWS)
+	if (rc < 0 || o->rows.n < 2 * MAX(o->want, (uint64_t)o->kept) + VEC_ROWS)
 		return rc;
 	rc = cut(o, e);
 	o->kept = o->rows.n;
@@ -193,7 +199,9 @@ static int build(struct sort_op *o, struct err *e)
 	struct vbatch in;
 	int rc;
 
-	while ((rc = op_next(o->base.children[0], &in, e)) > 0) {
+	struct op *child = o->slices.sort ? o->slices.child : o->base.children[0];
+	o->want = o->keep == UINT64_MAX ? UINT64_MAX : o->keep - o->out;
+	while ((rc = op_next(child, &in, e)) > 0) {
 		arena_reset(&o->base.batch);
 		if (o->is_top) {
 			rc = add_top(o, &in, e);
@@ -233,19 +241,20 @@ static int take(struct sort_op *o, uint32_t want, struct vbatch *ret, struct err
 		o->out += (uint64_t)n;
 		return 1;
 	}
-	uint32_t n = (uint32_t)MIN((uint64_t)want, o->rows.n - o->out);
+	uint32_t n = (uint32_t)MIN((uint64_t)want, o->rows.n - o->at);
 	if (!n)
 		return 0;
 	uint32_t *ids = arena_array(a, uint32_t, n);
 	if (!ids)
 		return exec_nomem(&o->base.x->ctx, e);
 	for (uint32_t i = 0; i < n; i++)
-		ids[i] = o->order[o->out + i].row;
+		ids[i] = o->order[o->at + i].row;
 	rc = row_store_gather(&o->rows, ids, n, a, cols, e);
 	if (rc < 0)
 		return rc;
 	*ret = (struct vbatch){n, o->rows.col_count, cols};
 	o->out += n;
+	o->at += n;
 	return 1;
 }
 
@@ -266,36 +275,79 @@ static int take_ties(struct sort_op *o, struct vbatch *ret, struct err *e)
 	return n > 0;
 }
 
+/* The rows of the next stretch in place of those at hand, all of which are out. 1: there is one, maybe empty. */
+static int next_slice(struct sort_op *o, struct err *e)
+{
+	sorter_release(&o->sorter);
+	row_store_clear(&o->rows);
+	spill_destroy(o->spill);
+	o->spill = NULL;
+	o->has_bar = false;
+	o->kept = 0;
+	o->at = 0;
+	int rc = sort_slices_next(&o->slices, e);
+	if (rc > 0) {
+		rc = build(o, e);
+		rc = rc < 0 ? rc : 1;
+	}
+	return rc;
+}
+
+/* take(), also from the stretches that follow. */
+static int take_on(struct sort_op *o, uint32_t want, struct vbatch *ret, struct err *e)
+{
+	int rc = take(o, want, ret, e);
+
+	while (rc == 0 && o->slices.sort) {
+		rc = next_slice(o, e);
+		if (rc <= 0)
+			return rc;
+		arena_reset(&o->base.batch);
+		rc = take(o, want, ret, e);
+		if (rc == 0)
+			rc = exec_cancelled(o->base.x, e);
+	}
+	return rc;
+}
+
+static int sort_begin(struct sort_op *o, struct err *e)
+{
+	int rc = o->base.plan->key_count ? sort_slices_open(&o->slices, &o->base, o->keep, e) : 0;
+
+	if (rc > 0)
+		rc = next_slice(o, e);
+	else if (rc == 0)
+		rc = build(o, e);
+	o->is_built = rc >= 0;
+	arena_reset(&o->base.batch);
+	return rc;
+}
+
 static int sort_next(struct op *op, struct vbatch *ret, struct err *e)
 {
 	struct sort_op *o = (struct sort_op *)op;
 	const struct plan *p = op->plan;
-	int rc;
+	int rc = 0;
 
 	if (!p->limit)
 		return 0;
-	if (!o->is_built) {
-		rc = build(o, e);
-		if (rc < 0)
-			return rc;
-		o->is_built = true;
-		arena_reset(&op->batch);
-	}
+	if (!o->is_built)
+		rc = sort_begin(o, e);
+	if (rc < 0)
+		return rc;
 	while (o->out < p->offset) {
-		rc = take(o, (uint32_t)MIN(p->offset - o->out, (uint64_t)VEC_ROWS), ret, e);
-		if (rc >= 0)
-			rc = rc ? exec_cancelled(op->x, e) : 0;
+		rc = take_on(o, (uint32_t)MIN(p->offset - o->out, (uint64_t)VEC_ROWS), ret, e);
+		if (rc > 0)
+			rc = exec_cancelled(op->x, e);
+		else if (rc == 0)
+			return 0;
 		if (rc < 0)
 			return rc;
-		if (!o->spill && o->out >= o->rows.n)
-			return 0;
-		if (o->spill && spill_is_done(o->spill))
-			return 0;
 		arena_reset(&op->batch);
 	}
 	if (o->out >= o->keep)
 		return take_ties(o, ret, e);
-	rc = take(o, (uint32_t)MIN(o->keep - o->out, (uint64_t)VEC_ROWS), ret, e);
+	rc = take_on(o, (uint32_t)MIN(o->keep - o->out, (uint64_t)VEC_ROWS), ret, e);
 	if (rc <= 0 || !p->with_ties || o->out < o->keep)
 		return rc;
 	uint32_t last = ret->n - 1;
@@ -311,6 +363,7 @@ static void sort_close(struct op *op)
 	row_store_release(&o->rows);
 	row_store_release(&o->last);
 	spill_destroy(o->spill);
+	sort_slices_release(&o->slices);
 }
 
 const struct op_class op_sort_class = {

@@ -12,6 +12,7 @@
 
 #define MEMORY_DEFAULT ((size_t)256 << 20)
 #define PART_ROWS      (64 << 10)
+#define SLICE_ROWS     (64 << 10)
 
 /* ---- parsing --------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +38,7 @@ static void exec_init(struct query *q)
 	q->exec.arena = &q->arena;
 	q->exec.pool = q->env.pool;
 	q->exec.part_rows = q->env.part_rows ? q->env.part_rows : PART_ROWS;
+	q->exec.slice_rows = q->env.slice_rows ? q->env.slice_rows : SLICE_ROWS;
 	q->exec.ctx = (struct exec_ctx){
 		.now_ns = q->env.now_ns,
 		.budget = &q->budget,

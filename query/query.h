@@ -29,7 +29,8 @@ struct query_env {
 	const char *unload_dir;        /* UNLOAD may write below it, by means of unload_io; NULL: nowhere */
 	const struct io *unload_io;
 	struct pool *pool;      /* threads that help (pool.h); NULL: a statement has the one that steps it */
-	uint64_t part_rows;     /* so many are worth a part for a thread; 0: 64 Ki. Tests say less */
+	/* So many rows are worth a part for a thread, and the first stretch of ORDER BY time; 0: 64 Ki. Tests say less. */
+	uint64_t part_rows, slice_rows;
 	const _Atomic bool *cancelled; /* set by another thread: the statement ends with -ECANCELED */
 };
 

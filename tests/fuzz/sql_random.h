@@ -743,6 +743,7 @@ static inline int random_execute(struct random_db *db, struct str sql, const str
 		.memory_bytes = how->memory_bytes,
 		.pool = how->is_alone ? NULL : random_pool,
 		.part_rows = 16,
+		.slice_rows = how->is_alone ? 0 : 16,
 		.cancelled = &cancelled,
 	};
 	struct query_text *t;
