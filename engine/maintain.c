@@ -120,7 +120,7 @@ static void note_outcome(struct patience *p, int rc, int64_t most_ns)
 		atomic_store(&p->until_mono_ns, 0);
 		return;
 	}
-	uint32_t n = MIN(atomic_fetch_add(&p->failures, 1), 10u);
+	uint32_t before = atomic_fetch_add(&p->failures, 1), n = MIN(before, 10u);
 	atomic_store(&p->until_mono_ns, clock_mono_ns() + MIN((NS_PER_S / 2) << n, most_ns));
 }
 
