@@ -321,6 +321,7 @@ void db_wake(struct db *db);       /* have the background thread look now */
 void db_remove_dir(struct engine *en, const char *name);
 int db_check_alive(struct db *db, struct err *e);
 int db_trim_log(struct db *db, struct err *e);
+uint64_t db_log_pin(struct table *const *tables, uint32_t n); /* the oldest table_log_pin() */
 int attrs_load(struct db *db, struct err *e);
 void attrs_drop(struct db *db, const char *path);
 void attrs_release(struct db *db);
