@@ -168,6 +168,7 @@ struct table {
 	struct memtable mem;        /* see memtable.h */
 	uint64_t applied_lsn;       /* guarded by append_mu: last record of ours in the memtable */
 	uint64_t unsaved_def_lsn;   /* guarded by append_mu: oldest definition that only the log may hold; 0 none */
+	uint64_t saving_def_lsn;    /* guarded by append_mu: the same of those that are just being saved */
 	struct last_times *last;    /* guarded by append_mu; NULL until versions come (versions.c) */
 	struct buf def_cols, def_series, rows_buf; /* scratch of db_append(), guarded by append_mu */
 
