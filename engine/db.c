@@ -726,10 +726,38 @@ void db_remove_dir(struct engine *en, const char *name)
 
 /* ---- the log ------------------------------------------------------------------------------------------------------ */
 
+uint64_t db_log_pin(struct table *const *tables, uint32_t n)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t pin = table_log_pin(tables[i]);
+		oldest = MIN(oldest, pin);
+	}
+	return oldest;
+}
+
 /*
  * Forget what runs hold. The log's end is read first: an append that comes later is not concerned,
  * and one under way has its rows in the memtable once its append lock is free.
+ *
+ * What goes cannot be had back. So before it does, the tables are asked again: what they need only moves
+ * on, and where it did not, something is wrong here, and the log stays as it is.
  */
+static int trim(struct db *db, struct table *const *tables, uint32_t n, uint64_t end, struct err *e)
+{
+	uint64_t upto = MIN(end, db_log_pin(tables, n) - 1);
+	int rc = catalog_set_int(db->cat, "last_lsn", (int64_t)wal_last_lsn(db->wal), e);
+
+	if (rc < 0)
+		return rc;
+	uint64_t pin = wal_would_drop(db->wal, upto) ? db_log_pin(tables, n) : UINT64_MAX;
+	if (pin <= upto)
+		return err_set(e, -EIO, "the log is not trimmed up to record %llu: a table needs it from %llu on",
+			       (unsigned long long)upto, (unsigned long long)pin);
+	return wal_trim(db->wal, upto, e);
+}
+
 int db_trim_log(struct db *db, struct err *e)
 {
 	struct table **tables;
@@ -738,21 +766,16 @@ int db_trim_log(struct db *db, struct err *e)
 	if (!db->wal)
 		return 0; /* replaying */
 	pthread_mutex_lock(&db->trim_mu);
-	uint64_t upto = wal_last_lsn(db->wal);
+	uint64_t end = wal_last_lsn(db->wal);
 	int rc = db_tables(db, &tables, &n);
 	if (rc < 0) {
 		err_set(e, rc, "out of memory");
-		goto out;
+	} else {
+		rc = trim(db, tables, n, end, e);
+		for (uint32_t i = 0; i < n; i++)
+			table_put(tables[i]);
+		free(tables);
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		upto = MIN(upto, table_log_pin(tables[i]) - 1);
-		table_put(tables[i]);
-	}
-	free(tables);
-	rc = catalog_set_int(db->cat, "last_lsn", (int64_t)wal_last_lsn(db->wal), e);
-	if (rc >= 0)
-		rc = wal_trim(db->wal, upto, e);
-out:
 	pthread_mutex_unlock(&db->trim_mu);
 	return rc;
 }

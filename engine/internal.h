@@ -168,6 +168,7 @@ struct table {
 	struct memtable mem;        /* see memtable.h */
 	uint64_t applied_lsn;       /* guarded by append_mu: last record of ours in the memtable */
 	uint64_t unsaved_def_lsn;   /* guarded by append_mu: oldest definition that only the log may hold; 0 none */
+	uint64_t saving_def_lsn;    /* guarded by append_mu: the same of those that are just being saved */
 	struct last_times *last;    /* guarded by append_mu; NULL until versions come (versions.c) */
 	struct buf def_cols, def_series, rows_buf; /* scratch of db_append(), guarded by append_mu */
 
@@ -321,6 +322,7 @@ void db_wake(struct db *db);       /* have the background thread look now */
 void db_remove_dir(struct engine *en, const char *name);
 int db_check_alive(struct db *db, struct err *e);
 int db_trim_log(struct db *db, struct err *e);
+uint64_t db_log_pin(struct table *const *tables, uint32_t n); /* the oldest table_log_pin() */
 int attrs_load(struct db *db, struct err *e);
 void attrs_drop(struct db *db, const char *path);
 void attrs_release(struct db *db);

@@ -120,7 +120,7 @@ static void note_outcome(struct patience *p, int rc, int64_t most_ns)
 		atomic_store(&p->until_mono_ns, 0);
 		return;
 	}
-	uint32_t n = MIN(atomic_fetch_add(&p->failures, 1), 10u);
+	uint32_t before = atomic_fetch_add(&p->failures, 1), n = MIN(before, 10u);
 	atomic_store(&p->until_mono_ns, clock_mono_ns() + MIN((NS_PER_S / 2) << n, most_ns));
 }
 
@@ -376,13 +376,11 @@ int table_maintain(struct table *t, struct err *e)
 static uint64_t pin_limit(struct db *db, struct table **tables, uint32_t n)
 {
 	struct wal_status ws;
-	uint64_t oldest = UINT64_MAX;
 
 	wal_status(db->wal, &ws);
 	if (ws.bytes <= SEAL_LOG_BYTES)
 		return 0;
-	for (uint32_t i = 0; i < n; i++)
-		oldest = MIN(oldest, table_log_pin(tables[i]));
+	uint64_t oldest = db_log_pin(tables, n);
 	return oldest < ws.next_lsn ? oldest + (ws.next_lsn - oldest) / 4 : 0;
 }
 

@@ -32,7 +32,7 @@ int table_field_ids(struct table *t, uint32_t **ret, uint32_t *ret_n)
 
 /*
  * Blocks that are there now, frozen, with the log number they reach. The definitions known by now are
- * saved next: the log need not keep them, unless that fails (keep_definitions()).
+ * saved next: until that is done (definitions_saved()) the log has to keep them.
  *
  * An empty block (room made for a batch that could not be logged) is not frozen, so rows may enter it
  * while the run is written. It is dropped here: as *ret_last it would take them with it.
@@ -41,7 +41,7 @@ struct taken {
 	struct block_view *views;
 	uint32_t n;
 	struct block *last; /* NULL: there are none */
-	uint64_t lsn, def_lsn;
+	uint64_t lsn;
 	uint64_t mark; /* in the log, right behind them; 0: none was made */
 };
 
@@ -53,7 +53,7 @@ static int take_blocks(struct table *t, bool mark, struct taken *tk, struct err 
 	pthread_mutex_lock(&t->append_mu);
 	memtable_freeze(&t->mem, &t->mu);
 	tk->lsn = t->applied_lsn;
-	tk->def_lsn = t->unsaved_def_lsn;
+	t->saving_def_lsn = t->unsaved_def_lsn;
 	t->unsaved_def_lsn = 0;
 	if (mark)
 		rc = table_mark_locked(t, WAL_MARK_RESTORE, &tk->mark, e);
@@ -78,11 +78,12 @@ static void give_back(struct taken *tk)
 	tk->n = 0;
 }
 
-static void keep_definitions(struct table *t, uint64_t def_lsn)
+static void definitions_saved(struct table *t, bool is_saved)
 {
 	pthread_mutex_lock(&t->append_mu);
-	if (def_lsn)
-		t->unsaved_def_lsn = def_lsn; /* older than any that came since */
+	if (!is_saved && t->saving_def_lsn)
+		t->unsaved_def_lsn = t->saving_def_lsn; /* older than any that came since */
+	t->saving_def_lsn = 0;
 	pthread_mutex_unlock(&t->append_mu);
 }
 
@@ -235,8 +236,7 @@ static int seal_locked(struct table *t, struct rewrite *restored, struct err *e)
 		snprintf(path, sizeof path, "%s/" FILE_SERIES, t->dir);
 		rc = series_file_save(t->series, t->db->en->io, t->db->dirfd, path, e);
 	}
-	if (rc < 0)
-		keep_definitions(t, tk.def_lsn);
+	definitions_saved(t, rc >= 0);
 	/* Where all rows were deleted meanwhile there is no file; that the log may forget them is noted. */
 	if (rc >= 0 && (tk.n || restored)) {
 		rc = write_runs(t, &tk, restored, files, &n, e);

@@ -317,7 +317,7 @@ uint32_t table_memtable_blocks(struct table *t)
 uint64_t table_log_pin(struct table *t)
 {
 	pthread_mutex_lock(&t->append_mu);
-	uint64_t lsn = t->unsaved_def_lsn ? t->unsaved_def_lsn : UINT64_MAX;
+	uint64_t lsn = t->saving_def_lsn ? t->saving_def_lsn : t->unsaved_def_lsn ? t->unsaved_def_lsn : UINT64_MAX;
 	for (const struct block *b = t->mem.first; b; b = b->next)
 		if (b->n) {
 			lsn = MIN(lsn, b->seq_lo);

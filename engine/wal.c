@@ -520,13 +520,19 @@ static int sync_names(struct wal *w, int fd, struct err *e)
 	return err_set(e, -EIO, "%s", w->reason);
 }
 
-/* A new segment in place of one that is wholly covered and not small. The claim is held. */
-static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
+/* mu is held. */
+static bool is_worth_rotating(struct wal *w, uint64_t lsn)
 {
 	struct wal_segment *s = active(w);
 
-	if (w->refused || w->cut_needed || lsn < last_lsn(w) || s->last_lsn < s->header.first_lsn ||
-	    s->bytes < (int64_t)w->opt.segment_bytes / 8)
+	return s && !w->refused && !w->cut_needed && lsn >= last_lsn(w) && s->last_lsn >= s->header.first_lsn &&
+	       s->bytes >= (int64_t)w->opt.segment_bytes / 8;
+}
+
+/* A new segment in place of one that is wholly covered and not small. The claim is held. */
+static int rotate_covered(struct wal *w, uint64_t lsn, struct err *e)
+{
+	if (!is_worth_rotating(w, lsn))
 		return 0;
 	int rc = begin_segment(w, last_lsn(w) + 1, last_lsn(w), e);
 	if (rc < 0)
@@ -572,6 +578,9 @@ int wal_trim(struct wal *w, uint64_t lsn, struct err *e)
 	pthread_mutex_lock(&w->mu);
 	if (w->frozen) {
 		rc = err_set(e, -EROFS, "the log is read-only: %s", w->reason);
+	} else if (lsn > last_lsn(w)) {
+		rc = err_set(e, -EINVAL, "the log ends at record %" PRIu64 " and cannot be trimmed up to %" PRIu64,
+			     last_lsn(w), lsn);
 	} else {
 		while (w->syncing)
 			pthread_cond_wait(&w->changed, &w->mu);
@@ -587,6 +596,14 @@ int wal_trim(struct wal *w, uint64_t lsn, struct err *e)
 	}
 	pthread_mutex_unlock(&w->mu);
 	return rc;
+}
+
+bool wal_would_drop(struct wal *w, uint64_t lsn)
+{
+	pthread_mutex_lock(&w->mu);
+	bool would = !w->frozen && ((w->head != w->tail && w->head->last_lsn <= lsn) || is_worth_rotating(w, lsn));
+	pthread_mutex_unlock(&w->mu);
+	return would;
 }
 
 /* ---- background

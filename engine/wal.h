@@ -108,9 +108,12 @@ int wal_sync(struct wal *w, uint64_t lsn, struct err *e) must_check;
 /*
  * Every record up to and including lsn is stored elsewhere: drop segments that hold only such.
  * Where that is all of the segment in use and it is not small, a new one is begun first. -EROFS:
- * the log was opened read-only or is damaged, and stays as it is.
+ * the log was opened read-only or is damaged, and stays as it is. -EINVAL: there is no record lsn yet,
+ * so nothing can be known of it, and nothing goes.
  */
 int wal_trim(struct wal *w, uint64_t lsn, struct err *e) must_check;
+
+bool wal_would_drop(struct wal *w, uint64_t lsn); /* whether wal_trim() would find something to drop now */
 
 uint64_t wal_boot_of_machine(void); /* 0 where the kernel does not say */
 

@@ -20,12 +20,24 @@
 #include <errno.h>
 
 #define ARRAY_LEN(a)    (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)       ((a) < (b) ? (a) : (b))
-#define MAX(a, b)       ((a) > (b) ? (a) : (b))
+#define MIN(a, b)       PICK_(<, a, b, __COUNTER__)
+#define MAX(a, b)       PICK_(>, a, b, __COUNTER__)
 #define likely(x)       __builtin_expect(!!(x), 1)
 #define unlikely(x)     __builtin_expect(!!(x), 0)
 #define must_check      __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
+
+/*
+ * MIN() and MAX() look at each operand once. What is looked at twice may differ the second time, where another
+ * thread changes it, and the result is then no bound at all. Not for constants outside of functions.
+ */
+#define PICK_(op, a, b, n) PICK_NAMED_(op, a, b, n)
+#define PICK_NAMED_(op, a, b, n)                                \
+	__extension__({                                         \
+		__typeof__(1 ? (a) : (b)) pick_a##n = (a);      \
+		__typeof__(1 ? (a) : (b)) pick_b##n = (b);      \
+		pick_a##n op pick_b##n ? pick_a##n : pick_b##n; \
+	})
 
 #define NS_PER_US  INT64_C(1000)
 #define NS_PER_MS  INT64_C(1000000)

@@ -189,6 +189,19 @@ static bool killed(int status)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
+/* In a process of its own: it reads what is damaged. */
+static void report_apart(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		report();
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+}
+
 static bool round_trip(uint64_t kill_no, uint64_t seed)
 {
 	size_t p = kill_no % ARRAY_LEN(points);
@@ -217,6 +230,7 @@ static bool round_trip(uint64_t kill_no, uint64_t seed)
 		fprintf(stderr, "kill %llu (%s:%llu, seed %llu): the victim ended by itself; the directory is %s\n",
 			(unsigned long long)kill_no, point ? point : "random", (unsigned long long)nth,
 			(unsigned long long)seed, dir);
+		report_apart();
 		return false;
 	}
 	pid = fork();
@@ -224,9 +238,10 @@ static bool round_trip(uint64_t kill_no, uint64_t seed)
 		_exit(examine(kill_no % 5 == 0));
 	waitpid(pid, &status, 0);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		fprintf(stderr, "kill %llu at %s:%llu broke a promise (seed %llu; the directory is %s)\n",
-			(unsigned long long)kill_no, point ? point : "random", (unsigned long long)nth,
-			(unsigned long long)seed, dir);
+		fprintf(stderr, "kill %llu, %s %s:%llu%s, broke a promise (seed %llu; the directory is %s)\n",
+			(unsigned long long)kill_no, is_ours ? "by the clock before" : "at", point ? point : "random",
+			(unsigned long long)nth, at_start ? " since the start" : "", (unsigned long long)seed, dir);
+		report_apart();
 		return false;
 	}
 	return true;

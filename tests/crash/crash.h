@@ -25,6 +25,7 @@
  * Beside them the background work of the engine and a thread that seals and maintains without a pause.
  *
  *	victim.c   the one that dies       examine.c   the one that looks       crash.c   rounds
+ *	report.c   what is there, where something is wrong
  */
 #ifndef TIDE_CRASH_H
 #define TIDE_CRASH_H
@@ -102,5 +103,6 @@ void append(const struct world *w, int table, struct batch *b);
 
 void victim(const char *point, uint64_t nth, bool is_armed_at_start) __attribute__((noreturn));
 int examine(bool with_fsck); /* 0: all is right */
+void report(void); /* to stderr */
 
 #endif

@@ -137,7 +137,7 @@ static void log_rows(int dir, uint32_t rows, uint32_t hosts, uint64_t total)
 	       (double)appending / 1e3 / ((double)total / rows),
 	       (double)st.bytes * 1e3 / (double)appending, (double)(t2 - t1) / 1e6,
 	       (double)total * 1e3 / (double)(t4 - t3));
-	if (wal_trim(w, UINT64_MAX, &e) < 0)
+	if (wal_trim(w, wal_last_lsn(w), &e) < 0)
 		abort();
 	wal_close(w);
 	batch_release(&b);

@@ -6,6 +6,36 @@
 #include <inttypes.h>
 #include <pthread.h>
 
+/* --- MIN and MAX --- */
+
+/* Each call another number, as of something that another thread changes. */
+static uint64_t looked_at[8], looks;
+
+static uint64_t look(void)
+{
+	return looked_at[looks++];
+}
+
+START_TEST(min_and_max_look_once)
+{
+	looked_at[0] = 5, looked_at[1] = UINT64_MAX, looked_at[2] = 7;
+	looks = 0;
+	ck_assert_uint_eq(MIN((uint64_t)10, look() - 1), 4);
+	ck_assert_uint_eq(looks, 1);
+	looks = 0;
+	ck_assert_uint_eq(MAX(look(), 3), 5);
+	ck_assert_uint_eq(looks, 1);
+	looks = 0;
+	ck_assert_uint_eq(MAX(look(), MIN(look(), look())), 7);
+	ck_assert_uint_eq(looks, 3);
+	/* The type is that of a ?: b, as in C. */
+	ck_assert_uint_eq(sizeof(MIN((uint8_t)1, (uint8_t)2)), sizeof(int));
+	ck_assert_uint_eq(sizeof(MAX(1, INT64_C(2))), 8);
+	ck_assert(MIN(1, 2.5) < 1.5 && MAX(1, 2.5) > 2.25);
+	ck_assert(MIN(UINT64_MAX, 8) == 8);
+}
+END_TEST
+
 /* --- err --- */
 
 START_TEST(err_keeps_the_last_sentence)
@@ -593,6 +623,7 @@ END_TEST
 int main(void)
 {
 	const TTest *tests[] = {
+		min_and_max_look_once,
 		err_keeps_the_last_sentence,
 		err_is_cut_between_characters,
 		str_compares,

@@ -344,6 +344,42 @@ START_TEST(rows_enter_while_an_empty_block_is_there)
 }
 END_TEST
 
+/* Definitions without rows, which nothing else keeps in the log, while another table's seal may trim it. */
+START_TEST(definitions_stay_in_the_log_until_they_are_saved)
+{
+	struct world w = {.r = unit_rng()};
+	struct err e = {0};
+	pthread_t th;
+	struct str json = STR_LIT("{\"format\":\"tidefs snapshot\",\"version\":1,\"tables\":[{\"name\":\"t\",\"columns\":[{\"name\":\"late\","
+				  "\"type\":\"bigint\",\"kind\":\"measure\"}]}]}");
+
+	w.dirfd = unit_dir(w.dir);
+	w.io = io_fault_create();
+	w.twin = calloc(SERIES, sizeof *w.twin);
+	clock_pin(START);
+	must_go_up(&w);
+	ck_assert_int_ge(append_one(&w, 10, 0), 0);
+	ck_assert_int_ge(table_seal(w.t, &e), 0);
+	ck_assert_uint_eq(table_log_pin(w.t), UINT64_MAX);
+	ck_assert_msg(db_snapshot_apply(w.db, json, NULL, &e) >= 0, "%s", e.text);
+	uint64_t lsn = wal_last_lsn(w.db->wal);
+	ck_assert_uint_eq(table_log_pin(w.t), lsn);
+	io_fault_add(w.io, &(struct io_rule){.op = "pwritev", .path = "series", .first = 1, .count = 1, .kind = IO_DELAY,
+					     .arg = 500});
+	pthread_create(&th, NULL, seal_slowly, &w);
+	while (!io_fault_hits(w.io))
+		usleep(1000);
+	ck_assert_uint_eq(table_log_pin(w.t), lsn);
+	pthread_join(th, NULL);
+	ck_assert_uint_eq(table_log_pin(w.t), UINT64_MAX);
+	go_down(&w);
+	clock_pin(0);
+	io_fault_destroy(w.io);
+	free(w.twin);
+	unit_dir_remove(w.dirfd, w.dir);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("engine_faults");
@@ -352,6 +388,7 @@ int main(void)
 	tcase_set_timeout(tc, 600);
 	tcase_add_loop_test(tc, failing_calls, 0, 12);
 	tcase_add_test(tc, rows_enter_while_an_empty_block_is_there);
+	tcase_add_test(tc, definitions_stay_in_the_log_until_they_are_saved);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }

@@ -59,8 +59,14 @@ START_TEST(segments_and_trim)
 	uint64_t last = wal_last_lsn(w);
 	uint32_t all = status(w).segments;
 	ck_assert_uint_gt(all, 5);
+	/* What does not exist yet cannot be stored elsewhere: a caller that says so is wrong about all of it. */
+	ck_assert_int_eq(wal_trim(w, last + 1, &e), -EINVAL);
+	ck_assert_int_eq(wal_trim(w, UINT64_MAX - 1, &e), -EINVAL);
+	ck_assert_uint_eq(status(w).segments, all);
+	ck_assert(wal_would_drop(w, last / 2));
 	OK(wal_trim(w, last / 2, &e));
 	ck_assert_uint_lt(status(w).segments, all);
+	ck_assert(!wal_would_drop(w, last / 2));
 	wal_close(w);
 
 	struct seen s = {0};
@@ -70,7 +76,7 @@ START_TEST(segments_and_trim)
 	ck_assert_uint_eq(s.next, last + 1);
 	do { /* all: where the last is not small, a new one carries the next LSN on */
 		append_ok(w, 1);
-		OK(wal_trim(w, UINT64_MAX, &e));
+		OK(wal_trim(w, wal_last_lsn(w), &e));
 		ck_assert_uint_eq(status(w).segments, 1);
 	} while (status(w).bytes > 80);
 	last = wal_last_lsn(w);
