@@ -594,6 +594,60 @@ static int used_params(struct unnest *u, const struct plan *p, struct bx *const 
 	return rc;
 }
 
+struct reach {
+	const struct plan *p;
+	bool further; /* than the left side, or the plain columns */
+};
+
+static bool see_reach(const struct bx *x, void *ctx)
+{
+	struct reach *r = ctx;
+
+	if (x->kind == BX_COLUMN && r->p->kind == PLAN_JOIN)
+		r->further = r->further || x->index >= r->p->children[0]->col_count;
+	else if (x->kind == BX_COLUMN)
+		r->further = r->further || r->p->exprs[x->index]->kind != BX_COLUMN;
+	return r->further;
+}
+
+/* Do its rows have the values of its (left) child's, all of these, and no others? */
+static bool repeats_child(const struct plan *p, struct bx *const *args, uint32_t n)
+{
+	struct reach r = {.p = p};
+
+	if (p->kind != PLAN_PROJECT &&
+	    (p->kind != PLAN_JOIN || (p->join != PJ_LEFT && p->join != PJ_SINGLE && p->join != PJ_MARK)))
+		return false;
+	for (uint32_t i = 0; i < n && !r.further; i++)
+		bx_any(args[i], see_reach, &r);
+	return !r.further;
+}
+
+/*
+ * The part of the plan around where the parameters come from. With several LATERALs each would else copy what
+ * those in front of it made of the plan, and that doubles.
+ */
+static int narrow_base(struct bind *b, const struct plan **base, struct bx *const **args, uint32_t n)
+{
+	struct bx **own;
+
+	while (repeats_child(*base, *args, n)) {
+		if ((*base)->kind == PLAN_PROJECT) {
+			own = arena_array(b->arena, struct bx *, n + 1);
+			for (uint32_t i = 0; own && i < n; i++) {
+				own[i] = bx_substitute(b, (*args)[i], (*base)->exprs);
+				if (!own[i])
+					return failed(b);
+			}
+			if (!own)
+				return bind_nomem(b);
+			*args = own;
+		}
+		*base = (*base)->children[0];
+	}
+	return 0;
+}
+
 static int make_d(struct unnest *u, const struct plan *p, const struct plan *base, struct bx *const *args,
 		  uint32_t param_count)
 {
@@ -697,6 +751,9 @@ int decorrelate(struct bind *b, struct plan *p, const struct plan *base, struct 
 
 	if (rc)
 		return MIN(rc, 0);
+	rc = narrow_base(b, &base, &args, param_count);
+	if (rc < 0)
+		return rc;
 	if (has_working(base))
 		return bind_fail(b, at, "this subquery would need the rows of a round of WITH RECURSIVE a second time; tie it to "
 					"them by equalities alone");

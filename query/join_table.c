@@ -48,6 +48,15 @@ int join_keys_of(const struct exec *x, const struct plan *p, bool is_left, uint3
 	return 0;
 }
 
+uint32_t join_sure_keys(const struct plan *p)
+{
+	uint32_t n = p->join_key_count;
+
+	while (n && p->join_keys[n - 1].is_lazy)
+		n--;
+	return n;
+}
+
 /* ---- the table ------------------------------------------------------------------------------------- */
 
 static bool is_half(enum plan_join k)
@@ -76,6 +85,8 @@ int join_table_init(struct join_table *t, const struct exec *x, const struct pla
 	const struct type **key_types = types + side->col_count + 1;
 	for (uint32_t i = 0; i < keys; i++)
 		key_types[i] = p->join_keys[i].left->type;
+	t->key_n = keys;
+	t->key_types = key_types;
 	if (rc >= 0)
 		rc = join_index_init(&t->match, &x->ctx, key_types, keys, !t->has_rows, e);
 	if (rc >= 0 && t->has_is_in)
@@ -95,6 +106,51 @@ void join_table_release(struct join_table *t)
 	join_index_release(&t->unknown);
 	grow_release(&t->matched, t->x->ctx.budget);
 	*t = (struct join_table){0};
+}
+
+/* The index anew, by the keys that cannot fail; the rows stay what they are. */
+static int do_without_lazy(struct join_table *t, struct err *e)
+{
+	const struct row_store *s = &t->rows;
+	struct arena a;
+
+	t->key_n = join_sure_keys(t->plan);
+	join_index_release(&t->match);
+	int rc = join_index_init(&t->match, &t->x->ctx, t->key_types, t->key_n, !t->has_rows, e);
+	arena_init(&a, t->x->ctx.budget);
+	for (uint32_t c = 0; c < s->chunk_n && rc >= 0; c++) {
+		struct vbatch in = {s->chunks[c]->n, s->col_count, s->chunks[c]->cols};
+		struct join_keys k;
+		arena_reset(&a);
+		rc = exec_cancelled(t->x, e);
+		if (rc >= 0)
+			rc = join_keys_of(t->x, t->plan, t->is_left, t->key_n, &in, &a, &k, e);
+		if (rc >= 0)
+			rc = join_index_add(&t->match, k.v, k.usable, k.usable_n, c * VEC_ROWS, e);
+	}
+	arena_release(&a);
+	return rc < 0 || !t->is_complete ? rc : join_index_finish(&t->match, e);
+}
+
+int join_table_keys(struct join_table *t, bool is_left, const struct vbatch *in, struct arena *a,
+		    struct join_keys *ret, struct err *e)
+{
+	struct err own;
+	int rc;
+
+	if (t->key_n == join_sure_keys(t->plan))
+		return join_keys_of(t->x, t->plan, is_left, t->key_n, in, a, ret, e);
+	err_clear(&own);
+	rc = join_keys_of(t->x, t->plan, is_left, t->key_n, in, a, ret, &own);
+	if (rc >= 0)
+		return rc;
+	if (rc == -ENOMEM || rc == -ECANCELED) {
+		if (e)
+			*e = own;
+		return rc;
+	}
+	rc = do_without_lazy(t, e);
+	return rc < 0 ? rc : join_keys_of(t->x, t->plan, is_left, t->key_n, in, a, ret, e);
 }
 
 /* For x IN (...): rows by the other keys. */
@@ -121,12 +177,13 @@ static int add_unknown(struct join_table *t, const struct join_keys *k, const st
 
 int join_table_add(struct join_table *t, const struct vbatch *in, struct arena *a, struct err *e)
 {
-	uint32_t keys = t->plan->join_key_count, first = t->rows.n;
+	uint32_t keys, first = t->rows.n;
 	struct join_keys k;
-	int rc = join_keys_of(t->x, t->plan, t->is_left, keys, in, a, &k, e);
+	int rc = join_table_keys(t, t->is_left, in, a, &k, e);
 
 	if (rc < 0)
 		return rc;
+	keys = t->key_n;
 	t->row_n += in->n;
 	if (t->has_is_in) {
 		struct vec *cols = arena_array(a, struct vec, in->col_count + 1);
@@ -158,6 +215,7 @@ int join_table_finish(struct join_table *t, struct err *e)
 {
 	int rc = join_index_finish(&t->match, e);
 
+	t->is_complete = true;
 	if (rc >= 0 && t->has_is_in)
 		rc = join_index_finish(&t->all, e);
 	if (rc >= 0 && t->has_is_in)

@@ -22,15 +22,21 @@ struct join_keys {
 int join_keys_of(const struct exec *x, const struct plan *p, bool is_left, uint32_t count, const struct vbatch *in,
 		 struct arena *a, struct join_keys *ret, struct err *e) must_check;
 
+/* Keys that cannot fail. */
+uint32_t join_sure_keys(const struct plan *p);
+
 struct join_table {
 	const struct exec *x;
 	const struct plan *plan; /* the JOIN */
 	bool is_left;            /* which side is held */
+	uint32_t key_n;          /* keys in use: the plan's; once a lazy one failed, those in front of them */
+	const struct type **key_types;
+	bool is_complete;
 	bool has_rows;           /* false: only keys are, as nobody looks at the rows */
 	bool all_rows;           /* rows whose keys equal nothing are held, too */
 	struct row_store rows;   /* the side's columns; MARK with is_in: then what is compared; or a number */
 	uint64_t row_n;          /* that came, held or not */
-	struct join_index match; /* by all keys */
+	struct join_index match; /* by the keys in use */
 	/* MARK with is_in, by the other keys: all rows; rows for which the comparison may be unknown. */
 	struct join_index all, unknown;
 	bool has_is_in;
@@ -44,6 +50,13 @@ void join_table_release(struct join_table *t); /* zeroed is fine */
 
 int join_table_add(struct join_table *t, const struct vbatch *in, struct arena *a, struct err *e) must_check;
 int join_table_finish(struct join_table *t, struct err *e) must_check;
+
+/*
+ * The keys in use of a batch of either side. Where one fails that is lazy, the table does without such from
+ * now on: rows are then found by the others, and the condition fails for those that it is asked of.
+ */
+int join_table_keys(struct join_table *t, bool is_left, const struct vbatch *in, struct arena *a,
+		    struct join_keys *ret, struct err *e) must_check;
 
 /*
  * Rows ids[0..n) of column col, in `a`; JOIN_NO_ROW gives NULL. Neighbours and single rows are lent without

@@ -86,7 +86,8 @@ static int ahead_init(struct join_op *j, struct err *e)
 	for (uint32_t i = 0; i < p->join_key_count; i++)
 		types[left->col_count + i] = p->join_keys[i].left->type;
 	int rc = row_spool_init(&j->ahead, &x->ctx, types, left->col_count, e);
-	return rc < 0 ? rc : join_index_init(&j->ahead_keys, &x->ctx, types + left->col_count, p->join_key_count, true, e);
+	return rc < 0 ? rc : join_index_init(&j->ahead_keys, &x->ctx, types + left->col_count,
+					       join_sure_keys(p), true, e);
 }
 
 /*
@@ -96,8 +97,8 @@ static int ahead_init(struct join_op *j, struct err *e)
 static int read_ahead(struct join_op *j, struct err *e)
 {
 	struct op *o = &j->base, **left = &o->children[0];
-	uint32_t key_n = o->plan->join_key_count;
-	bool tells = true;
+	uint32_t key_n = join_sure_keys(o->plan);
+	bool tells = key_n > 0;
 	struct vbatch in;
 	int rc = ahead_init(j, e);
 
@@ -181,7 +182,6 @@ int join_read_streamed(struct join_op *j, struct err *e)
 int join_pull(struct join_op *j, struct err *e)
 {
 	struct op *o = &j->base;
-	const struct plan *p = o->plan;
 	uint32_t *found;
 
 	j->has_in = false;
@@ -194,7 +194,7 @@ int join_pull(struct join_op *j, struct err *e)
 		j->is_done = true;
 		return rc;
 	}
-	rc = join_keys_of(o->x, p, !j->is_left, p->join_key_count, &j->in, &j->probe, &j->keys, e);
+	rc = join_table_keys(&j->table, !j->is_left, &j->in, &j->probe, &j->keys, e);
 	if (rc < 0)
 		return rc;
 	j->key = arena_array(&j->probe, uint32_t, j->in.n);

@@ -31,7 +31,7 @@ static int narrow_by_keys(struct join_op *j, const struct row_store *keys, bool 
 	struct op *side = j->base.children[!is_left];
 	int rc = 0;
 
-	for (uint32_t i = 0; i < p->join_key_count && rc >= 0; i++) {
+	for (uint32_t i = 0; i < keys->col_count && rc >= 0; i++) {
 		const struct bx *x = is_left ? p->join_keys[i].left : p->join_keys[i].right;
 		enum type_layout l = type_layout(x->type);
 		if (p->join_keys[i].null_safe)

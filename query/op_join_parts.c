@@ -119,7 +119,9 @@ static int choose_parts(struct join_op *j, const struct part_side *s, bool is_le
 {
 	const struct plan *p = j->base.plan;
 	struct join_keys k;
-	int rc = join_keys_of(j->base.x, p, is_left, p->join_key_count, in, &j->base.batch, &k, e);
+	/* All keys, where none is sure: then one that fails ends the statement. */
+	uint32_t sure = join_sure_keys(p), key_n = sure ? sure : p->join_key_count;
+	int rc = join_keys_of(j->base.x, p, is_left, key_n, in, &j->base.batch, &k, e);
 
 	if (rc < 0)
 		return rc;
@@ -128,7 +130,7 @@ static int choose_parts(struct join_op *j, const struct part_side *s, bool is_le
 	for (uint32_t i = 0; i < k.usable_n; i++) {
 		uint32_t row = k.usable[i];
 		uint64_t h = UINT64_C(0x7061727473);
-		for (uint32_t c = 0; c < p->join_key_count; c++)
+		for (uint32_t c = 0; c < key_n; c++)
 			h = vec_hash(&k.v[c], row, h);
 		/* Other bits than an index of groups looks at. */
 		part[row] = (uint32_t)(hash_u64(h) >> 32) & (j->parts->n - 1);
@@ -175,7 +177,7 @@ bool join_parts_wanted(const struct join_op *j)
 {
 	const struct budget *b = j->base.x->ctx.budget;
 
-	if (!b || j->table.has_is_in || !j->table.has_rows || !j->base.plan->join_key_count || j->table.rows.n < ROWS_MIN)
+	if (!b || j->table.has_is_in || !j->table.has_rows || !j->table.key_n || j->table.rows.n < ROWS_MIN)
 		return false;
 	return atomic_load_explicit(&((struct budget *)b)->used, memory_order_relaxed) > b->limit / 8 * 3;
 }

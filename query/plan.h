@@ -183,6 +183,9 @@ struct plan_join_key {
 	bool null_safe;          /* NULL matches NULL (IS NOT DISTINCT FROM) */
 	/* MARK: x IN (...). NULL on either side makes the mark NULL rather than FALSE. At most one, the last. */
 	bool is_in;
+	/* A side could fail. The condition says it, too; where it fails the join goes on without the key. Such
+	 * keys are the last ones. */
+	bool is_lazy;
 };
 
 /* What a column of INSERT's child becomes. */

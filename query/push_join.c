@@ -17,7 +17,7 @@
  * of the other side's, too, and a bound of one side's column of the other's that is compared with it.
  *
  * A conjunct that could fail is asked only of the rows that it was written for: it stays where it is, and
- * where it looks at one side it goes below as a hint.
+ * where it looks at one side it goes below as a hint. An equality that could fail is a lazy key besides.
  */
 #include "query/pushdown.h"
 
@@ -171,10 +171,10 @@ static bool goes_below(enum plan_join k, unsigned side, bool own)
 	return false;
 }
 
-static int add_key(struct split *s, struct bx *l, struct bx *r, bool null_safe)
+static int add_key(struct split *s, struct bx *l, struct bx *r, bool null_safe, bool is_lazy)
 {
 	struct plan *right = s->p->children[1];
-	uint32_t *map = arena_array(s->b->arena, uint32_t, s->left_n + right->col_count + 1);
+	uint32_t *map = arena_array(s->b->arena, uint32_t, s->left_n + right->col_count + 1), at = s->key_n;
 
 	if (s->key_n == s->key_cap) {
 		uint32_t cap = MAX(4u, s->key_cap * 2);
@@ -193,14 +193,18 @@ static int add_key(struct split *s, struct bx *l, struct bx *r, bool null_safe)
 	r = bx_remap(s->b, r, map);
 	if (!r)
 		return bind_nomem(s->b);
-	s->keys[s->key_n++] = (struct plan_join_key){.left = l, .right = r, .null_safe = null_safe};
+	for (; !is_lazy && at && s->keys[at - 1].is_lazy; at--)
+		s->keys[at] = s->keys[at - 1];
+	s->keys[at] = (struct plan_join_key){.left = l, .right = r, .null_safe = null_safe, .is_lazy = is_lazy};
+	s->key_n++;
 	return 0;
 }
 
-/* l = r, or NOT (l IS DISTINCT FROM r), with a side each: 1, it is a key now. */
+/* l = r, or NOT (l IS DISTINCT FROM r), with a side each: 1, it is a key now. One that could fail is a condition, too. */
 static int take_key(struct split *s, struct bx *x)
 {
 	bool null_safe = is_call(x, "not", 1) && is_call(x->args[0], "is distinct from", 2);
+	bool is_lazy = false;
 	unsigned side[2];
 	int rc;
 
@@ -210,16 +214,17 @@ static int take_key(struct split *s, struct bx *x)
 		return 0;
 	for (int i = 0; i < 2; i++) {
 		side[i] = bx_sides(x->args[i], s->left_n);
-		if (bx_can_fail(x->args[i]) || bx_is_volatile(x->args[i]))
+		if (bx_is_volatile(x->args[i]))
 			return 0;
+		is_lazy = is_lazy || bx_can_fail(x->args[i]);
 	}
 	if (side[0] == SIDE_LEFT && side[1] == SIDE_RIGHT)
-		rc = add_key(s, x->args[0], x->args[1], null_safe);
+		rc = add_key(s, x->args[0], x->args[1], null_safe, is_lazy);
 	else if (side[0] == SIDE_RIGHT && side[1] == SIDE_LEFT)
-		rc = add_key(s, x->args[1], x->args[0], null_safe);
+		rc = add_key(s, x->args[1], x->args[0], null_safe, is_lazy);
 	else
 		return 0;
-	return rc < 0 ? rc : 1;
+	return rc < 0 || is_lazy ? rc : 1;
 }
 
 static int place(struct split *s, struct bx *x, bool own)

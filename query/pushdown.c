@@ -189,10 +189,23 @@ static enum needs needs_of(const struct plan *scan, const struct bx *x, bool *re
 	return x->kind == BX_TRY && worst == NEEDS_CARE ? NEEDS_SERIES : worst;
 }
 
-/* Arithmetic that does not fail: of doubles, and of the times there are with spans that are constants. */
+/* x / 7, x % 7: neither by zero, nor beyond the type, as by -1. */
+static bool is_safe_division(const struct bx *x)
+{
+	const struct bx *by = x->argc == 2 ? x->args[1] : NULL;
+
+	if (strcmp(x->func->name, "/") != 0 && strcmp(x->func->name, "%") != 0 && strcmp(x->func->name, "mod") != 0)
+		return false;
+	return by && by->kind == BX_CONST && !bx_is_null(by) && bx_i64(by) != 0 && bx_i64(by) != -1;
+}
+
+/*
+ * Arithmetic that does not fail: of doubles, of the times there are with spans that are constants, and of whole numbers
+ * divided by a constant.
+ */
 static bool is_safe_arithmetic(const struct bx *x)
 {
-	static const char *const names[] = {"+", "-", "*", "/", "neg", "round", "floor", "ceil", "abs", "bin", "date_trunc"};
+	static const char *const names[] = {"+", "-", "*", "/", "%", "mod", "neg", "round", "floor", "ceil", "abs", "bin", "date_trunc"};
 	bool known = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(names) && !known; i++)
@@ -201,6 +214,8 @@ static bool is_safe_arithmetic(const struct bx *x)
 		return false;
 	if (x->type->kind == TY_DOUBLE)
 		return x->argc == 1 || x->args[1]->type->kind == TY_DOUBLE;
+	if (x->type->kind == TY_BIGINT || x->type->kind == TY_INTEGER)
+		return is_safe_division(x);
 	if (x->type->kind != TY_TIMESTAMP || x->argc != 2)
 		return false;
 	for (uint32_t i = 0; i < 2; i++) {
