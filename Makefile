@@ -192,4 +192,4 @@ clean:
 help:
 	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
 
--include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)
+-include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(TOOLS:=.d)
