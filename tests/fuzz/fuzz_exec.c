@@ -34,6 +34,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	random_statement(&db, data, size, 1);
+	random_statement(&db, data, size, 1, 2);
 	return 0;
 }

@@ -271,7 +271,8 @@ static inline const char *gen_aside(struct sqlgen *g, const char *type, int dept
 {
 	size_t from = g->sql.len;
 
-	put(g, "(");
+	/* A number alone would be a column's. */
+	put(g, is(type, "bigint") || is(type, "integer") ? "(0 + " : "(");
 	gen_val(g, type, depth);
 	put(g, ")");
 	const char *text = gen_keep(g, (char *)g->sql.data + from, g->sql.len - from);
