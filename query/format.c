@@ -98,7 +98,7 @@ static int fail(struct query_text *t, int rc, size_t from, struct buf *out, stru
  */
 static int put_rows(struct query_text *t, struct buf *out, struct err *e)
 {
-	size_t from = out->len;
+	size_t from = out->len + t->held.len;
 	uint32_t left = t->batch->n - t->at, n = t->format->is_binary ? left : MIN(left, t->rows_at_once);
 	int rc = query_cancelled(t->query, e);
 
@@ -109,7 +109,7 @@ static int put_rows(struct query_text *t, struct buf *out, struct err *e)
 	t->at += n;
 	if (t->at == t->batch->n)
 		t->batch = NULL;
-	t->rows_at_once = (uint32_t)MIN((uint64_t)n * 8, PIECE_BYTES / ((out->len - from) / n + 1) + 1);
+	t->rows_at_once = (uint32_t)MIN((uint64_t)n * 8, PIECE_BYTES / ((out->len + t->held.len - from) / n + 1) + 1);
 	return 1;
 }
 
