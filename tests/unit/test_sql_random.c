@@ -26,6 +26,7 @@ static void run_many(uint32_t rows, uint64_t count)
 			 (unsigned long long)seed, (unsigned long long)i);
 		random_statement(&db, (const uint8_t *)&bytes, sizeof bytes, bytes ^ 0x5bd1e995, 5);
 	}
+	random_summary("done");
 	/* A generator whose statements mostly fail would find nothing. */
 	ck_assert_uint_gt(random_count.compared, count / 3);
 	random_close(&db);
