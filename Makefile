@@ -24,6 +24,7 @@ CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=unde
 CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
 		  -fno-omit-frame-pointer
+CFLAGS_cover   := -O1 -g -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 CFLAGS_debug   := -O0 -g
 
 ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DTIDE_VERSION='"$(VERSION)"' \
@@ -41,7 +42,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model damage bench bench-series bench-scale fuzz demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model damage bench bench-series bench-scale fuzz fuzz-coverage demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -84,7 +85,7 @@ $(B)/tests/tools/%: tests/tools/%.c $(B)/libtidefs.a
 	@echo "  TOOL  $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(B)/libtidefs.a $(ALL_LIBS)
 
-# Only with VARIANT=fuzz CC=clang, as tests/fuzz/run.sh does.
+# Only with VARIANT=fuzz or cover and CC=clang, as tests/fuzz/run.sh and coverage.sh do.
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libtidefs.a
 	@mkdir -p $(@D)
 	@echo "  FUZZ  $<"
@@ -165,6 +166,10 @@ bench-series: all $(TOOLS)
 fuzz:
 	$(Q)tests/fuzz/run.sh
 
+## fuzz-coverage: which lines of query/ the fuzzers of SQL come to, CORPUS=build/fuzz/corpus (clang)
+fuzz-coverage:
+	$(Q)tests/fuzz/coverage.sh $(CORPUS)
+
 ## demo: mount, feed, query, age into tiles, unmount
 demo: all
 	$(Q)mount-scripts/quickstart.sh --seconds 5 --no-wait
@@ -192,4 +197,4 @@ clean:
 help:
 	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 18
 
--include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(TOOLS:=.d)
+-include $(LIB_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(CRASH_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d) $(TOOLS:=.d)

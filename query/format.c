@@ -35,6 +35,7 @@ int query_text_create(struct query *q, enum query_format f, struct query_text **
 	t->format = formats[f];
 	t->col_count = n;
 	t->memo.day_ns = INT64_MIN;
+	t->rows_at_once = 8;
 	buf_init(&t->scratch, (size_t)1 << 30);
 	buf_init(&t->keys, (size_t)1 << 26);
 	buf_init(&t->held, (size_t)1 << 30);
@@ -91,6 +92,64 @@ static int fail(struct query_text *t, int rc, size_t from, struct buf *out, stru
 	return rc;
 }
 
+/*
+ * Rows of the batch at hand, as many as a piece takes: a value can be a series of megabytes, and a batch has
+ * 2,048 of them. How long the rows before were says how many go at a time.
+ */
+static int put_rows(struct query_text *t, struct buf *out, struct err *e)
+{
+	size_t from = out->len + t->held.len;
+	uint32_t left = t->batch->n - t->at, n = t->format->is_binary ? left : MIN(left, t->rows_at_once);
+	int rc = query_cancelled(t->query, e);
+
+	if (rc < 0)
+		return rc;
+	t->format->rows(t, t->batch, t->at, t->at + n, out);
+	t->rows += n;
+	t->at += n;
+	if (t->at == t->batch->n)
+		t->batch = NULL;
+	t->rows_at_once = (uint32_t)MIN((uint64_t)n * 8, PIECE_BYTES / ((out->len + t->held.len - from) / n + 1) + 1);
+	return 1;
+}
+
+/* 1: something went on; 0: all rows are out. */
+static int step(struct query_text *t, struct buf *out, struct err *e)
+{
+	int rc = 1;
+
+	if (!t->batch) {
+		rc = query_next(t->query, &t->batch, e);
+		t->at = 0;
+		if (rc <= 0)
+			t->batch = NULL;
+		if (rc < 0)
+			return rc;
+		if (!t->has_begun) { /* only now: what fails at its first row has no header */
+			t->has_begun = true;
+			t->format->begin(t, out);
+		}
+		if (rc > 0 && !t->batch->n)
+			t->batch = NULL;
+	}
+	if (rc == 0) {
+		t->format->end(t, out);
+		t->is_done = true;
+	} else if (t->batch) {
+		rc = put_rows(t, out, e);
+		if (rc < 0)
+			return rc;
+	}
+	if (out->rc < 0 || t->scratch.rc < 0 || t->keys.rc < 0 || t->held.rc < 0)
+		return err_set(e, -ENOMEM, "out of memory for the text of the result");
+	if (t->rc < 0) {
+		if (e != &t->e)
+			*e = t->e;
+		return t->rc;
+	}
+	return rc;
+}
+
 int query_text_next(struct query_text *t, struct buf *out, struct err *e)
 {
 	struct err local = {0};
@@ -101,29 +160,9 @@ int query_text_next(struct query_text *t, struct buf *out, struct err *e)
 	if (t->is_done)
 		return 0;
 	while (out->len - from < PIECE_BYTES) {
-		const struct vbatch *b;
-		int rc = query_next(t->query, &b, e);
+		int rc = step(t, out, e);
 		if (rc < 0)
 			return fail(t, rc, from, out, e);
-		if (!t->has_begun) { /* only now: what fails at its first row has no header */
-			t->has_begun = true;
-			t->format->begin(t, out);
-		}
-		if (rc == 0) {
-			t->format->end(t, out);
-			t->is_done = true;
-		} else {
-			t->format->rows(t, b, out);
-			t->rows += b->n;
-		}
-		if (out->rc < 0 || t->scratch.rc < 0 || t->keys.rc < 0 || t->held.rc < 0)
-			return fail(t, err_set(e, -ENOMEM, "out of memory for the text of the result"),
-				    from, out, e);
-		if (t->rc < 0) {
-			if (e != &t->e)
-				*e = t->e;
-			return fail(t, t->rc, from, out, e);
-		}
 		if (rc == 0)
 			break;
 	}
@@ -180,9 +219,9 @@ static struct str cell_text(struct query_text *t, const struct text_col *c, cons
 	return buf_str(&t->scratch);
 }
 
-static void csv_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+static void csv_rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		for (uint32_t c = 0; c < t->col_count; c++) {
 			const struct text_col *col = &t->cols[c];
 			const struct vec *v = vec_base(&b->cols[c]);
@@ -236,9 +275,9 @@ static void tsv_begin(struct query_text *t, struct buf *out)
 	buf_addc(out, '\n');
 }
 
-static void tsv_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+static void tsv_rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		for (uint32_t c = 0; c < t->col_count; c++) {
 			const struct text_col *col = &t->cols[c];
 			const struct vec *v = vec_base(&b->cols[c]);

@@ -31,10 +31,11 @@ void json_string(struct str s, struct buf *out);
 struct query_text;
 struct format {
 	void (*begin)(struct query_text *t, struct buf *out);
-	void (*rows)(struct query_text *t, const struct vbatch *b, struct buf *out);
+	/* Rows [from, to) of b; t->rows were before. */
+	void (*rows)(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out);
 	void (*end)(struct query_text *t, struct buf *out);
 	void (*release)(struct query_text *t); /* NULL: nothing to release */
-	bool is_binary;                        /* no line can say what failed */
+	bool is_binary; /* no line can say what failed; whole batches */
 };
 
 struct text_col {
@@ -54,6 +55,8 @@ struct query_text {
 	struct cell_memo memo;
 	bool has_begun, has_output, is_done;
 	uint64_t rows;
+	const struct vbatch *batch; /* at hand; NULL: none */
+	uint32_t at, rows_at_once;  /* its next row; so many go out together */
 	struct buf scratch;
 	struct buf keys;       /* json: the bytes of all keys */
 	struct buf held;       /* txt: cells held back... */
@@ -67,6 +70,7 @@ struct query_text {
 /* query.c: bytes handed out, for query_progress(). */
 void query_count_out(struct query *q, size_t bytes);
 struct budget *query_budget(struct query *q);
+int query_cancelled(const struct query *q, struct err *e) must_check;
 
 extern const struct format format_csv, format_tsv, format_json, format_jsonl, format_txt,
 	format_parquet;

@@ -230,10 +230,10 @@ static void json_begin(struct query_text *t, struct buf *out)
 	buf_addc(out, '[');
 }
 
-static void json_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+static void json_rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
-		if (t->rows + i)
+	for (uint32_t i = from; i < to; i++) {
+		if (t->rows || i > from)
 			buf_addc(out, ',');
 		buf_addc(out, '\n');
 		json_object(t, b, i, out);
@@ -254,9 +254,9 @@ static void jsonl_begin(struct query_text *t, struct buf *out)
 	make_keys(t);
 }
 
-static void jsonl_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+static void jsonl_rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
 {
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		json_object(t, b, i, out);
 		buf_addc(out, '\n');
 	}

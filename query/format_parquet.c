@@ -43,7 +43,7 @@ static void begin(struct query_text *t, struct buf *out)
 			.budget = query_budget(t->query), .sink = {to_buf, r}}, &r->out, &t->e);
 }
 
-static void rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+static void rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
 {
 	if (t->rc < 0)
 		return;

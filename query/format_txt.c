@@ -143,12 +143,12 @@ static void hold(struct query_text *t, const struct vbatch *b, uint32_t i)
 	}
 }
 
-static void txt_rows(struct query_text *t, const struct vbatch *b, struct buf *out)
+static void txt_rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
 {
 	struct buf cell;
 
 	buf_init(&cell, (size_t)1 << 30);
-	for (uint32_t i = 0; i < b->n; i++) {
+	for (uint32_t i = from; i < to; i++) {
 		if (!t->is_aligned) {
 			hold(t, b, i);
 			if (t->held.len >= HOLD_BYTES)

@@ -182,6 +182,11 @@ void query_count_out(struct query *q, size_t bytes)
 	atomic_fetch_add_explicit(&q->bytes_out, bytes, memory_order_relaxed);
 }
 
+int query_cancelled(const struct query *q, struct err *e)
+{
+	return exec_cancelled(&q->exec, e);
+}
+
 struct budget *query_budget(struct query *q)
 {
 	return &q->budget;

@@ -24,7 +24,7 @@ static const char *text_of(const struct format *f, uint32_t n, uint32_t col_n, c
 					    .cell = cell_of(v[c].type), .is_text = cell_is_text(v[c].type)};
 	f->begin(&t, &out);
 	if (n)
-		f->rows(&t, &b, &out);
+		f->rows(&t, &b, 0, b.n, &out);
 	t.rows = n;
 	f->end(&t, &out);
 	char *z = (char *)arena_str(&bx_arena, buf_str(&out)).ptr;

@@ -380,6 +380,37 @@ START_TEST(little_memory)
 }
 END_TEST
 
+/* Each row is some 60 KB of text: they go out one by one, and between them it can be stopped. */
+START_TEST(rows_of_megabytes)
+{
+	static const char text[] = "SELECT sequence(1, 9999) FROM r.memory";
+
+	for (int f = 0; f < QF_PARQUET; f++) {
+		_Atomic bool cancelled = false;
+		struct query_env env = {.engine = db.engine, .memory_bytes = 64 << 20, .cancelled = &cancelled};
+		struct query_text *t;
+		struct query *q;
+		struct err e = {0};
+		struct buf out;
+		int calls = 0, rc;
+
+		buf_init(&out, 1 << 28);
+		ck_assert_int_ge(query_prepare(&env, STR_LIT(text), &q, &e), 0);
+		ck_assert_int_ge(query_text_create(q, (enum query_format)f, &t, &e), 0);
+		while ((rc = query_text_next(t, &out, &e)) > 0) {
+			ck_assert_uint_lt(out.len, 4 << 20);
+			buf_clear(&out);
+			if (++calls == 5)
+				cancelled = true;
+		}
+		ck_assert_msg(rc == -ECANCELED, "%s: %d after %d calls", query_format_names[f], rc, calls);
+		ck_assert_int_eq(calls, 5);
+		query_text_destroy(t);
+		buf_release(&out);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sql_hostile");
@@ -393,6 +424,7 @@ int main(void)
 	tcase_add_loop_test(tc, cut_and_broken, 0, (int)ARRAY_LEN(whole));
 	tcase_add_test(tc, token_soup);
 	tcase_add_test(tc, little_memory);
+	tcase_add_test(tc, rows_of_megabytes);
 	suite_add_tcase(s, tc);
 	SRunner *sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -20,12 +20,13 @@ static void run_many(uint32_t rows, uint64_t count)
 
 	count = env_number("SQL_RANDOM_COUNT", count);
 	random_open(&db, rows, seed % 97);
-	for (uint64_t i = 0; i < count; i++) {
+	for (uint64_t i = env_number("SQL_RANDOM_FROM", 0); i < count; i++) {
 		uint64_t bytes = (seed + i) * 0x9e3779b97f4a7c15u;
 		snprintf(random_where, sizeof random_where, "SQL_RANDOM_SEED=%llu, statement %llu",
 			 (unsigned long long)seed, (unsigned long long)i);
-		random_statement(&db, (const uint8_t *)&bytes, sizeof bytes, bytes ^ 0x5bd1e995);
+		random_statement(&db, (const uint8_t *)&bytes, sizeof bytes, bytes ^ 0x5bd1e995, 5);
 	}
+	random_summary("done");
 	/* A generator whose statements mostly fail would find nothing. */
 	ck_assert_uint_gt(random_count.compared, count / 3);
 	random_close(&db);
