@@ -10,7 +10,7 @@ const seed = Number(process.env.SEED || Math.floor(Math.random() * 1e9)), count 
 const only = process.env.ONLY ? Number(process.env.ONLY) : null, most = Number(process.env.MISMATCHES || 5)
 
 // ---- the same rows? ---------------------------------------------------------------------------------------------
-const sameCell = (a, b, inexact) => a === b || (a === '-0.0' ? '0.0' : a) === (b === '-0.0' ? '0.0' : b) || (inexact && a !== null && b !== null && near(Number(a), Number(b)))
+const sameCell = (a, b) => a === b || (a !== null && b !== null && near(Number(a), Number(b)))
 // What is far below the values themselves is a rest of rounding: eighths up to 100, squares and products of two.
 const near = (a, b) => a === b || Math.abs(a - b) <= 1e-12 * Math.max(Math.abs(a), Math.abs(b)) || Math.abs(a - b) < 1e-11
 const key = (row, at) => at.map(i => row[i] === null ? '\0' : row[i] === '-0.0' ? '0.0' : row[i]).join('\x01')
@@ -20,13 +20,16 @@ function difference(a, b, columns) {
   const exact = columns.map((c, i) => i).filter(i => !columns[i].inexact), rest = columns.map((c, i) => i).filter(i => columns[i].inexact)
   const sort = rows => rows.map(row => ({ row, key: key(row, exact) }))
     .sort((p, q) => p.key < q.key ? -1 : p.key > q.key ? 1 : rest.reduce((r, i) => r || Number(p.row[i] ?? -Infinity) - Number(q.row[i] ?? -Infinity), 0))
-  const p = sort(a), q = sort(b)
-  for (let i = 0; i < Math.max(p.length, q.length); i++) {
-    if (i < p.length && i < q.length && p[i].row.length === columns.length && q[i].row.length === columns.length &&
-      columns.every((c, k) => sameCell(p[i].row[k], q[i].row[k], c.inexact))) continue
-    return `rows ${i} of ${p.length} and ${q.length}, both sorted:` + [0, 1, 2].map(k => `\n    ${show(p[i + k]?.row)}\n    ${show(q[i + k]?.row)}`).join('\n')
+  const p = sort(a), q = sort(b), mine = [], theirs = []
+  for (let i = 0, k = 0; i < p.length || k < q.length;) {
+    const here = p[i], there = q[k]
+    if (here && there && here.key === there.key && rest.every(c => sameCell(here.row[c], there.row[c]))) { i++; k++; continue }
+    if (!there || (here && here.key <= there.key)) { mine.push(here.row); i++ }
+    if (!here || (there && there.key <= here.key)) { theirs.push(there.row); k++ }
   }
-  return null
+  if (!mine.length && !theirs.length) return null
+  const first = list => list.slice(0, 4).map(row => '\n      ' + show(row)).join('')
+  return `${a.length} rows and ${b.length}; ${mine.length} of tidefs alone:${first(mine)}\n    ${theirs.length} of DuckDB alone:${first(theirs)}`
 }
 const show = row => row ? row.map(v => v === null ? 'NULL' : JSON.stringify(v)).join(' | ') : '-'
 

@@ -30,7 +30,7 @@ const makers = {
   big: (d, i) => {
     const s = i % 37
     return { host: s === 36 ? null : 'h' + s % 12, region: s % 9 === 8 ? null : ['eu', 'us', 'ap'][s % 3],
-      time: START + Math.floor(i / 37) * 60000000 + (s % 5 ? 0 : s * 250000), id: i, v: maybe(d, 10, eighth(d, 100)),
+      time: START + Math.floor(i / 37) * 60000000 + (s % 4 ? Math.floor(s / 12) * 15000000 : s * 250000), id: i, v: maybe(d, 10, eighth(d, 100)),
       n: maybe(d, 10, d.between(-9, 9) * (i % 7 ? 1 : 100)), b: maybe(d, 20, d.chance(50)), x: maybe(d, 15, d.pick(texts)),
       w: maybe(d, 30, START + d.between(0, 200) * 900000000) }
   },

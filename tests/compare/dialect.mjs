@@ -16,6 +16,11 @@ const differences = {
   extreme: { why: 'DuckDB leaves NULLs out, in Trino one NULL makes NULL',
     tide: (name, a, b) => sql`${name}(${a}, ${b})`,
     duck: (name, a, b) => sql`CASE WHEN ${a} IS NOT NULL AND ${b} IS NOT NULL THEN ${name}(${a}, ${b}) END` },
+  rows: { why: 'NULL is a value like others inside rows of DuckDB', tide: (a, b, op, c, d) => sql`((${a}, ${b}) ${op} (${c}, ${d}))`,
+    duck: (a, b, op, c, d) => sql`(${a} ${op} ${c} ${op === '=' ? 'AND' : 'OR'} ${b} ${op} ${d})` },
+  rows_in: { why: 'one NULL in a row makes the whole answer NULL in DuckDB, also where the other column differs',
+    tide: (a, b, not, x, y, from, where) => sql`((${a}, ${b})${not} IN (SELECT ${x}, ${y} FROM ${from} WHERE ${where}))`,
+    duck: (a, b, not, x, y, from, where) => sql`(${not} CASE WHEN EXISTS (SELECT 1 FROM ${from} WHERE ${where} AND ${x} = ${a} AND ${y} = ${b}) THEN TRUE WHEN NOT EXISTS (SELECT 1 FROM ${from} WHERE ${where} AND (${x} = ${a}) IS NOT FALSE AND (${y} = ${b}) IS NOT FALSE) THEN FALSE END)` },
   quantified_list: { why: 'DuckDB puts each row of VALUES into parentheses', tide: list => sql`(VALUES ${list})`,
     duck: list => sql`(VALUES ${list.map(v => sql`(${v})`)})` },
 
@@ -39,8 +44,12 @@ const differences = {
     duck: t => sql`strftime(${t}, '%Y-%m-%d %H:%M:%S.%n')` },
 
   // Aggregates and windows
+  sum: { why: 'of bigint 128 bits wide in DuckDB', tide: (x, tail) => sql`sum(${x})${tail}`, duck: (x, tail) => sql`CAST(sum(${x})${tail} AS BIGINT)` },
+  bigint: { why: 'a sum over a window is 128 bits wide in DuckDB', tide: x => x, duck: x => sql`CAST(${x} AS BIGINT)` },
   count_if: { why: 'NULL in DuckDB where a correlated subquery has no rows', tide: c => sql`count_if(${c})`, duck: c => sql`count(CASE WHEN ${c} THEN 1 END)` },
   by: { why: 'DuckDB\'s arg_min leaves rows out whose result is NULL', tide: (f, x, y) => sql`${f}_by(${x}, ${y})`, duck: (f, x, y) => sql`arg_${f}_null(${x}, ${y})` },
+  window_filter: { why: 'bool_and with FILTER over a moving frame is NULL in DuckDB where the frame has rows that pass', tide: (f, x, c) => sql`${f}(${x}) FILTER (WHERE ${c})`,
+    duck: (f, x, c) => sql`${f}(CASE WHEN ${c} THEN ${x} END)` },
   listagg: { why: 'ORDER BY stands inside in DuckDB', tide: (x, by, o) => sql`listagg(${x}, ${by}) WITHIN GROUP (ORDER BY ${o})`,
     duck: (x, by, o) => sql`string_agg(${x}, ${by} ORDER BY ${o})` },
   ignore_nulls: { why: 'stands inside in DuckDB', tide: (f, args) => sql`${f}(${args}) IGNORE NULLS`, duck: (f, args) => sql`${f}(${args} IGNORE NULLS)` },

@@ -4,6 +4,7 @@
 //	unique: [node, ...]	expressions that no two rows agree in; null: unknown
 //	linkable: [node, ...]	columns that a subquery may be tied to (plain names); by default the columns
 //	subqueries: bool	whether expressions may have some
+//	bare: bool		not even lists behind ANY, which are queries: ON of an outer join takes none
 import { differ } from './dialect.mjs'
 import { texts } from './data.mjs'
 import { inexact, join, none, rough, sql, typed } from './tree.mjs'
@@ -170,9 +171,9 @@ export class Expressions {
       [type === 'varchar' ? 2 : 0, () => sql`starts_with(${x()}, ${quote(d.pick(['h1', 'a', '']))})`],
       [type === 'varchar' ? 1 : 0, () => differ.regexp_like(x(), quote(d.pick(['^h1', '[0-9]', 'a|b'])))],
       [type === 'boolean' ? 5 : 0, () => sql`${this.column(scope, 'boolean') ?? this.literal('boolean')}`],
-      [1, () => sql`(${x()} ${d.pick(comparisons)} ${d.pick(['ANY', 'ALL', 'SOME'])} ${differ.quantified_list(d.list(1, 3, () => this.literal(type)))})`],
+      [scope.bare ? 0 : 1, () => sql`(${x()} ${d.pick(comparisons)} ${d.pick(['ANY', 'ALL', 'SOME'])} ${differ.quantified_list(d.list(1, 3, () => this.literal(type)))})`],
       [type === 'bigint' ? 1 : 0, () => differ.contains(this.list(type, scope), any())],
-      [1, () => sql`((${x()}, ${this.simple('bigint', scope)}) ${d.pick(['=', '<>'])} (${any()}, ${this.simple('bigint', scope)}))`],
+      [1, () => differ.rows(x(), this.simple('bigint', scope), d.pick(['=', '<>']), any(), this.simple('bigint', scope))],
     ])()
   }
 
@@ -187,8 +188,8 @@ export class Expressions {
     const made = d.weighed({
       bigint: [
         [3, () => sql`count(*)${filter()}`], [3, () => sql`count(${x(d.pick(types))})${filter()}`],
-        [3, () => sql`count(DISTINCT ${x(d.pick(types))})${filter()}`], [3, () => sql`sum(${x('bigint')})${filter()}`],
-        [1, () => sql`sum(DISTINCT ${x('bigint')})${filter()}`], [1, () => sql`${differ.count_if(this.condition(inner, 1))}${filter()}`],
+        [3, () => sql`count(DISTINCT ${x(d.pick(types))})${filter()}`], [3, () => differ.sum(x('bigint'), filter())],
+        [1, () => differ.sum(sql`DISTINCT ${x('bigint')}`, filter())], [1, () => sql`${differ.count_if(this.condition(inner, 1))}${filter()}`],
       ],
       double: [
         [4, () => sql`sum(${smooth()})${filter()}`], [2, () => rough(sql`avg(${d.chance(50) ? smooth() : x('bigint')})${filter()}`)],
@@ -210,11 +211,13 @@ export class Expressions {
   // array_agg, whose order is fixed.
   collected(scope) {
     const d = this.d, type = d.pick(types), inner = { ...scope, subqueries: false }
-    const x = this.expr(type, inner, 1)
+    const x = this.column(scope, type), unique = scope.unique?.length ? scope.unique : null
     const order = () => `${d.pick(['', ' ASC', ' DESC'])}${d.pick(['', '', ' NULLS FIRST', ' NULLS LAST'])}`
     const filter = d.chance(20) ? sql` FILTER (WHERE ${this.condition(inner, 1)})` : none
-    if (d.chance(30) || !scope.unique?.length) return typed(`array(${type})`, sql`array_agg(DISTINCT ${x} ORDER BY ${x}${order()})${filter}`)
-    return typed(`array(${type})`, sql`array_agg(${x} ORDER BY ${[...d.some(scope.columns.filter(c => !c.inexact), 0, 1), ...scope.unique].map(c => sql`${c}${order()}`)})${filter}`)
+    if (!x && !unique) return typed('bigint', sql`count(*)`)
+    if (!unique || (x && d.chance(30))) return typed(`array(${type})`, sql`array_agg(DISTINCT ${x} ORDER BY ${x}${order()})${filter}`)
+    const keys = [...d.some(scope.columns.filter(c => !c.inexact), 0, 1), ...unique].map(c => sql`${c}${order()}`)
+    return typed(`array(${type})`, sql`array_agg(${this.expr(type, inner, 1)} ORDER BY ${keys})${filter}`)
   }
 
   // ---- windows --------------------------------------------------------------------------------------------------
@@ -231,8 +234,8 @@ export class Expressions {
       [2, () => at(last(), 'CURRENT ROW')],
       [3, () => at(last(), next())],
       [2, () => at('CURRENT ROW', d.chance(50) ? next() : 'UNBOUNDED FOLLOWING')],
-      [1, () => at(last(), last())],
-      [1, () => at(next(), next())],
+      [1, () => kind === 'GROUPS' ? at(last(), 'CURRENT ROW') : at(last(), last())],
+      [1, () => kind === 'GROUPS' ? at('CURRENT ROW', next()) : at(next(), next())],
       [1, () => at('UNBOUNDED PRECEDING', 'UNBOUNDED FOLLOWING')],
       [1, () => at(next(), 'UNBOUNDED FOLLOWING')],
     ])()
@@ -246,7 +249,10 @@ export class Expressions {
     const ordinal = scope.unique?.length ? [...d.some(keys, 0, 2), ...scope.unique] : null
     const by = list => sql`ORDER BY ${this.orderKeys(list)}`
     const few = () => d.between(0, 4)
-    const over = (f, order, frame) => typed(f.type, sql`${f} OVER (${partition}${order}${frame})`)
+    const over = (f, order, frame) => {
+      const w = sql`${f} OVER (${partition}${order}${frame})`
+      return typed(f.type, f.type === 'bigint' ? differ.bigint(w) : w)
+    }
     const value = () => {
       const ignoring = d.chance(40)
       const [name, args] = d.pick([['first_value', x], ['last_value', x], ['nth_value', sql`${x}, ${d.between(1, 3)}`]])
@@ -292,12 +298,14 @@ export class Expressions {
   windowAggregate(type, scope) {
     const d = this.d
     const plain = { ...scope, columns: scope.columns.filter(c => !c.rough) }
-    const made = {
-      bigint: () => d.pick([sql`count(*)`, sql`count(${this.simple(d.pick(types), scope)})`, sql`sum(${this.expr('bigint', scope, 1)})`]),
-      double: () => d.pick([sql`sum(${this.simple('double', plain)})`, sql`min(${this.simple('double', scope)})`, sql`max(${this.expr('double', scope, 1)})`, rough(sql`avg(${this.simple('double', plain)})`)]),
-      boolean: () => sql`${d.pick(['bool_and', 'bool_or'])}(${this.simple('boolean', scope)})`,
-      timestamp: () => sql`${d.pick(['min', 'max'])}(${this.simple('timestamp', scope)})`,
-    }[type]()
-    return typed(type, sql`${made}${d.chance(15) ? sql` FILTER (WHERE ${this.condition(scope, 0)})` : none}`)
+    const filter = d.chance(15) ? this.condition(scope, 0) : null
+    const [name, x] = d.pick({
+      bigint: [['count', sql`*`], ['count', this.simple(d.pick(types), scope)], ['sum', this.expr('bigint', scope, 1)], ['min', this.simple('bigint', scope)]],
+      double: [['sum', this.simple('double', plain)], ['min', this.simple('double', scope)], ['max', this.expr('double', scope, 1)], ['avg', this.simple('double', plain)]],
+      boolean: [['bool_and', this.simple('boolean', scope)], ['bool_or', this.simple('boolean', scope)]],
+      timestamp: [['min', this.simple('timestamp', scope)], ['max', this.simple('timestamp', scope)]],
+    }[type])
+    const made = typed(type, filter ? type === 'boolean' ? differ.window_filter(name, x, filter) : sql`${name}(${x}) FILTER (WHERE ${filter})` : sql`${name}(${x})`)
+    return name === 'avg' ? rough(made) : made
   }
 }

@@ -65,13 +65,13 @@ export class Queries extends Expressions {
   // ---- FROM: a scope with its node ----------------------------------------------------------------------------
   from(depth, small, outer) {
     const d = this.d
-    if (!small && d.chance(45)) {
+    if (!small && d.chance(30)) {
       const big = this.scope(this.table('big'), outer)
-      return d.chance(60) ? big : this.join(big, d.chance(85) ? this.small(depth) : this.table('big'), outer)
+      return d.chance(60) ? big : this.join(big, d.chance(75) ? this.small(depth) : this.table('big'))
     }
     let s = this.scope(this.small(depth), outer)
     for (let n = d.weighed([[4, 0], [5, 1], [2, 2]]); n > 0; n--)
-      s = d.chance(15) ? this.beside(s, outer) : this.join(s, this.small(depth), outer)
+      s = d.chance(15) ? this.beside(s) : this.join(s, this.small(depth))
     return s
   }
 
@@ -96,28 +96,36 @@ export class Queries extends Expressions {
     return { node: sql`${a} = ${b}`, share: a.plain === 'time' ? 0.02 : a.plain?.startsWith('c') ? 0.3 : 0.15 }
   }
 
-  join(left, right, outer) {
+  join(left, right) {
     const d = this.d, pairs = left.size * right.size
-    const r = { ...right, columns: right.columns }
-    if (right.size > 1000 && left.size > 1000) {
-      // Both are big: by what few rows agree in.
-      const a = left.columns.find(c => c.id), b = right.unique[0]
+    const r = right
+    if (left.using) left = { ...left, columns: left.columns.filter(c => !c.merged) }
+    if (right.table === 'big' && left.size > 1000) {
+      // Both are big: by what no two rows agree in.
       const kind = d.pick(['JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN'])
-      return this.both(left, r, sql`${left.node} ${kind} ${right.node} ON ${a} = ${b} + ${d.pick([0, 37, 74, -5])}${d.chance(50) ? sql` AND ${left.columns[0]} = ${right.columns[0]}` : none}`, left.size)
+      const more = this.pairCondition(left, right)
+      return this.both(left, r, sql`${left.node} ${kind} ${right.node} ON ${left.columns.find(c => c.id)} = ${right.unique[0]}${more && d.chance(60) ? sql` AND ${more}` : none}`, left.size)
     }
     const kind = d.pick(['JOIN', 'INNER JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN', 'CROSS JOIN', ','])
-    if (kind === 'CROSS JOIN' || kind === ',') {
-      if (pairs < 8000) return this.both(left, r, sql`${left.node}${kind === ',' ? '' : ' '}${kind} ${right.node}`, pairs)
+    // Behind a comma ON does not see what stands before it: what follows has commas, too, and conditions in WHERE.
+    if (kind === ',' || left.comma) {
+      const e = pairs > 8000 || d.chance(60) ? this.equality(left, right) : null
+      if (!e && pairs > 8000) return left
+      const s = this.both(left, r, sql`${left.node}, ${right.node}`, pairs * (e?.share ?? 1))
+      return Object.assign(s, { comma: true, where: [...(left.where ?? []), ...(e ? [e.node] : [])] })
+    }
+    if (kind === 'CROSS JOIN') {
+      if (pairs < 8000) return this.both(left, r, sql`${left.node} CROSS JOIN ${right.node}`, pairs)
     } else if (left.relations.length === 1 && !left.using && d.chance(25) && pairs < PAIRS * 8) {
       const names = left.columns.map(c => c.plain).filter(c => c && ['host', 'region', 'n'].includes(c) && right.columns.some(k => k.plain === c))
       if (names.length) {
         const using = d.some(names, 1, 2)
-        const merged = using.map(c => Object.assign(typed(left.columns.find(k => k.plain === c).type, sql`${c}`), { key: true }))
+        const merged = using.map(c => Object.assign(typed(left.columns.find(k => k.plain === c).type, sql`${c}`), { merged: true }))
         const s = this.both(left, r, sql`${left.node} ${kind} ${right.node} USING (${using})`, pairs * 0.12, [...merged, ...left.columns, ...right.columns])
         return Object.assign(s, { using: true })
       }
     }
-    const both = { columns: [...left.columns, ...right.columns], outer: null }
+    const both = { columns: [...left.columns, ...right.columns], bare: true }
     const conditions = []
     let share = 1
     const full = kind === 'FULL JOIN'
@@ -137,7 +145,7 @@ export class Queries extends Expressions {
       conditions.push(a ?? sql`${this.condition(both, 1)}`)
       share *= 0.5
     }
-    const word = kind === 'CROSS JOIN' || kind === ',' ? 'JOIN' : kind
+    const word = kind === 'CROSS JOIN' ? 'JOIN' : kind
     return this.both(left, r, sql`${left.node} ${word} ${right.node} ON ${join(conditions, ' AND ')}`, Math.max(pairs * share, /LEFT|FULL/.test(word) ? left.size : 0, /RIGHT|FULL/.test(word) ? right.size : 0))
   }
 
@@ -148,19 +156,20 @@ export class Queries extends Expressions {
   }
 
   // What sees the columns to its left: UNNEST or LATERAL.
-  beside(left, outer) {
-    const d = this.d
+  beside(left) {
+    const d = this.d, words = left.comma ? [', '] : [', ', ' CROSS JOIN ', ' LEFT JOIN ']
+    const joined = (right, node, size, word) => ({ ...this.both(left, right, node, size), unique: null, where: left.where, comma: word === ', ' })
     if (d.chance(55)) {
       const as = this.name('u'), names = [this.name('c'), this.name('c')], type = d.pick(['bigint', 'varchar', 'double'])
-      const list = this.list(type, left), word = d.pick([', ', ' CROSS JOIN ', ' LEFT JOIN '])
+      const list = this.list(type, left), word = d.pick(words)
       const on = word === ' LEFT JOIN ' ? ' ON TRUE' : ''
       const columns = [typed(type, sql`${as}.${names[0]}`), typed('bigint', sql`${as}.${names[1]}`)]
       columns.forEach((c, i) => Object.assign(c, { plain: names[i] }))
       if (d.chance(60) || on)
-        return { ...this.both(left, { columns: [columns[0]], unique: null }, sql`${left.node}${word}UNNEST(${list}) AS ${as} (${names[0]})${on}`, left.size * 3), unique: null }
-      return { ...this.both(left, { columns, unique: null }, sql`${left.node}${word}${differ.unnest_two(list, this.list('bigint', left), as, ...names)}`, left.size * 4), unique: null }
+        return joined({ columns: [columns[0]] }, sql`${left.node}${word}UNNEST(${list}) AS ${as} (${names[0]})${on}`, left.size * 3, word)
+      return joined({ columns }, sql`${left.node}${word}${differ.unnest_two(list, this.list('bigint', left), as, ...names)}`, left.size * 4, word)
     }
-    const r = this.linked({ ...left, outer })
+    const r = this.linked(left)
     const most = d.between(1, 3), as = this.name('l')
     const inner = r.d.columns.filter(c => !c.inexact), picked = d.some(inner, 1, 3), names = picked.map(() => this.name('c'))
     const grouped = d.chance(40)
@@ -169,8 +178,8 @@ export class Queries extends Expressions {
     const tail = grouped ? none : sql` ORDER BY ${made.map((_, i) => sql`${i + 1}`)} LIMIT ${most}`
     const columns = made.map((m, i) => Object.assign(typed(m.type, sql`${as}.${names[i]}`), { plain: names[i], rough: m.rough }))
     const body = sql`LATERAL (SELECT ${made.map((m, i) => sql`${m} AS ${names[i]}`)} FROM ${r.node} WHERE ${r.where}${tail}) AS ${as}`
-    const word = d.pick([', ', ' CROSS JOIN ', ' LEFT JOIN '])
-    return { ...this.both(left, { columns, unique: null }, sql`${left.node}${word}${body}${word === ' LEFT JOIN ' ? ' ON TRUE' : ''}`, left.size * most), unique: null }
+    const word = d.pick(words)
+    return joined({ columns }, sql`${left.node}${word}${body}${word === ' LEFT JOIN ' ? ' ON TRUE' : ''}`, left.size * most, word)
   }
 
   // ---- subqueries -----------------------------------------------------------------------------------------------
@@ -206,7 +215,8 @@ export class Queries extends Expressions {
       [4, () => sql`(${x}${d.chance(50) ? ' NOT' : ''} IN (${list(this.expr(type, s.d, 1))}))`],
       [3, () => sql`(${x} ${d.pick(comparisons)} ${d.pick(['ANY', 'ALL', 'SOME'])} (${list(this.expr(type, s.d, 1))}))`],
       [2, () => sql`(${x} ${d.pick(comparisons)} ${this.scalar(type, scope)})`],
-      [1, () => sql`((${x}, ${this.simple('bigint', scope)})${d.chance(40) ? ' NOT' : ''} IN (${list(sql`${this.simple(type, s.d)}, ${this.simple('bigint', s.d)}`)}))`],
+      // DuckDB has its operands inside a subquery, where a group's expression cannot stand.
+      [scope.linkable ? 0 : 1, () => differ.rows_in(x, this.simple('bigint', scope), d.chance(40) ? ' NOT' : '', this.simple(type, s.d), this.simple('bigint', s.d), s.node, s.where)],
     ])()
   }
 
@@ -215,7 +225,8 @@ export class Queries extends Expressions {
   select({ depth, small = false, want = null, outer = null }) {
     const d = this.d, s = this.from(depth, small, outer)
     if (s.size > 3000) s.subqueries = d.chance(50)
-    const where = d.chance(60) ? sql` WHERE ${this.condition(s, 2)}` : none
+    const conditions = [...(s.where ?? []), ...(d.chance(60) ? [this.condition(s, 2)] : [])]
+    const where = conditions.length ? sql` WHERE ${join(conditions, ' AND ')}` : none
     return d.weighed([
       [4, () => this.plain(s, where, want)],
       [5, () => this.grouped(s, where, want)],
