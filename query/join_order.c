@@ -115,7 +115,7 @@ static void find_ties(struct ordering *o, const struct bx *x)
 
 	if (x->kind != BX_CALL || x->argc != 2 || strcmp(x->func->name, "=") != 0)
 		return;
-	if (bx_can_fail(x->args[0]) || bx_can_fail(x->args[1]) || bx_is_volatile(x))
+	if (!bx_can_only_overflow(x->args[0]) || !bx_can_only_overflow(x->args[1]) || bx_is_volatile(x))
 		return;
 	a = relations_of(o, x->args[0]);
 	b = relations_of(o, x->args[1]);

@@ -197,8 +197,11 @@ static int add_key(struct split *s, struct bx *l, struct bx *r, bool null_safe)
 	return 0;
 }
 
-/* l = r, or NOT (l IS DISTINCT FROM r), with a side each: 1, it is a key now. */
-static int take_key(struct split *s, struct bx *x)
+/*
+ * l = r, or NOT (l IS DISTINCT FROM r), with a side each: 1, it is a key now. A key is worked out for all rows of its
+ * side. first: nothing spares rows of the two; so an overflow, as in a.id = b.id + 1, may be told of any row.
+ */
+static int take_key(struct split *s, struct bx *x, bool first)
 {
 	bool null_safe = is_call(x, "not", 1) && is_call(x->args[0], "is distinct from", 2);
 	unsigned side[2];
@@ -210,7 +213,9 @@ static int take_key(struct split *s, struct bx *x)
 		return 0;
 	for (int i = 0; i < 2; i++) {
 		side[i] = bx_sides(x->args[i], s->left_n);
-		if (bx_can_fail(x->args[i]) || bx_is_volatile(x->args[i]))
+		if (bx_is_volatile(x->args[i]))
+			return 0;
+		if (bx_can_fail(x->args[i]) && !(first && bx_can_only_overflow(x->args[i])))
 			return 0;
 	}
 	if (side[0] == SIDE_LEFT && side[1] == SIDE_RIGHT)
@@ -242,7 +247,7 @@ static int place(struct split *s, struct bx *x, bool own)
 		if (rc >= 0)
 			rc = bx_push(s->b, below, hint);
 	} else if (kind != PJ_MARK && (own || kind == PJ_INNER)) {
-		rc = take_key(s, x);
+		rc = take_key(s, x, !s->rest.n && (own || !s->key_n));
 		if (rc)
 			return MIN(rc, 0);
 	}

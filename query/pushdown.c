@@ -254,6 +254,20 @@ bool bx_can_fail(const struct bx *x)
 	return false;
 }
 
+bool bx_can_only_overflow(const struct bx *x)
+{
+	static const char *const names[] = {"+", "-", "*", "neg", "abs"};
+	bool known = !node_can_fail(x);
+
+	if (x->kind == BX_TRY)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(names) && !known && x->kind == BX_CALL; i++)
+		known = !strcmp(x->func->name, names[i]) && (x->type->kind == TY_INTEGER || x->type->kind == TY_BIGINT);
+	for (uint32_t i = 0; i < x->argc && known; i++)
+		known = bx_can_only_overflow(x->args[i]);
+	return known;
+}
+
 /*
  * TRUE where x is TRUE or fails: coalesce(try(coalesce(x, false)), true). A series for which it is not
  * TRUE has no row to give; one for which it fails is asked again by the filter above, row by row, and

@@ -15,6 +15,7 @@ int filter_over(struct bind *b, struct plan *p, const struct bx_list *conds, str
 
 /* Could it fail for some values of its columns? Overflows of times far beyond the ones that are stored do not count. */
 bool bx_can_fail(const struct bx *x);
+bool bx_can_only_overflow(const struct bx *x); /* if it fails, by + - * of whole numbers */
 
 /* TRUE where x is TRUE or fails: what may be asked early, x being asked again. */
 int bx_hint(struct bind *b, struct bx *x, struct bx **ret);

@@ -288,10 +288,13 @@ export class Expressions {
 
   rangeFrame(type) {
     const d = this.d
-    const offset = () => type === 'timestamp' ? differ.interval(d.between(0, 90), d.pick(['hour', 'minute'])) : type === 'double' ? differ.double(zero(d.between(0, 64) / 8)) : sql`${d.between(0, 4)}`
-    const last = () => sql`${offset()} PRECEDING`, next = () => sql`${offset()} FOLLOWING`
-    const [a, b] = d.pick([[last, () => 'CURRENT ROW'], [last, next], [() => 'CURRENT ROW', next], [() => 'UNBOUNDED PRECEDING', last],
-      [() => 'UNBOUNDED PRECEDING', next], [next, () => 'UNBOUNDED FOLLOWING'], [last, last], [next, next]])
+    const size = () => d.chance(20) ? 0 : type === 'timestamp' ? d.between(1, 90) : type === 'double' ? d.between(1, 64) / 8 : d.between(1, 4)
+    const offset = n => type === 'timestamp' ? differ.interval(n, d.pick(['hour', 'minute'])) : type === 'double' ? differ.double(zero(n)) : sql`${n}`
+    const last = () => sql`${offset(size())} PRECEDING`, next = () => sql`${offset(size())} FOLLOWING`
+    const far = way => { const n = size(); return n ? sql`${offset(n)} ${way}` : differ.range_here(offset(0), way) }
+    const before = () => far('PRECEDING'), after = () => far('FOLLOWING')
+    const [a, b] = d.pick([[last, () => 'CURRENT ROW'], [last, next], [() => 'CURRENT ROW', next], [() => 'UNBOUNDED PRECEDING', before],
+      [() => 'UNBOUNDED PRECEDING', next], [after, () => 'UNBOUNDED FOLLOWING'], [last, before], [after, next]])
     return sql` RANGE BETWEEN ${a()} AND ${b()}`
   }
 
@@ -305,7 +308,7 @@ export class Expressions {
       boolean: [['bool_and', this.simple('boolean', scope)], ['bool_or', this.simple('boolean', scope)]],
       timestamp: [['min', this.simple('timestamp', scope)], ['max', this.simple('timestamp', scope)]],
     }[type])
-    const made = typed(type, filter ? type === 'boolean' ? differ.window_filter(name, x, filter) : sql`${name}(${x}) FILTER (WHERE ${filter})` : sql`${name}(${x})`)
+    const made = typed(type, filter ? sql`${name}(${x}) FILTER (WHERE ${filter})` : sql`${name}(${x})`)
     return name === 'avg' ? rough(made) : made
   }
 }

@@ -104,7 +104,7 @@ export class Queries extends Expressions {
       // Both are big: by what no two rows agree in.
       const kind = d.pick(['JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN'])
       const more = this.pairCondition(left, right)
-      return this.both(left, r, sql`${left.node} ${kind} ${right.node} ON ${left.columns.find(c => c.id)} = ${right.unique[0]}${more && d.chance(60) ? sql` AND ${more}` : none}`, left.size)
+      return this.both(left, r, sql`${left.node} ${kind} ${right.node} ON ${left.columns.find(c => c.id)} = ${right.unique[0]}${d.chance(40) ? ` + ${d.between(0, 40)}` : ''}${more && d.chance(60) ? sql` AND ${more}` : none}`, left.size)
     }
     const kind = d.pick(['JOIN', 'INNER JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN', 'CROSS JOIN', ','])
     // Behind a comma ON does not see what stands before it: what follows has commas, too, and conditions in WHERE.
