@@ -42,7 +42,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model damage bench bench-series bench-scale fuzz fuzz-coverage demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model compare damage bench bench-series bench-scale fuzz fuzz-coverage demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -127,6 +127,10 @@ crash: $(B)/tests/crash/crash
 ## model: random operations against a twin in memory; SEEDS=20 OPS=100000, or SEED=n to replay one
 model: $(B)/tests/model/model
 	$(Q)$(B)/tests/model/model $${SEEDS:-20} $${OPS:-100000}
+
+## compare: random statements asked of tidefs and DuckDB; SEED=7 COUNT=5000, or SEED=7 ONLY=123 to replay one
+compare: $(B)/tests/tools/ask
+	$(Q)VARIANT=$(VARIANT) tests/compare/run.sh
 
 MODEL_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 $(B)/tests/model/model: $(MODEL_OBJ) $(B)/libtidefs.a

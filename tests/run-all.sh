@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the test programs that `make tests-build` has built, and counts.
 #
-#	tests/run-all.sh [unit] [sql] [model] [crash] [mount]      all kinds when none is named
+#	tests/run-all.sh [unit] [sql] [compare] [model] [crash] [mount]      all kinds when none is named
 #	VARIANT=asan tests/run-all.sh              of another build
 #
 # Each program's whole output goes to build/<variant>/test-logs/<name>.log; what failed is shown.
@@ -13,7 +13,7 @@ variant=${VARIANT:-release}
 bin=build/$variant
 logs=$bin/test-logs
 mkdir -p "$logs"
-kinds=${*:-unit sql model crash mount}
+kinds=${*:-unit sql compare model crash mount}
 passed=0
 failed=0
 export TIDEFS=$PWD/$bin/tidefs
@@ -73,6 +73,23 @@ run_sql() {
 	report "sql" "$p" "$f" "$log" $((SECONDS - begin))
 }
 
+# Random statements against DuckDB; half of what tests/compare/run.sh asks.
+run_compare() {
+	if [ ! -d tests/readers/node_modules/@duckdb/node-api ] || ! command -v node >/dev/null 2>&1; then
+		echo "skip  compare: DuckDB is not installed (npm ci in tests/readers)"
+		return 0
+	fi
+	log=$logs/compare.log
+	begin=$SECONDS
+	COUNT=${COUNT:-300} timeout 900 node tests/compare/compare.mjs "$bin/tests/tools/ask" >"$log" 2>&1
+	rc=$?
+	p=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
+	f=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\2/p' "$log" | tail -n 1)
+	f=${f:-1}
+	[ "$rc" -ne 0 ] && [ "$f" -eq 0 ] && f=1
+	report "compare" "${p:-0}" "$f" "$log" $((SECONDS - begin))
+}
+
 # A taste of `make model`.
 run_model() {
 	[ -x "$bin/tests/model/model" ] || return 0
@@ -116,9 +133,9 @@ run_mount() {
 
 for k in $kinds; do
 	case $k in
-	unit | sql | model | crash | mount) "run_$k" ;;
+	unit | sql | compare | model | crash | mount) "run_$k" ;;
 	*)
-		echo "run-all.sh: unknown kind '$k' (unit, sql, model, crash, mount)" >&2
+		echo "run-all.sh: unknown kind '$k' (unit, sql, compare, model, crash, mount)" >&2
 		exit 2
 		;;
 	esac
