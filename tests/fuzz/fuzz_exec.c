@@ -2,21 +2,12 @@
  * fuzz_exec: bytes steer the making of a statement that fits a small table; it is executed over the
  * table's three physical forms, with and without pushdown. See sql_random.h.
  */
-#include <signal.h>
-
 #include "tests/fuzz/sql_random.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct random_db db;
-
-static void terminated(int signal)
-{
-	(void)signal;
-	random_summary("ended");
-	_exit(0);
-}
 
 static void at_end(void)
 {
@@ -27,7 +18,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc, (void)argv;
 	random_open(&db, 101, 1);
-	signal(SIGTERM, terminated);
 	atexit(at_end);
 	return 0;
 }

@@ -6,6 +6,7 @@
  *
  *   - it runs, or fails with a sentence that begins with line:column;
  *   - the three tables give the same bytes (as a set of lines where no ORDER BY fixes them);
+ *   - so do several threads, and little memory, where it suffices;
  *   - columns wrapped so that no condition can be pushed down (`time + 0s`, `concat(host, '')`) give
  *     the same bytes, too;
  *   - little memory or a cancel flag at a random moment end it with that errno, not otherwise.
@@ -177,6 +178,8 @@ static inline void random_statement(struct random_db *db, const uint8_t *data, s
 			gen_statement(&again);
 			g.sql = again.sql;
 			how.is_alone = i % 2;
+			/* What does not fit goes to files, and gives the same. */
+			how.memory_bytes = pick(&g, 3) ? (size_t)64 << 20 : (size_t)512 << (10 + pick(&g, 4));
 			int rc2 = random_execute(db, buf_str(&g.sql), &how, &other, &e);
 			/* What reads fewer rows meets fewer errors. */
 			if (rc2 < 0) {

@@ -6,6 +6,7 @@
 
 #include <ftw.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,13 @@ static inline void random_summary(const char *when)
 
 	if (write(STDERR_FILENO, text, (size_t)n) < 0)
 		return;
+}
+
+static inline void random_terminated(int number)
+{
+	(void)number;
+	random_summary("ended");
+	_exit(0);
 }
 
 /*
@@ -178,6 +186,7 @@ static inline void random_open(struct random_db *db, uint32_t rows, uint64_t see
 	for (int i = 0; i < 3; i++)
 		random_load(db, random_tables[i], i, rows, seed);
 	random_pool = pool_create(3);
+	signal(SIGTERM, random_terminated);
 	if (!pthread_create(&watcher, NULL, random_watcher, NULL))
 		pthread_detach(watcher);
 }

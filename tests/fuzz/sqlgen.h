@@ -26,6 +26,7 @@ struct sqlgen {
 	uint32_t names, nodes, pool_len; /* used up so far in this statement */
 	uint32_t queries, lambdas;       /* around what is being made */
 	bool is_single, is_sorted;       /* the next query gives one row; is sorted by all columns */
+	bool is_outermost;               /* nothing is made of its columns */
 	struct {
 		const char *name;
 		const char *types[4];

@@ -291,6 +291,12 @@ static inline bool gen_is_sortable(const struct gen_scope *s)
 
 static inline void gen_item(struct sqlgen *g, const char *type, int depth, bool is_total)
 {
+	/* Columns of a whole statement may be of any type, if nothing else is made of them. */
+	if (g->is_outermost && pick(g, 6) == 0) {
+		bool is_agg = g->scope->agg && pick(g, 3);
+		if (is_agg ? gen_agg(g, NULL, g->scope->agg, depth, GEN_OF_GROUP) : gen_call(g, NULL, depth))
+			return;
+	}
 	/* An aggregate over a window may have an aggregate of the group inside; not the other way round. */
 	if (!g->lambdas && pick(g, 6) == 0) {
 		size_t from = g->sql.len;
@@ -335,6 +341,8 @@ static inline void gen_select(struct sqlgen *g, const char *const *types, uint32
 	size_t from = g->sql.len, middle;
 
 	form = form < 6 ? form : 0;
+	bool is_outermost = g->is_outermost;
+	g->is_outermost = false;
 	g->scope = &rows;
 	put(g, " FROM ");
 	gen_from_deep(g, &rows, depth);
@@ -354,8 +362,14 @@ static inline void gen_select(struct sqlgen *g, const char *const *types, uint32
 		g->scope = &keys;
 	for (uint32_t i = 0; i < n; i++) {
 		put(g, i ? ", " : "");
+		if (form && keys.n && is(types[i], "bigint") && pick(g, 3) == 0) {
+			buf_addf(&g->sql, "grouping(%s)", keys.cols[pick(g, keys.n)].text);
+			continue;
+		}
+		g->is_outermost = is_outermost;
 		gen_item(g, types[i], depth, !g->is_tidy || ((!is_grouped || form == 0) && gen_is_sortable(g->scope)));
 	}
+	g->is_outermost = false;
 	gen_swap(g, from, middle);
 	if (is_grouped) {
 		gen_groups(g, &keys, form);
@@ -417,19 +431,22 @@ static void gen_query(struct sqlgen *g, const char *const *types, uint32_t n, in
 {
 	static const char *const sets[] = {" UNION ", " UNION ALL ", " INTERSECT ", " INTERSECT ALL ", " EXCEPT ", " EXCEPT ALL "};
 	static const char *const how[] = {"", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST", " DESC NULLS FIRST"};
-	bool is_single = g->is_single, is_sorted = g->is_sorted;
+	bool is_single = g->is_single, is_sorted = g->is_sorted, is_outermost = g->is_outermost;
+	bool is_set = !is_single && depth > 0 && pick(g, 7) == 0;
 	uint32_t withs = g->withs;
 
-	g->is_single = g->is_sorted = false;
+	g->is_single = g->is_sorted = g->is_outermost = false;
 	g->queries++;
 	if (depth > 1 && pick(g, 8) == 0)
 		gen_with(g, depth);
+	g->is_outermost = is_outermost && !is_set && !is_sorted;
 	gen_select(g, types, n, depth, is_single);
-	if (!is_single && depth > 0 && pick(g, 7) == 0) {
+	if (is_set) {
 		put(g, ONE_OF(g, sets));
 		gen_select(g, types, n, depth - 1, false);
 	}
-	if (is_sorted || (!is_single && pick(g, 6) == 0)) {
+	is_sorted = is_sorted || (!is_single && pick(g, 6) == 0);
+	if (is_sorted) {
 		put(g, " ORDER BY ");
 		for (uint32_t i = 1; i <= n; i++)
 			buf_addf(&g->sql, "%s%u%s", i > 1 ? ", " : "", i, ONE_OF(g, how));
@@ -437,7 +454,10 @@ static void gen_query(struct sqlgen *g, const char *const *types, uint32_t n, in
 			buf_addf(&g->sql, " LIMIT %u", pick(g, 20));
 		else if (pick(g, 3) == 0)
 			buf_addf(&g->sql, " OFFSET %u FETCH FIRST %u ROWS WITH TIES", pick(g, 5), 1 + pick(g, 9));
-	}
+		else if (pick(g, 3) == 0)
+			buf_addf(&g->sql, " OFFSET %u", pick(g, 30));
+	} else if (!g->is_tidy && !is_sorted && !is_single && pick(g, 8) == 0)
+		buf_addf(&g->sql, pick(g, 2) ? " LIMIT %u" : " OFFSET %u", pick(g, 60));
 	g->queries--;
 	g->withs = withs;
 }
@@ -446,11 +466,20 @@ static void gen_query(struct sqlgen *g, const char *const *types, uint32_t n, in
 static inline bool gen_deep(struct sqlgen *g)
 {
 	static const char *const prefixes[] = {"EXPLAIN ", "EXPLAIN ANALYZE "};
+	static const char *const shows[] = {"SHOW TABLES", "SHOW TABLES FROM r LIKE 't%%'", "SHOW MEASURES FROM %T", "DESCRIBE %T",
+					    "SHOW FUNCTIONS LIKE '%%a_r%%'", "SHOW DATABASES", "SHOW MEASURES FROM %T LIKE 'm_'",
+					    "SHOW FUNCTIONS", "SELECT * FROM %T LIMIT 5", "SELECT q.*, 1 FROM %T AS q OFFSET 7",
+					    "EXPLAIN DELETE FROM %T WHERE %b", "EXPLAIN INSERT INTO %T SELECT * FROM %T"};
 	const char *types[4];
 	uint32_t n = gen_types_of(g, types, 4);
 	bool is_ordered = pick(g, 3) == 0;
 
 	g->is_sorted = is_ordered;
+	if (!g->is_tidy && pick(g, 30) == 0) {
+		gen_form(g, ONE_OF(g, shows), 0);
+		return false;
+	}
+	g->is_outermost = true;
 	if (!g->is_tidy && pick(g, 20) == 0)
 		put(g, ONE_OF(g, prefixes));
 	gen_query(g, types, n, 1 + (int)pick(g, 4));

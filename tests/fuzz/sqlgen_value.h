@@ -251,7 +251,7 @@ static inline bool gen_is_kind(const struct sqlgen *g, const struct func *f, enu
 	return kind == GEN_AGG ? f->agg != NULL : kind == GEN_WINDOW ? f->window != NULL : !f->agg && !f->window;
 }
 
-/* A function of the kind that gives the type; NULL: none was found among some. */
+/* A function of the kind that gives the type (NULL: any); NULL: there is none. */
 static inline const struct func *gen_function(struct sqlgen *g, const char *type, enum gen_kind kind, struct gen_bind *b)
 {
 	uint32_t n;
@@ -260,7 +260,7 @@ static inline const struct func *gen_function(struct sqlgen *g, const char *type
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct func *f = &all[(from + i) % n];
-		if (gen_is_kind(g, f, kind) && gen_unify(g, f->ret, type, b))
+		if (gen_is_kind(g, f, kind) && (!type || gen_unify(g, f->ret, type, b)))
 			return f;
 	}
 	return NULL;
@@ -328,11 +328,46 @@ static inline void gen_exact(struct sqlgen *g, const char *type)
 	buf_addf(&g->sql, " AS %s)", type);
 }
 
+/* What some functions want to read in a text. NULL: nothing in particular. */
+static inline const char *gen_suited(struct sqlgen *g, const char *name, uint32_t arg)
+{
+	static const char *const pools[][8] = {
+		{"'hour'", "'day'", "'month'", "'week'", "'quarter'", "'year'", "'millisecond'", "'minute'"},
+		{"'%Y-%m-%d %H:%i:%s.%f'", "'%a %b %c %D %d %e %h %I %j %k %l'", "'%M %m %p %r %S %T %v %W %x %y %%'", "'%d/%m/%Y'",
+		 "'%Y-%m-%d'", "'%T'", "'%q'", "'%H'"},
+		{"'yyyy-MM-dd HH:mm:ss.SSS'", "'EEE, d MMM yyyy'", "'hh:mm a'", "'D w xxxx e'", "'yy''yy'", "'HH'", "'GG CC'", "'K k S'"},
+		{"'[%s] %s'", "'%5d|%-8s|%s'", "'%08.3f %e %g'", "'%,d'", "'%x %X %o'", "'%2$s %1$s'", "'%b %c %n%%'", "'%+d % d %(d'"},
+		{"'{\"a\": [1, \"x\", {\"b c\": null}], \"x\": 2.5e3}'", "'[1, [2, 3], {}]'", "'\"t\\u00e9\"'", "'{\"a\": {\"b\": [true, false]}}'",
+		 "'{'", "'null'", "'[]'", "'{\"a\": \"\\ud83d\\ude00\"}'"},
+		{"'$.a[0]'", "'$'", "'$[1]'", "'$.a[2].\"b c\"'", "'$[''x'']'", "'$.a.b[1]'", "'$.x'", "'$..'"},
+		{"'http://u@h.example:80/p%20q/r?a=b+c&d=%41#f%20g'", "'https://h/'", "'mailto:a@b'", "'//h?x'", "'a%zz'", "'http://[::1]:8/'",
+		 "'ftp://h:99999/'", "'x y'"},
+		{"'(a|h)(\\d)'", "'[a-z]+'", "'\\s*'", "'(?<n>.)'", "'^'", "'(a+)+$'", "'.'", "'('"},
+		{"'2024-03-01'", "'2024-W09-5'", "'2024-061'", "'2024-03-01T10:15:30.5+02:00'", "'2024-03-01T10Z'", "'20240301'", "'2024-02-30'",
+		 "'x'"},
+		{"'68c3a9'", "'FF'", "'zz'", "'10'", "'-7f'", "''", "'1010'", "'c3'"},
+	};
+	static const struct {
+		const char *name;
+		uint32_t arg, pool;
+	} suits[] = {
+		{"date_trunc", 0, 0}, {"date_add", 0, 0}, {"date_diff", 0, 0}, {"date_format", 1, 1}, {"date_parse", 1, 1},
+		{"format_datetime", 1, 2}, {"parse_datetime", 1, 2}, {"format", 0, 3}, {"json_", 0, 4}, {"json_", 1, 5}, {"url_", 0, 6},
+		{"regexp_", 1, 7}, {"from_iso8601", 0, 8}, {"from_hex", 0, 9}, {"from_base", 0, 9}, {"date_parse", 0, 8},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(suits); i++)
+		if (!strncmp(name, suits[i].name, strlen(suits[i].name)) && arg == suits[i].arg)
+			return pools[suits[i].pool][pick(g, 8)];
+	return NULL;
+}
+
 /* Arguments of the parameter types. */
 static inline void gen_args(struct sqlgen *g, const struct func *f, struct gen_bind *b, int depth)
 {
 	const char *at = f->params ? f->params : "T, T";
 	bool is_first = true;
+	uint32_t count = 0;
 
 	b->next = 'T';
 	for (const char *p = at; *p; p++)
@@ -355,8 +390,12 @@ static inline void gen_args(struct sqlgen *g, const struct func *f, struct gen_b
 		while (len && at[len - 1] == ' ')
 			len--;
 		for (uint32_t i = 0; len && i < times; i++) {
+			const char *suited = len == 7 && pick(g, 4) ? gen_suited(g, f->name, count) : NULL;
 			put(g, is_first ? "" : ", ");
-			if (len > 7 && !memcmp(at, "lambda(", 7))
+			count++;
+			if (suited)
+				put(g, suited);
+			else if (len > 7 && !memcmp(at, "lambda(", 7))
 				gen_lambda(g, at + 6, len - 6, b, depth);
 			else if (!is_first && (f->flags & FN_CONST_ARGS))
 				gen_lit(g, gen_resolve(g, b, at, len));
@@ -646,6 +685,20 @@ static inline void gen_cast(struct sqlgen *g, const char *type, int depth)
 	buf_addf(&g->sql, " AS %s)", type);
 }
 
+/* Whatever a function gives, and something of the type made of that: maps, sets and rows come by this way. */
+static inline bool gen_of_any(struct sqlgen *g, const char *type, int depth)
+{
+	bool is_agg = g->scope && g->scope->agg && !g->lambdas && pick(g, 2), is_list = is(type, "bigint");
+
+	if (!is_list && !is(type, "boolean") && !is(type, "varchar"))
+		return false;
+	put(g, is_list ? "cardinality(" : is(type, "varchar") ? "typeof(" : "(");
+	if (!(is_agg ? gen_agg(g, NULL, g->scope->agg, depth, GEN_OF_GROUP) : gen_call(g, NULL, depth)))
+		put(g, "NULL");
+	put(g, is(type, "boolean") ? " IS NOT NULL)" : ")");
+	return true;
+}
+
 static void gen_val(struct sqlgen *g, const char *type, int depth)
 {
 	/* However long a statement's bytes are, it ends. */
@@ -654,6 +707,8 @@ static void gen_val(struct sqlgen *g, const char *type, int depth)
 	if (g->nodes < 600 && pick(g, g->is_tidy ? 2000 : 150) == 0)
 		type = gen_type(g);
 	if (g->scope && g->scope->agg && !g->lambdas && pick(g, 5) < 3 && gen_agg(g, type, g->scope->agg, depth - 1, GEN_OF_GROUP))
+		return;
+	if (depth > 0 && pick(g, 12) == 0 && gen_of_any(g, type, depth - 1))
 		return;
 	switch (depth <= 0 ? pick(g, 4) : pick(g, 16)) {
 	case 0:

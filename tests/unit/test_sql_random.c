@@ -32,16 +32,23 @@ static void run_many(uint32_t rows, uint64_t count)
 	random_close(&db);
 }
 
+/* Joins of joins end here. */
+START_TEST(hundred_rows)
+{
+	run_many(101, 700);
+}
+END_TEST
+
 START_TEST(few_rows)
 {
-	run_many(401, 1500);
+	run_many(401, 500);
 }
 END_TEST
 
 /* More than a batch of the executor and than a page of a tile. */
 START_TEST(many_rows)
 {
-	run_many(20011, 60);
+	run_many(20011, 40);
 }
 END_TEST
 
@@ -80,13 +87,15 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("sql_random");
-	TCase *tc = tcase_create("all");
+	const TTest *const tests[] = {hundred_rows, few_rows, many_rows, limit_is_a_beginning};
+	static const char *const names[] = {"hundred", "few", "many", "limit"};
 
-	tcase_set_timeout(tc, 600);
-	tcase_add_test(tc, few_rows);
-	tcase_add_test(tc, many_rows);
-	tcase_add_test(tc, limit_is_a_beginning);
-	suite_add_tcase(s, tc);
+	for (size_t i = 0; i < ARRAY_LEN(tests); i++) { /* a case each, for CK_RUN_CASE */
+		TCase *tc = tcase_create(names[i]);
+		tcase_set_timeout(tc, 3600);
+		tcase_add_test(tc, tests[i]);
+		suite_add_tcase(s, tc);
+	}
 	SRunner *sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
 	int failures = srunner_ntests_failed(sr);
