@@ -47,7 +47,7 @@ struct gen_scope {
 };
 
 /* Texts of one statement. */
-static char gen_pool[1 << 16];
+static char gen_pool[1 << 20];
 
 static inline const char *gen_keep(struct sqlgen *g, const char *text, size_t len)
 {
@@ -441,21 +441,25 @@ enum gen_place { GEN_OF_GROUP, GEN_OVER_SORTED, GEN_OVER_TIES };
 /* What the rows of an aggregate are sorted by, so that they come in one order from everywhere: its arguments. */
 static inline void gen_agg_order(struct sqlgen *g, size_t from, bool is_first_alone)
 {
-	char args[1000];
 	size_t len = 0, nest = 0, end = g->sql.len;
-	bool is_text = false;
+	bool is_text = false, is_plain = pick(g, 3);
 
-	for (; from + len < end && len + 1 < sizeof args; len++) {
+	for (; from + len < end; len++) {
 		char c = (char)g->sql.data[from + len];
 		is_text ^= c == '\'';
 		if (is_first_alone && c == ',' && !nest && !is_text)
 			break;
 		nest += !is_text && (c == '(' || c == '[');
 		nest -= !is_text && (c == ')' || c == ']');
-		args[len] = c;
 	}
-	if (len && len + 1 < sizeof args)
-		buf_addf(&g->sql, " ORDER BY ROW(%.*s)%s", (int)len, args, pick(g, 3) ? "" : " DESC NULLS FIRST");
+	/* However long: statements that differ in columns' forms alone go on alike. */
+	char *args = malloc(len + 1);
+	if (!args)
+		abort();
+	memcpy(args, g->sql.data + from, len);
+	if (len)
+		buf_addf(&g->sql, " ORDER BY ROW(%.*s)%s", (int)len, args, is_plain ? "" : " DESC NULLS FIRST");
+	free(args);
 }
 
 /* An aggregate over the rows of s, with FILTER. Over windows there is neither DISTINCT nor ORDER BY. */
