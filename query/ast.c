@@ -176,12 +176,19 @@ static uint32_t select_depth(const struct ast_select *s)
 	return d;
 }
 
+bool ast_body_goes_on(const struct ast_body *b)
+{
+	const struct ast_body *l = b->left;
+
+	return b->kind == BODY_SET && b->op == SET_UNION && l->kind == BODY_SET && l->op == SET_UNION && (l->all || !b->all);
+}
+
 struct ast_body *ast_body_done(struct parser *p, struct ast_body *b)
 {
 	uint32_t d = MAX(select_depth(b->select), list_depth(&b->values));
 
 	if (b->left)
-		d = MAX(d, MAX((uint32_t)b->left->depth, (uint32_t)b->right->depth));
+		d = MAX(d, MAX((uint32_t)b->left->depth - ast_body_goes_on(b), (uint32_t)b->right->depth));
 	if (b->query)
 		d = MAX(d, (uint32_t)b->query->depth);
 	b->depth = deeper(p, b->pos, d + 1);

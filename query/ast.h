@@ -196,6 +196,9 @@ struct ast_body {
 	uint16_t depth;
 };
 
+/* A UNION that adds to the one on its left: a chain, which is one level and not as many as it has queries. */
+bool ast_body_goes_on(const struct ast_body *b);
+
 struct ast_with {
 	struct ident name;
 	struct ident_list columns;

@@ -444,46 +444,86 @@ static int by_sides(struct bind *b, const struct ast_body *body, struct plan *bo
 	return *ret ? 0 : failed(b);
 }
 
-int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
-{
-	struct plan *l, *r;
-	int rc;
-
-	rc = bind_body(b, body->left, outer, &l);
-	if (rc >= 0)
-		rc = bind_body(b, body->right, outer, &r);
-	return rc < 0 ? rc : bind_set_of(b, body, l, r, ret);
-}
-
-/* Left and right, as one type a column. */
-int bind_set_of(struct bind *b, const struct ast_body *body, struct plan *left, struct plan *right, struct plan **ret)
+/* INTERSECT, EXCEPT. */
+static int bind_sides(struct bind *b, const struct ast_body *body, struct plan *left, struct plan *right,
+		      struct plan **ret)
 {
 	struct plan *sides[2] = {left, right}, *p;
-	bool by_side = body->op != SET_UNION;
-	uint32_t cols;
+	uint32_t cols = left->col_count;
 	int rc;
 
-	cols = sides[0]->col_count;
-	p = plan_new(b, PLAN_UNION, cols + by_side);
+	p = plan_new(b, PLAN_UNION, cols + 1);
 	if (!p)
 		return failed(b);
 	p->children = arena_array(b->arena, struct plan *, 2);
 	if (!p->children)
 		return bind_nomem(b);
 	p->child_count = 2;
-	rc = set_types(b, body, sides[0], sides[1], p->cols);
+	rc = set_types(b, body, left, right, p->cols);
 	for (int i = 0; i < 2 && rc >= 0; i++)
-		rc = set_side(b, sides[i], p, cols, by_side ? i : -1, &p->children[i]);
+		rc = set_side(b, sides[i], p, cols, i, &p->children[i]);
 	if (rc < 0)
 		return rc;
-	if (by_side) {
-		p->cols[cols] = (struct plan_col){STR_LIT("side"), &type_boolean};
-		if (body->all)
-			p = number_rows(b, p);
-		return p ? by_sides(b, body, p, cols, ret) : failed(b);
-	}
-	*ret = body->all ? p : plan_distinct(b, p);
+	p->cols[cols] = (struct plan_col){STR_LIT("side"), &type_boolean};
+	if (body->all)
+		p = number_rows(b, p);
+	return p ? by_sides(b, body, p, cols, ret) : failed(b);
+}
+
+/* Side i > 0 stands on the right of links[i - 1]; the last link says what becomes of equal rows. */
+static int bind_union(struct bind *b, const struct ast_body *const *links, struct plan **sides, uint32_t n,
+		      struct plan **ret)
+{
+	uint32_t cols = sides[0]->col_count;
+	struct plan *p = plan_new(b, PLAN_UNION, cols);
+	int rc = 0;
+
+	if (!p)
+		return failed(b);
+	p->children = arena_array(b->arena, struct plan *, n);
+	if (!p->children)
+		return bind_nomem(b);
+	p->child_count = n;
+	memcpy(p->cols, sides[0]->cols, sizeof(*p->cols) * cols);
+	for (uint32_t i = 1; i < n && rc >= 0; i++)
+		rc = set_types(b, links[i - 1], p, sides[i], p->cols);
+	for (uint32_t i = 0; i < n && rc >= 0; i++)
+		rc = set_side(b, sides[i], p, cols, -1, &p->children[i]);
+	if (rc < 0)
+		return rc;
+	*ret = links[n - 2]->all ? p : plan_distinct(b, p);
 	return *ret ? 0 : failed(b);
+}
+
+/* Left and right, as one type a column. */
+int bind_set_of(struct bind *b, const struct ast_body *body, struct plan *left, struct plan *right, struct plan **ret)
+{
+	if (body->op == SET_UNION)
+		return bind_union(b, &body, (struct plan *[]){left, right}, 2, ret);
+	return bind_sides(b, body, left, right, ret);
+}
+
+int bind_set(struct bind *b, const struct ast_body *body, struct outer *outer, struct plan **ret)
+{
+	const struct ast_body *first = body, **links;
+	struct plan **sides;
+	uint32_t n = 2;
+	int rc;
+
+	for (; ast_body_goes_on(first); first = first->left)
+		n++;
+	links = arena_array(b->arena, const struct ast_body *, n);
+	sides = arena_array(b->arena, struct plan *, n);
+	if (!links || !sides)
+		return bind_nomem(b);
+	for (uint32_t i = n - 1; i > 0; i--, body = body->left)
+		links[i - 1] = body;
+	rc = bind_body(b, first->left, outer, &sides[0]);
+	for (uint32_t i = 1; i < n && rc >= 0; i++)
+		rc = bind_body(b, links[i - 1]->right, outer, &sides[i]);
+	if (rc < 0)
+		return rc;
+	return n > 2 ? bind_union(b, links, sides, n, ret) : bind_set_of(b, first, sides[0], sides[1], ret);
 }
 
 /* ---- queries ---------------------------------------------------------------------------------------- */

@@ -344,6 +344,8 @@ void parse_unexpected(struct parser *p, void *lemon, const struct token *t)
 		near = near_keyword(lemon, t->text);
 	if (near)
 		buf_addf(&say, " (did you mean %s?)", near);
+	else if (t->code == TK_EQ && p->last.code == TK_EQ)
+		buf_adds(&say, " (a single = compares)");
 	else if (mistaken(&p->last))
 		buf_addf(&say, " (is '%.*s' at %u:%u meant to be %s?)", STR_FMT(p->last.text),
 			 p->last.pos.line, p->last.pos.col, mistaken(&p->last));

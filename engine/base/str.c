@@ -119,7 +119,8 @@ static int distance(struct str a, struct str b)
 
 int str_nearest(struct str name, const struct str *candidates, int n)
 {
-	int best = -1, best_d = (int)MAX(name.len / 3, 1) + 1;
+	/* Something of the name must be left: of one letter every other one is near. */
+	int best = -1, best_d = (int)MIN(MAX(name.len / 3, 1) + 1, name.len);
 
 	if (name.len > NEAR_LEN_MAX)
 		return -1;

@@ -157,6 +157,8 @@ START_TEST(nearest_names)
 	ck_assert_int_eq(str_nearest(STR_LIT("zzz"), names, n), -1);
 	ck_assert_int_eq(str_nearest(STR_LIT("humidity"), names, n), -1);
 	ck_assert_int_eq(str_nearest(STR_LIT("x"), names, 0), -1);
+	ck_assert_int_eq(str_nearest(STR_LIT("x"), &STR_LIT("n"), 1), -1);
+	ck_assert_int_eq(str_nearest(STR_LIT("xy"), &STR_LIT("x"), 1), 0);
 	char t[200];
 	memset(t, 'a', sizeof t);
 	ck_assert_int_eq(str_nearest((struct str){t, sizeof t}, names, n), -1);
