@@ -52,6 +52,7 @@ const differences = {
   bigint: { why: 'a sum over a window is 128 bits wide in DuckDB', tide: x => x, duck: x => sql`CAST(${x} AS BIGINT)` },
   count_if: { why: 'NULL in DuckDB where a correlated subquery has no rows', tide: c => sql`count_if(${c})`, duck: c => sql`count(CASE WHEN ${c} THEN 1 END)` },
   by: { why: 'DuckDB\'s arg_min leaves rows out whose result is NULL', tide: (f, x, y) => sql`${f}_by(${x}, ${y})`, duck: (f, x, y) => sql`arg_${f}_null(${x}, ${y})` },
+  window_count: { why: 'count(*) of a frame that ends before it begins is below 0 in DuckDB', tide: () => sql`count(*)`, duck: () => sql`count(1)` },
   range_here: { why: 'RANGE up to 0 PRECEDING, or from 0 FOLLOWING, leaves peers out in DuckDB; both are what CURRENT ROW is', tide: (zero, way) => sql`${zero} ${way}`, duck: () => sql`CURRENT ROW` },
   listagg: { why: 'ORDER BY stands inside in DuckDB', tide: (x, by, o) => sql`listagg(${x}, ${by}) WITHIN GROUP (ORDER BY ${o})`,
     duck: (x, by, o) => sql`string_agg(${x}, ${by} ORDER BY ${o})` },

@@ -234,8 +234,8 @@ export class Expressions {
       [2, () => at(last(), 'CURRENT ROW')],
       [3, () => at(last(), next())],
       [2, () => at('CURRENT ROW', d.chance(50) ? next() : 'UNBOUNDED FOLLOWING')],
-      [1, () => kind === 'GROUPS' ? at(last(), 'CURRENT ROW') : at(last(), last())],
-      [1, () => kind === 'GROUPS' ? at('CURRENT ROW', next()) : at(next(), next())],
+      [1, () => at(last(), last())],
+      [1, () => at(next(), next())],
       [1, () => at('UNBOUNDED PRECEDING', 'UNBOUNDED FOLLOWING')],
       [1, () => at(next(), 'UNBOUNDED FOLLOWING')],
     ])()
@@ -303,13 +303,14 @@ export class Expressions {
     const d = this.d
     const plain = { ...scope, columns: scope.columns.filter(c => !c.rough) }
     const filter = d.chance(15) ? this.condition(scope, 0) : null
-    const [name, x] = d.pick({
-      bigint: [['count', sql`*`], ['count', this.simple(d.pick(types), scope)], ['sum', this.expr('bigint', scope, 1)], ['min', this.simple('bigint', scope)]],
+    const picked = d.pick({
+      bigint: [null, ['count', this.simple(d.pick(types), scope)], ['sum', this.expr('bigint', scope, 1)], ['min', this.simple('bigint', scope)]],
       double: [['sum', this.simple('double', plain)], ['min', this.simple('double', scope)], ['max', this.expr('double', scope, 1)], ['avg', this.simple('double', plain)]],
       boolean: [['bool_and', this.simple('boolean', scope)], ['bool_or', this.simple('boolean', scope)]],
       timestamp: [['min', this.simple('timestamp', scope)], ['max', this.simple('timestamp', scope)]],
     }[type])
-    const made = typed(type, filter ? sql`${name}(${x}) FILTER (WHERE ${filter})` : sql`${name}(${x})`)
-    return name === 'avg' ? rough(made) : made
+    const call = picked ? sql`${picked[0]}(${picked[1]})` : differ.window_count()
+    const made = typed(type, filter ? sql`${call} FILTER (WHERE ${filter})` : call)
+    return picked?.[0] === 'avg' ? rough(made) : made
   }
 }
