@@ -25,18 +25,22 @@ const differences = {
     duck: list => sql`(VALUES ${list.map(v => sql`(${v})`)})` },
 
   // Texts
-  concat: { why: 'DuckDB\'s concat() leaves NULLs out', tide: (a, b) => sql`concat(${a}, ${b})`, duck: (a, b) => sql`(${a} || ${b})` },
+  concat: { why: 'DuckDB\'s concat() leaves NULLs out', tide: (a, b) => sql`concat(${a}, ${b})`, duck: (a, b) => sql`CAST((${a} || ${b}) AS VARCHAR)` },
+  append: { why: 'x || NULL has no type in DuckDB, and some functions then fail', tide: (a, b) => sql`(${a} || ${b})`, duck: (a, b) => sql`CAST((${a} || ${b}) AS VARCHAR)` },
   split_part: { why: 'beyond the last part NULL in Trino, the empty text in DuckDB', tide: (a, by, n) => sql`split_part(${a}, ${by}, ${n})`,
     duck: (a, by, n) => sql`string_split(${a}, ${by})[${n}]` },
   regexp_like: { why: 'another name', tide: (a, p) => sql`regexp_like(${a}, ${p})`, duck: (a, p) => sql`regexp_matches(${a}, ${p})` },
   regexp_replace: { why: 'all matches only with g in DuckDB', tide: (a, p, r) => sql`regexp_replace(${a}, ${p}, ${r})`,
     duck: (a, p, r) => sql`regexp_replace(${a}, ${p}, ${r}, 'g')` },
-  levenshtein: { why: 'another name', tide: (a, b) => sql`levenshtein_distance(${a}, ${b})`, duck: (a, b) => sql`levenshtein(${a}, ${b})` },
+  levenshtein: { why: 'of bytes in DuckDB; the one letter of two bytes that there is gives way to one of one', tide: (a, b) => sql`levenshtein_distance(${a}, ${b})`,
+    duck: (a, b) => sql`levenshtein(replace(${a}, 'é', '~'), replace(${b}, 'é', '~'))` },
 
   // Times
   interval: { why: 'tidefs has literals such as 90m', tide: (n, unit) => sql`${n}${unit[0]}`, duck: (n, unit) => sql`INTERVAL '${n} ${unit}'` },
   bin: { why: 'another name, and another origin', tide: (t, n, unit) => sql`bin(${t}, ${n}${unit[0]})`,
     duck: (t, n, unit) => sql`time_bucket(INTERVAL '${n} ${unit}', ${t}, TIMESTAMP '1970-01-01')` },
+  date_trunc: { why: 'compared by <> with another moment, NULL is TRUE in DuckDB; adding nothing keeps it from that short cut', tide: (u, t) => sql`date_trunc('${u}', ${t})`,
+    duck: (u, t) => sql`(date_trunc('${u}', ${t}) + INTERVAL '0 second')` },
   date_diff: { why: 'date_diff counts borders in DuckDB, date_sub whole units', tide: (u, a, b) => sql`date_diff('${u}', ${a}, ${b})`,
     duck: (u, a, b) => sql`date_sub('${u}', ${a}, ${b})` },
   day_of_week: { why: 'dow is 0 for Sunday in DuckDB', tide: t => sql`day_of_week(${t})`, duck: t => sql`isodow(${t})` },
@@ -48,6 +52,7 @@ const differences = {
   bigint: { why: 'a sum over a window is 128 bits wide in DuckDB', tide: x => x, duck: x => sql`CAST(${x} AS BIGINT)` },
   count_if: { why: 'NULL in DuckDB where a correlated subquery has no rows', tide: c => sql`count_if(${c})`, duck: c => sql`count(CASE WHEN ${c} THEN 1 END)` },
   by: { why: 'DuckDB\'s arg_min leaves rows out whose result is NULL', tide: (f, x, y) => sql`${f}_by(${x}, ${y})`, duck: (f, x, y) => sql`arg_${f}_null(${x}, ${y})` },
+  window_count: { why: 'count(*) of a frame that ends before it begins is below 0 in DuckDB', tide: () => sql`count(*)`, duck: () => sql`count(1)` },
   range_here: { why: 'RANGE up to 0 PRECEDING, or from 0 FOLLOWING, leaves peers out in DuckDB; both are what CURRENT ROW is', tide: (zero, way) => sql`${zero} ${way}`, duck: () => sql`CURRENT ROW` },
   listagg: { why: 'ORDER BY stands inside in DuckDB', tide: (x, by, o) => sql`listagg(${x}, ${by}) WITHIN GROUP (ORDER BY ${o})`,
     duck: (x, by, o) => sql`string_agg(${x}, ${by} ORDER BY ${o})` },

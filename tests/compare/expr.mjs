@@ -111,7 +111,7 @@ export class Expressions {
   varchar(scope, depth) {
     const d = this.d, x = () => this.expr('varchar', scope, depth), plain = () => this.simple('varchar', scope)
     return d.weighed([
-      [3, () => sql`(${plain()} || ${x()})`],
+      [3, () => differ.append(plain(), x())],
       [2, () => differ.concat(plain(), x())],
       [2, () => sql`${d.pick(['upper', 'lower', 'reverse', 'trim'])}(${x()})`],
       [2, () => sql`substr(${x()}, ${d.between(1, 4)}${d.chance(60) ? sql`, ${d.between(0, 3)}` : none})`],
@@ -129,7 +129,7 @@ export class Expressions {
   timestamp(scope, depth) {
     const d = this.d, x = () => this.expr('timestamp', scope, depth)
     return d.weighed([
-      [3, () => sql`date_trunc(${quote(d.pick(['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']))}, ${x()})`],
+      [3, () => differ.date_trunc(d.pick(['minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']), x())],
       [3, () => differ.bin(x(), d.pick([1, 2, 6, 20]), d.pick(units))],
       [3, () => sql`(${x()} ${d.pick(['+', '-'])} ${differ.interval(d.between(1, 90), d.pick(units))})`],
     ])()
@@ -162,10 +162,10 @@ export class Expressions {
     const type = d.weighed([[4, 'bigint'], [3, 'double'], [4, 'varchar'], [2, 'timestamp'], [1, 'boolean']])
     const x = () => this.expr(type, scope, depth - 1), any = () => this.simple(type, scope), not = () => d.chance(30) ? ' NOT' : ''
     return d.weighed([
-      [8, () => sql`(${x()} ${d.pick(comparisons)} ${x()})`],
-      [2, () => sql`(${x()} IS${not()} NULL)`],
+      [8, () => sql`(${this.column(scope, type) ?? x()} ${d.pick(d.chance(25) ? comparisons : ['<>', '<', '<=', '>', '>='])} ${x()})`],
+      [2, () => sql`(${x()} IS${d.chance(70) ? ' NOT' : ''} NULL)`],
       [2, () => sql`(${x()}${not()} BETWEEN ${any()} AND ${any()})`],
-      [3, () => sql`(${x()}${not()} IN (${d.list(1, 4, () => d.chance(10) ? sql`NULL` : d.chance(70) ? this.literal(type) : any())}))`],
+      [3, () => sql`(${x()}${not()} IN (${d.list(2, 6, () => d.chance(10) ? sql`NULL` : d.chance(70) ? this.literal(type) : any())}))`],
       [2, () => sql`(${x()} IS${not()} DISTINCT FROM ${any()})`],
       [type === 'varchar' ? 4 : 0, () => sql`(${x()}${not()} LIKE ${quote(d.pick(['h%', '%a%', '_', 'h1_', '%', 'a\\_%', '%\'%']))}${d.chance(30) ? sql` ESCAPE '#'` : none})`],
       [type === 'varchar' ? 2 : 0, () => sql`starts_with(${x()}, ${quote(d.pick(['h1', 'a', '']))})`],
@@ -234,8 +234,8 @@ export class Expressions {
       [2, () => at(last(), 'CURRENT ROW')],
       [3, () => at(last(), next())],
       [2, () => at('CURRENT ROW', d.chance(50) ? next() : 'UNBOUNDED FOLLOWING')],
-      [1, () => kind === 'GROUPS' ? at(last(), 'CURRENT ROW') : at(last(), last())],
-      [1, () => kind === 'GROUPS' ? at('CURRENT ROW', next()) : at(next(), next())],
+      [1, () => at(last(), last())],
+      [1, () => at(next(), next())],
       [1, () => at('UNBOUNDED PRECEDING', 'UNBOUNDED FOLLOWING')],
       [1, () => at(next(), 'UNBOUNDED FOLLOWING')],
     ])()
@@ -245,6 +245,7 @@ export class Expressions {
   window(scope) {
     const d = this.d, type = d.pick(types), inner = { ...scope, subqueries: false }
     const x = this.expr(type, inner, 1), keys = scope.columns.filter(c => !c.inexact)
+    if (!keys.length) return typed('bigint', sql`count(*) OVER ()`)
     const partition = d.chance(70) ? sql`PARTITION BY ${d.some(keys, 1, 2)} ` : none
     const ordinal = scope.unique?.length ? [...d.some(keys, 0, 2), ...scope.unique] : null
     const by = list => sql`ORDER BY ${this.orderKeys(list)}`
@@ -302,13 +303,14 @@ export class Expressions {
     const d = this.d
     const plain = { ...scope, columns: scope.columns.filter(c => !c.rough) }
     const filter = d.chance(15) ? this.condition(scope, 0) : null
-    const [name, x] = d.pick({
-      bigint: [['count', sql`*`], ['count', this.simple(d.pick(types), scope)], ['sum', this.expr('bigint', scope, 1)], ['min', this.simple('bigint', scope)]],
+    const picked = d.pick({
+      bigint: [null, ['count', this.simple(d.pick(types), scope)], ['sum', this.expr('bigint', scope, 1)], ['min', this.simple('bigint', scope)]],
       double: [['sum', this.simple('double', plain)], ['min', this.simple('double', scope)], ['max', this.expr('double', scope, 1)], ['avg', this.simple('double', plain)]],
       boolean: [['bool_and', this.simple('boolean', scope)], ['bool_or', this.simple('boolean', scope)]],
       timestamp: [['min', this.simple('timestamp', scope)], ['max', this.simple('timestamp', scope)]],
     }[type])
-    const made = typed(type, filter ? sql`${name}(${x}) FILTER (WHERE ${filter})` : sql`${name}(${x})`)
-    return name === 'avg' ? rough(made) : made
+    const call = picked ? sql`${picked[0]}(${picked[1]})` : differ.window_count()
+    const made = typed(type, filter ? sql`${call} FILTER (WHERE ${filter})` : call)
+    return picked?.[0] === 'avg' ? rough(made) : made
   }
 }

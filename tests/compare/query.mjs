@@ -193,7 +193,7 @@ export class Queries extends Expressions {
       const e = d.chance(80) || scope.size > 2000 ? this.equality(r, near) : null
       conditions.push(e ? e.node : this.pairCondition(r, near) ?? sql`TRUE`)
     }
-    if (d.chance(50)) conditions.push(this.condition(inside, 1))
+    if (d.chance(35)) conditions.push(this.condition(inside, 1))
     if (!conditions.length) conditions.push(sql`TRUE`)
     return { node: r.node, where: join(conditions, ' AND '), d: inside }
   }
@@ -225,7 +225,7 @@ export class Queries extends Expressions {
   select({ depth, small = false, want = null, outer = null }) {
     const d = this.d, s = this.from(depth, small, outer)
     if (s.size > 3000) s.subqueries = d.chance(50)
-    const conditions = [...(s.where ?? []), ...(d.chance(60) ? [this.condition(s, 2)] : [])]
+    const conditions = [...(s.where ?? []), ...(d.chance(45) ? [this.condition(s, 2)] : [])]
     const where = conditions.length ? sql` WHERE ${join(conditions, ' AND ')}` : none
     return d.weighed([
       [4, () => this.plain(s, where, want)],
@@ -294,7 +294,7 @@ export class Queries extends Expressions {
       const ordinals = !want && keys.every(k => items.includes(k)) && d.chance(15)
       by = ordinals ? sql` GROUP BY ${keys.map(k => sql`${items.indexOf(k) + 1}`)}` : sql` GROUP BY ${keys}`
     }
-    const having = d.chance(25) ? sql` HAVING ${this.condition(after, 1)}` : none
+    const having = d.chance(20) ? sql` HAVING ${this.condition(after, 1)}` : none
     return this.finish('', items, sql` FROM ${s.node}${where}${by}${having}`, keys.length ? Math.min(s.size, 200) : 1,
       !sets && keys.length && keys.every(k => items.includes(k)) ? keys : null)
   }
@@ -329,7 +329,7 @@ export class Queries extends Expressions {
     const all = exact.length === q.columns.length && d.chance(60)
     const order = all ? d.shuffled(exact) : d.some(exact, 1, 2)
     const keys = this.orderKeys(order.map(i => d.chance(50) ? sql`${i + 1}` : sql`${q.columns[i].name}`))
-    const limit = all && d.chance(60) ? sql`${d.chance(40) ? sql` OFFSET ${d.between(0, 30)}` : none}` : null
+    const limit = all && d.chance(60) ? sql`${d.chance(40) ? sql` OFFSET ${d.between(0, 12)}` : none}` : null
     const n = d.between(0, 60)
     const tail = limit ? sql`${{ tide: sql`${limit} LIMIT ${n}`, duck: sql` LIMIT ${n}${limit}` }}` : none
     return { ...q, node: sql`${q.node} ORDER BY ${keys}${tail}`, order, size: limit ? Math.min(q.size, n) : q.size, limited: Boolean(limit) }

@@ -1,14 +1,20 @@
-// Dice that fall the same way for the same seed.
-export class Dice {
-  constructor(seed) { this.s = BigInt.asUintN(64, BigInt(seed) * 0x9E3779B97F4A7C15n + 0x1234567n) }
+// Dice that fall the same way for the same seed (splitmix64).
+const STEP = 0x9E3779B97F4A7C15n
 
-  // splitmix64
+function mix(z) {
+  z = BigInt.asUintN(64, z)
+  z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xBF58476D1CE4E5B9n)
+  z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94D049BB133111EBn)
+  return z ^ (z >> 31n)
+}
+
+export class Dice {
+  // Scattered first: streams of neighbouring seeds would be the same one, a few steps apart.
+  constructor(seed) { this.s = mix(BigInt(seed) * STEP + 0x1234567n) }
+
   next() {
-    this.s = BigInt.asUintN(64, this.s + 0x9E3779B97F4A7C15n)
-    let z = this.s
-    z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xBF58476D1CE4E5B9n)
-    z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94D049BB133111EBn)
-    return Number((z ^ (z >> 31n)) >> 11n)
+    this.s = BigInt.asUintN(64, this.s + STEP)
+    return Number(mix(this.s) >> 11n)
   }
 
   below(n) { return this.next() % n }
