@@ -81,7 +81,7 @@ run_compare() {
 	fi
 	log=$logs/compare.log
 	begin=$SECONDS
-	COUNT=${COUNT:-300} timeout 900 node tests/compare/compare.mjs "$bin/tests/tools/ask" >"$log" 2>&1
+	env ${COMPARE_SEED:+SEED=$COMPARE_SEED} COUNT="${COUNT:-300}" timeout 900 node tests/compare/compare.mjs "$bin/tests/tools/ask" >"$log" 2>&1
 	rc=$?
 	p=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
 	f=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\2/p' "$log" | tail -n 1)
