@@ -47,7 +47,7 @@ struct gen_scope {
 };
 
 /* Texts of one statement. */
-static char gen_pool[1 << 16];
+static char gen_pool[1 << 20];
 
 static inline const char *gen_keep(struct sqlgen *g, const char *text, size_t len)
 {
@@ -441,8 +441,9 @@ enum gen_place { GEN_OF_GROUP, GEN_OVER_SORTED, GEN_OVER_TIES };
 /* What the rows of an aggregate are sorted by, so that they come in one order from everywhere: its arguments. */
 static inline void gen_agg_order(struct sqlgen *g, size_t from, bool is_first_alone)
 {
-	char args[1000];
+	char args[1 << 14];
 	size_t len = 0, nest = 0, end = g->sql.len;
+	const char *how = pick(g, 3) ? "" : " DESC NULLS FIRST"; /* choices never depend on how long a text is */
 	bool is_text = false;
 
 	for (; from + len < end && len + 1 < sizeof args; len++) {
@@ -455,7 +456,7 @@ static inline void gen_agg_order(struct sqlgen *g, size_t from, bool is_first_al
 		args[len] = c;
 	}
 	if (len && len + 1 < sizeof args)
-		buf_addf(&g->sql, " ORDER BY ROW(%.*s)%s", (int)len, args, pick(g, 3) ? "" : " DESC NULLS FIRST");
+		buf_addf(&g->sql, " ORDER BY ROW(%.*s)%s", (int)len, args, how);
 }
 
 /* An aggregate over the rows of s, with FILTER. Over windows there is neither DISTINCT nor ORDER BY. */
@@ -609,7 +610,9 @@ static inline void gen_syntax(struct sqlgen *g, const char *type, int depth)
 		"({boolean} AND {boolean})", "({boolean} AND {boolean})", "({boolean} OR {boolean})", "NOT ({boolean})",
 		"{varchar} LIKE 'h_'", "{varchar} LIKE {varchar} ESCAPE '!'", "({1}, {2}) IN (({1}, {2}), ({1}, {2}))",
 		"(ROW({1}, {2}) = ROW({1}, {2}))", "(ARRAY[{1}] < ARRAY[{1}, {1}])",
-		"{timestamp} >= TIMESTAMP '2024-03-01 06:00:00'", "{varchar} = 'h1'", "{varchar} IN ('h1', 'h3', 'eu')", "{bigint} < 3",
+		"{timestamp} >= TIMESTAMP '2024-03-01 06:00:00'", "{timestamp} < TIMESTAMP '2024-03-01 06:00:00'",
+		"{timestamp} < '2024-03-01 01:30'", "{timestamp} > '2024-03-01 01:30'", "{timestamp} <= TIMESTAMP '2024-03-01 03:00:00'",
+		"{timestamp} BETWEEN TIMESTAMP '2024-03-01 01:00' AND TIMESTAMP '2024-03-01 02:00'", "{varchar} = 'h1'", "{varchar} IN ('h1', 'h3', 'eu')", "{bigint} < 3",
 		"bin({timestamp}, 1h) = TIMESTAMP '2024-03-01 05:00'",
 	};
 	static const char *const queries[] = {
