@@ -68,7 +68,8 @@ int bind_in_lambda(struct bind_ctx *c, const struct ast_expr *x)
 /* Does x, inside `level` lambdas, give the same for the same parameters of these, whatever the row? */
 static bool is_closed(const struct bx *x, uint32_t level)
 {
-	if (x->kind == BX_COLUMN || (x->kind == BX_PARAM && x->depth >= level))
+	/* A column of the query around a subquery becomes a column when the subquery becomes a join. */
+	if (x->kind == BX_COLUMN || x->kind == BX_OUTER || (x->kind == BX_PARAM && x->depth >= level))
 		return false;
 	if (x->kind == BX_CALL && (x->func->flags & FN_VOLATILE))
 		return false;

@@ -613,7 +613,9 @@ static inline void gen_syntax(struct sqlgen *g, const char *type, int depth)
 		"({boolean} AND {boolean})", "({boolean} AND {boolean})", "({boolean} OR {boolean})", "NOT ({boolean})",
 		"{varchar} LIKE 'h_'", "{varchar} LIKE {varchar} ESCAPE '!'", "({1}, {2}) IN (({1}, {2}), ({1}, {2}))",
 		"(ROW({1}, {2}) = ROW({1}, {2}))", "(ARRAY[{1}] < ARRAY[{1}, {1}])",
-		"{timestamp} >= TIMESTAMP '2024-03-01 06:00:00'", "{varchar} = 'h1'", "{varchar} IN ('h1', 'h3', 'eu')", "{bigint} < 3",
+		"{timestamp} >= TIMESTAMP '2024-03-01 06:00:00'", "{timestamp} < TIMESTAMP '2024-03-01 06:00:00'",
+		"{timestamp} < '2024-03-01 01:30'", "{timestamp} > '2024-03-01 01:30'", "{timestamp} <= TIMESTAMP '2024-03-01 03:00:00'",
+		"{timestamp} BETWEEN TIMESTAMP '2024-03-01 01:00' AND TIMESTAMP '2024-03-01 02:00'", "{varchar} = 'h1'", "{varchar} IN ('h1', 'h3', 'eu')", "{bigint} < 3",
 		"bin({timestamp}, 1h) = TIMESTAMP '2024-03-01 05:00'",
 	};
 	static const char *const queries[] = {
