@@ -96,7 +96,7 @@ static void answer(struct desk *d)
 		buf_clear(&body);
 		buf_clear(&out);
 		char *at = buf_reserve(&body, bytes);
-		if (!at || fread(at, 1, bytes, stdin) != bytes)
+		if (!at || (bytes && fread(at, 1, bytes, stdin) != bytes))
 			break;
 		body.len = bytes;
 		int rc = loads ? load(d, table, buf_str(&body), &e) : query(d, buf_str(&body), &out, &e);
@@ -105,7 +105,8 @@ static void answer(struct desk *d)
 			buf_adds(&out, err_text(&e, rc));
 		}
 		printf("%s %zu\n", rc < 0 ? "error" : "ok", out.len);
-		fwrite(out.data, 1, out.len, stdout);
+		if (out.len)
+			fwrite(out.data, 1, out.len, stdout);
 		fflush(stdout);
 	}
 	buf_release(&body);
