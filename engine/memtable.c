@@ -262,7 +262,8 @@ int memtable_reserve(struct memtable *m, pthread_mutex_t *mu, const struct batch
 	return rc;
 }
 
-static void copy_col(struct block *k, const struct batch *b, uint32_t c, char *strings)
+/* Returns where its strings end: the next column's begin there. */
+static char *copy_col(struct block *k, const struct batch *b, uint32_t c, char *strings)
 {
 	const struct batch_col *bc = &b->cols[c];
 	struct block_col *to = block_find_col(k, bc->col_id, c);
@@ -272,17 +273,19 @@ static void copy_col(struct block *k, const struct batch *b, uint32_t c, char *s
 	if (bc->col.type != COL_VARCHAR) {
 		size_t size = coltype_size(bc->col.type);
 		memcpy((char *)to->col.data + at * size, bc->col.data, b->n * size);
-		return;
+		return strings;
 	}
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct str s = bc->col.str[i];
 		if (!bc->col.valid[i])
 			continue;
-		if (s.len)
-			memcpy(strings, s.ptr, s.len);
 		to->col.str[at + i] = (struct str){strings, s.len};
+		if (!s.len) /* there may be no strings at all */
+			continue;
+		memcpy(strings, s.ptr, s.len);
 		strings += s.len;
 	}
+	return strings;
 }
 
 void memtable_append(struct memtable *m, pthread_mutex_t *mu, const struct batch *b, uint64_t seq_lo,
@@ -305,10 +308,7 @@ void memtable_append(struct memtable *m, pthread_mutex_t *mu, const struct batch
 		const struct batch_col *bc = &b->cols[c];
 		if (!bc->has_values)
 			continue;
-		copy_col(k, b, c, strings);
-		if (bc->col.type == COL_VARCHAR)
-			for (uint32_t i = 0; i < b->n; i++)
-				strings += bc->col.valid[i] ? bc->col.str[i].len : 0;
+		strings = copy_col(k, b, c, strings);
 	}
 	pthread_mutex_lock(mu);
 	if (!k->n)

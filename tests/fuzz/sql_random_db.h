@@ -76,6 +76,8 @@ static struct {
 	_Atomic int64_t until;  /* 0: none runs */
 	int64_t deaf_ns;
 	struct str sql;         /* what runs */
+	_Atomic bool stop;
+	pthread_t thread;
 } random_watch = {.deaf_ns = 60 * NS_PER_S};
 
 static inline void *random_watcher(void *arg)
@@ -83,7 +85,7 @@ static inline void *random_watcher(void *arg)
 	const struct timespec while_ = {0, 5 * 1000000};
 
 	(void)arg;
-	for (;;) {
+	while (!random_watch.stop) {
 		nanosleep(&while_, NULL);
 		int64_t until = random_watch.until, now = clock_mono_ns();
 		if (!until || now < until)
@@ -175,7 +177,6 @@ static inline void random_open(struct random_db *db, uint32_t rows, uint64_t see
 {
 	struct engine_options opt = {.no_background = true, .sync_interval_ns = -1};
 	struct err e = {0};
-	pthread_t watcher;
 
 	snprintf(db->dir, sizeof db->dir, "%.40s/tidefs-random-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(db->dir))
@@ -187,8 +188,9 @@ static inline void random_open(struct random_db *db, uint32_t rows, uint64_t see
 		random_load(db, random_tables[i], i, rows, seed);
 	random_pool = pool_create(3);
 	signal(SIGTERM, random_terminated);
-	if (!pthread_create(&watcher, NULL, random_watcher, NULL))
-		pthread_detach(watcher);
+	random_watch.stop = false;
+	if (pthread_create(&random_watch.thread, NULL, random_watcher, NULL))
+		random_die("watcher", "no thread");
 }
 
 static inline int random_unlink(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -199,6 +201,8 @@ static inline int random_unlink(const char *path, const struct stat *st, int fla
 
 static inline void random_close(struct random_db *db)
 {
+	random_watch.stop = true;
+	pthread_join(random_watch.thread, NULL);
 	pool_destroy(random_pool);
 	engine_close(db->engine);
 	clock_pin(0);
