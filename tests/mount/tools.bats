@@ -568,7 +568,7 @@ PY
 	timeout 30 cp -r "$MNT" "$DIR/copy"
 	timeout 30 find "$MNT" -type f -exec cat {} + >"$DIR/out"
 	[ -s "$DIR/copy/README" ]
-	expect 1 "$(find "$DIR/copy" -name '*.parquet' | wc -l)"
+	expect 1 "$(find "$DIR/copy" -path '*/magnetic/*' -name '*.parquet' | wc -l)"
 	timeout 30 du -s "$MNT" >/dev/null
 	timeout 30 tar -C "$MNT" -cf "$DIR/all.tar" .
 }
