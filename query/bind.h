@@ -209,6 +209,8 @@ struct bx *bx_remap(struct bind *b, struct bx *x, const uint32_t *map);
 
 /* Splits nested ANDs. */
 int bx_conjuncts(struct bind *b, struct bx *x, struct bx_list *l);
+/* An array of n elements with room for more, in the arena; NULL: no memory. The old one stays as it is. */
+void *bind_grow(struct bind *b, const void *v, uint32_t n, uint32_t *cap, size_t size);
 int bx_push(struct bind *b, struct bx_list *l, struct bx *x);
 
 /* ---- plans (plan.c) -------------------------------------------------------------------------------------- */

@@ -56,15 +56,11 @@ static int aggs_add(struct bind *b, struct aggs *l, const struct plan_agg *a, ui
 		}
 	}
 	if (l->n == l->cap) {
-		uint32_t cap = l->cap ? l->cap * 2 : 8;
-		struct plan_agg *v = arena_array(b->arena, struct plan_agg, cap);
+		void *v = bind_grow(b, l->v, l->n, &l->cap, sizeof(*l->v));
 
 		if (!v)
 			return bind_nomem(b);
-		if (l->n)
-			memcpy(v, l->v, sizeof(*v) * l->n);
 		l->v = v;
-		l->cap = cap;
 	}
 	l->v[l->n] = *a;
 	*ret = l->n++;

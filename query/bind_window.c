@@ -383,15 +383,11 @@ static int calls_add(struct bind *b, struct windows *l, const struct windowed *w
 		}
 	}
 	if (l->n == l->cap) {
-		uint32_t cap = l->cap ? l->cap * 2 : 8;
-		struct windowed *v = arena_array(b->arena, struct windowed, cap);
+		void *v = bind_grow(b, l->v, l->n, &l->cap, sizeof(*l->v));
 
 		if (!v)
 			return bind_nomem(b);
-		if (l->n)
-			memcpy(v, l->v, sizeof(*v) * l->n);
 		l->v = v;
-		l->cap = cap;
 	}
 	l->v[l->n] = *w;
 	*ret = l->n++;

@@ -272,18 +272,26 @@ struct bx *bx_remap(struct bind *b, struct bx *x, const uint32_t *map)
 	return bx_swap(&c.s, x);
 }
 
+void *bind_grow(struct bind *b, const void *v, uint32_t n, uint32_t *cap, size_t size)
+{
+	uint32_t more = *cap ? *cap * 2 : 8;
+	void *to = arena_alloc(b->arena, more * size);
+
+	if (to && n)
+		memcpy(to, v, n * size);
+	if (to)
+		*cap = more;
+	return to;
+}
+
 int bx_push(struct bind *b, struct bx_list *l, struct bx *x)
 {
 	if (l->n == l->cap) {
-		uint32_t cap = l->cap ? l->cap * 2 : 8;
-		struct bx **v = arena_array(b->arena, struct bx *, cap);
+		void *v = bind_grow(b, l->v, l->n, &l->cap, sizeof(*l->v));
 
 		if (!v)
 			return bind_nomem(b);
-		if (l->n)
-			memcpy(v, l->v, sizeof(*v) * l->n);
 		l->v = v;
-		l->cap = cap;
 	}
 	l->v[l->n++] = x;
 	return 0;
