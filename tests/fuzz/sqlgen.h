@@ -76,6 +76,41 @@ static inline void column(struct sqlgen *g, const char *bare, const char *wrappe
 	put(g, g->is_wrapped ? wrapped : bare);
 }
 
+/* A moment at which rows may lie (random_line()), or the nanosecond before or after it. */
+static inline void gen_moment(struct sqlgen *g)
+{
+	static const char *const fractions[] = {"00", "00", "00.000000001"};
+	uint32_t minutes = pick(g, 140) * 5;
+	bool is_before = pick(g, 4) == 0;
+
+	if (is_before)
+		minutes += 4;
+	buf_addf(&g->sql, "TIMESTAMP '2024-03-01 %02u:%02u:%s'", minutes / 60, minutes % 60,
+		 is_before ? "59.999999999" : ONE_OF(g, fractions));
+}
+
+/* A range of time, which is what narrows a scan most often. */
+static inline void gen_time_range(struct sqlgen *g, const char *time)
+{
+	static const char *const ops[] = {"<", "<=", ">", ">=", "=", "<=", ">="};
+	uint32_t form = pick(g, 5);
+
+	if (form == 0) { /* the bound on the left */
+		gen_moment(g);
+		buf_addf(&g->sql, " %s %s", ONE_OF(g, ops), time);
+		return;
+	}
+	buf_addf(&g->sql, "%s %s ", time, form == 1 ? "BETWEEN" : ONE_OF(g, ops));
+	gen_moment(g);
+	if (form > 2)
+		return;
+	if (form == 1)
+		put(g, " AND ");
+	else
+		buf_addf(&g->sql, " AND %s %s ", time, ONE_OF(g, ops));
+	gen_moment(g);
+}
+
 /* A template: %b %i %d %s %t %v are expressions (boolean, integer, double, string, timestamp, interval), %T the table. */
 static inline void gen_form(struct sqlgen *g, const char *form, int depth)
 {
@@ -242,6 +277,8 @@ static void gen_ts(struct sqlgen *g, int depth)
 		gen_form(g, ONE_OF(g, forms), depth);
 	else if (pick(g, 3))
 		column(g, "time", "(time + 0s)");
+	else if (pick(g, 2))
+		gen_moment(g);
 	else
 		put(g, ONE_OF(g, literals));
 }
@@ -391,6 +428,12 @@ static inline uint32_t gen_where(struct sqlgen *g)
 	if (pick(g, 5) == 0)
 		return 0;
 	put(g, " WHERE ");
+	if (pick(g, 3) == 0) {
+		gen_time_range(g, g->is_wrapped ? "time + 0s" : "time");
+		if (pick(g, 2))
+			return 1;
+		put(g, " AND ");
+	}
 	gen_bool(g, 1 + (int)pick(g, 4));
 	return 1;
 }

@@ -348,6 +348,10 @@ static inline void gen_select(struct sqlgen *g, const char *const *types, uint32
 	gen_from_deep(g, &rows, depth);
 	if (pick(g, 3)) {
 		put(g, " WHERE ");
+		if (rows.n > 3 && is(rows.cols[3].type, "timestamp") && pick(g, 3) == 0) {
+			gen_time_range(g, rows.cols[3].text);
+			put(g, " AND ");
+		}
 		gen_val(g, "boolean", depth);
 	}
 	middle = g->sql.len;

@@ -159,6 +159,8 @@ static void gen_lit(struct sqlgen *g, const char *type)
 		put(g, ONE_OF(g, strings));
 	else if (is(type, "boolean"))
 		put(g, ONE_OF(g, bools));
+	else if (is(type, "timestamp") && pick(g, 2))
+		gen_moment(g);
 	else if (is(type, "timestamp"))
 		put(g, ONE_OF(g, stamps));
 	else if (is(type, "date"))
