@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/dir.h"
+#include "engine/page.h"
 #include "engine/snapshot.h"
 
 #define DROPPED_PREFIX ".dropped-" /* of what is being removed; no database is called like that */
@@ -313,6 +314,11 @@ int engine_open(const char *data_dir, const struct engine_options *opt, struct e
 	en->boot = en->opt.boot ? en->opt.boot : wal_boot_of_machine();
 	pthread_mutex_init(&en->mu, NULL);
 	raise_file_limit();
+	rc = page_cache_create(en->opt.cache_bytes ? en->opt.cache_bytes : en->memtable_limit / 2, &en->pages);
+	if (rc < 0) {
+		err_set(e, rc, "out of memory");
+		goto fail;
+	}
 	if (!en->opt.read_only && mkdir(data_dir, 0700) < 0 && errno != EEXIST) {
 		rc = err_set(e, -errno, "cannot make '%s': %s", data_dir, strerror(errno));
 		goto fail;
@@ -353,6 +359,7 @@ void engine_close(struct engine *en)
 		attrs_release(&en->root);
 		pthread_mutex_destroy(&en->root.attr_mu);
 	}
+	page_cache_destroy(en->pages);
 	if (en->lock_fd >= 0)
 		close(en->lock_fd);
 	if (en->dirfd >= 0)

@@ -33,6 +33,7 @@ struct table;
 struct engine_options {
 	const struct io *io;       /* NULL: io_posix() */
 	size_t memory_bytes;       /* for memtables; 0: a quarter of RAM, at most 512 MiB */
+	size_t cache_bytes;        /* for decoded pages of tiles; 0: half of memory_bytes */
 	int64_t sync_interval_ns;  /* 0: 1 s; <0: never in the background (tests) */
 	uint64_t part_rows;        /* of a date, above which it is split into parts; 0: 4 Mi (tests set it) */
 	uint64_t segment_bytes;    /* of the log, past which a new one is begun; 0: 64 MiB (tests set it) */

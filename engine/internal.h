@@ -283,6 +283,7 @@ struct engine {
 	uint64_t boot; /* which boot of the machine this is; 0: not known */
 	_Atomic size_t memtable_bytes; /* of all tables */
 	size_t memtable_limit;
+	struct page_cache *pages; /* of tiles and runs that were read */
 
 	struct db root; /* only its catalogue and attributes are used: the root's */
 

@@ -53,14 +53,14 @@ static void col_clear(struct scan *s, uint32_t c, uint32_t at, uint32_t n)
 static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, uint32_t k, struct err *e)
 {
 	struct source *src = c->src;
-	uint64_t from = c->pos - src->page_row;
+	uint32_t from = (uint32_t)(c->pos - src->page_row);
 
 	if (!c->is_timeless)
-		memcpy(s->time + at, src->time + from, k * sizeof *s->time);
+		page_copy(src->time, from, k, s->time + at);
 	for (uint32_t i = 0; i < s->spec.col_count; i++) {
-		const struct col *col;
+		const struct page *col;
 		struct col *to = &s->cols[i];
-		int rc = page_col(s, src, i, &col, e);
+		int rc = source_col(s, src, i, &col, e);
 		if (rc < 0)
 			return rc;
 		if (!col) {
@@ -68,7 +68,7 @@ static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, u
 			continue;
 		}
 		size_t size = coltype_size(to->type);
-		memcpy((char *)to->data + at * size, (const char *)col->data + from * size, k * size);
+		page_copy(col, from, k, (char *)to->data + at * size);
 		if (col->valid) {
 			memcpy(to->valid + at, col->valid + from, k);
 			s->has_null[i] = true;
@@ -89,17 +89,20 @@ static int copy_versions(struct scan *s, const struct cursor *c, uint32_t at, ui
 {
 	struct source *src = c->src;
 	const int64_t *v = src->view.version;
+	const struct page *page;
 
 	if (!src->file) {
 		for (uint32_t i = 0; i < k; i++)
 			s->version[at + i] = v ? v[src->index->order[c->pos + i]] : 0;
 		return 0;
 	}
-	int rc = page_version(s, src, &v, e);
+	int rc = source_version(s, src, &page, e);
 	if (rc < 0)
 		return rc;
-	for (uint32_t i = 0; i < k; i++)
-		s->version[at + i] = v ? v[c->pos - src->page_row + i] : src->usual_version;
+	if (page)
+		page_copy(page, (uint32_t)(c->pos - src->page_row), k, s->version + at);
+	for (uint32_t i = 0; !page && i < k; i++)
+		s->version[at + i] = src->usual_version;
 	return 0;
 }
 
@@ -154,13 +157,13 @@ static int emit_stretch(struct scan *s, struct cursor *c, int64_t upto, struct e
 
 	if (src->file) {
 		if (c->is_timeless)
-			page_enter(s, src, c->pos);
-		else if ((rc = page_time(s, src, c->pos, e)) < 0)
+			source_enter(s, src, c->pos);
+		else if ((rc = source_time(s, src, c->pos, e)) < 0)
 			return rc;
 		uint64_t stop = MIN(c->end, src->page_end);
 		k = stop - c->pos;
 		if (!c->is_timeless)
-			k = count_upto(src->time + (c->pos - src->page_row), k, upto);
+			k = page_count_upto(src->time, (uint32_t)(c->pos - src->page_row), (uint32_t)k, upto);
 		k = MIN(k, room);
 		rc = copy_from_page(s, c, s->n, (uint32_t)k, e);
 		if (rc < 0)
@@ -188,48 +191,70 @@ static void clear_row(struct scan *s, uint32_t at)
 	}
 }
 
+/* The version of the row at hand. */
+static int version_of(struct scan *s, const struct cursor *c, int64_t *ret, struct err *e)
+{
+	struct source *src = c->src;
+	const struct page *page;
+
+	if (!src->file) {
+		*ret = src->view.version ? src->view.version[src->index->order[c->pos]] : 0;
+		return 0;
+	}
+	int rc = source_version(s, src, &page, e);
+	*ret = page ? page_i64(page, (uint32_t)(c->pos - src->page_row)) : src->usual_version;
+	return rc;
+}
+
+/* Field i of a page's row over row `at` of the batch. */
+static int overlay_page(struct scan *s, const struct cursor *c, uint32_t i, uint32_t at, struct err *e)
+{
+	uint32_t row = (uint32_t)(c->pos - c->src->page_row);
+	struct col *to = &s->cols[i];
+	const struct page *page;
+
+	int rc = source_col(s, c->src, i, &page, e);
+	if (rc < 0 || !page || (page->valid && !page->valid[row]))
+		return rc;
+	to->valid[at] = 1;
+	page_copy(page, row, 1, (char *)to->data + at * coltype_size(to->type));
+	return to->type == COL_VARCHAR ? copy_strings(s, &to->str[at], &to->valid[at], 1, e) : 0;
+}
+
+static void overlay_block(struct scan *s, const struct cursor *c, uint32_t i, uint32_t at)
+{
+	const struct col *col = c->src->block_cols[i];
+	uint32_t row = c->src->index->order[c->pos];
+	struct col *to = &s->cols[i];
+
+	if (!col || (col->valid && !col->valid[row]))
+		return;
+	to->valid[at] = 1;
+	if (to->type == COL_VARCHAR)
+		to->str[at] = col->str[row];
+	else if (to->type == COL_BOOLEAN)
+		to->b8[at] = col->b8[row];
+	else
+		to->i64[at] = col->i64[row];
+}
+
 /* Lay the valid fields of c's row over row `at` of the batch; a row with a version over nothing. */
 static int overlay(struct scan *s, struct cursor *c, uint32_t at, int64_t *version, struct err *e)
 {
-	struct source *src = c->src;
-	uint64_t row = src->file ? c->pos - src->page_row : src->index->order[c->pos];
-	const int64_t *versions = src->view.version;
 	int64_t v;
+	int rc = version_of(s, c, &v, e);
 
-	if (src->file) {
-		int rc = page_version(s, src, &versions, e);
-		if (rc < 0)
-			return rc;
-	}
-	v = versions ? versions[row] : src->file ? src->usual_version : 0;
-	if (v) {
+	if (rc >= 0 && v) {
 		clear_row(s, at);
 		*version = v;
 	}
-
-	for (uint32_t i = 0; i < s->spec.col_count; i++) {
-		const struct col *col = src->file ? NULL : src->block_cols[i];
-		struct col *to = &s->cols[i];
-		if (src->file) {
-			int rc = page_col(s, src, i, &col, e);
-			if (rc < 0)
-				return rc;
-		}
-		if (!col || (col->valid && !col->valid[row]))
-			continue;
-		to->valid[at] = 1;
-		if (to->type == COL_VARCHAR) {
-			to->str[at] = col->str[row];
-			int rc = src->file ? copy_strings(s, &to->str[at], &to->valid[at], 1, e) : 0;
-			if (rc < 0)
-				return rc;
-		} else if (to->type == COL_BOOLEAN) {
-			to->b8[at] = col->b8[row];
-		} else {
-			to->i64[at] = col->i64[row];
-		}
+	for (uint32_t i = 0; i < s->spec.col_count && rc >= 0; i++) {
+		if (c->src->file)
+			rc = overlay_page(s, c, i, at, e);
+		else
+			overlay_block(s, c, i, at);
 	}
-	return 0;
+	return rc;
 }
 
 /* One row out of all rows of time t, oldest first. */

@@ -22,6 +22,7 @@ struct scan_spec {
 	uint32_t series_count;     /* bits in it; ids beyond are not wanted */
 	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
 	bool versions_wanted;
+	bool keeps_pages;          /* what is read is likely to be asked for again: see page.h */
 	uint64_t upto_seq;         /* rows that came later are not seen; 0: all. See table_delete_begin() */
 	const struct scan_pin *pin; /* the moment that is seen; NULL: that of scan_open() */
 };
@@ -47,7 +48,8 @@ struct scan_stats {
 	/* Of the files that were not left out whole: pages, and of which of them something was read so far. */
 	uint64_t pages_read, pages_pruned;
 	uint64_t rows; /* delivered */
-	uint64_t bytes_read; /* of pages, as they lie in the files */
+	uint64_t bytes_read;   /* of pages, as they lie in the files */
+	uint64_t bytes_cached; /* of those, what was in memory */
 };
 
 struct scan;

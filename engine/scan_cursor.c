@@ -1,80 +1,92 @@
 /*
- * scan_cursor: the rows of one series in one source: pages decoded as they are entered, times sought,
+ * scan_cursor: the rows of one series in one source: pages fetched as they are needed, times sought,
  * hidden rows passed over.
  */
 #include "engine/scan_impl.h"
 
 /* ---- pages ----------------------------------------------------------------------------------------------- */
 
-void page_enter(struct scan *s, struct source *src, uint64_t row)
+static void let_go(struct scan *s, const struct page **p)
+{
+	if (!*p)
+		return;
+	if (s->arena.budget)
+		budget_give(s->arena.budget, (*p)->bytes);
+	page_put(*p);
+	*p = NULL;
+}
+
+void source_leave(struct scan *s, struct source *src)
+{
+	let_go(s, &src->time);
+	let_go(s, &src->version);
+	for (uint32_t c = 0; src->cols && c < s->spec.col_count; c++)
+		let_go(s, &src->cols[c]);
+	src->page = UINT32_MAX;
+}
+
+void source_enter(struct scan *s, struct source *src, uint64_t row)
 {
 	if (src->page != UINT32_MAX && row >= src->page_row && row < src->page_end)
 		return;
 	uint32_t p = src->page != UINT32_MAX && row == src->page_end ? src->page + 1
 								     : tile_page_of_row(src->tile, row);
-	arena_reset(&src->page_arena);
+	source_leave(s, src);
 	src->page = p;
 	src->page_row = tile_page_row(src->tile, p);
 	src->page_end = tile_page_row(src->tile, p + 1);
-	src->has_time = src->has_version = src->is_read = false;
-	memset(src->has_col, 0, s->spec.col_count * sizeof *src->has_col);
+	src->is_read = false;
 }
 
 /* A page counts once, with the first column that is read of it. */
-static void count_read(struct scan *s, struct source *src, uint64_t bytes)
+static int fetch(struct scan *s, struct source *src, uint32_t field, uint64_t bytes, const struct page **ret, struct err *e)
 {
+	struct budget *budget = s->arena.budget;
+	bool was_there;
+
+	int rc = page_get(s->table->db->en->pages, s->spec.keeps_pages, src->tile, field, src->page, &s->scratch, ret,
+			  &was_there, e);
+	if (rc < 0)
+		return rc;
+	if (budget && !budget_take(budget, (*ret)->bytes)) {
+		page_put(*ret);
+		*ret = NULL;
+		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
+	}
 	s->stats.pages_read += !src->is_read;
 	s->stats.bytes_read += bytes;
+	s->stats.bytes_cached += was_there ? bytes : 0;
 	src->is_read = true;
+	return 0;
 }
 
-int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e)
+int source_time(struct scan *s, struct source *src, uint64_t row, struct err *e)
 {
-	page_enter(s, src, row);
-	if (src->has_time)
+	source_enter(s, src, row);
+	if (src->time)
 		return 0;
-	if (!src->time && !(src->time = arena_array(&s->arena, int64_t, TILE_PAGE_ROWS_MAX)))
-		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
-	int rc = tile_read_time(src->tile, src->page, src->time, e);
-	src->has_time = rc >= 0;
-	count_read(s, src, tile_time_bytes(src->tile, src->page));
+	return fetch(s, src, PAGE_TIME, tile_time_bytes(src->tile, src->page), &src->time, e);
+}
+
+int source_version(struct scan *s, struct source *src, const struct page **ret, struct err *e)
+{
+	int rc = 0;
+
+	if (src->info->has_version && !src->version)
+		rc = fetch(s, src, PAGE_VERSION, tile_version_bytes(src->tile, src->page), &src->version, e);
+	*ret = src->version;
 	return rc;
 }
 
-int page_version(struct scan *s, struct source *src, const int64_t **ret, struct err *e)
+int source_col(struct scan *s, struct source *src, uint32_t c, const struct page **ret, struct err *e)
 {
-	if (!src->info->has_version) {
-		*ret = NULL;
-		return 0;
-	}
-	if (!src->version && !(src->version = arena_array(&s->arena, int64_t, TILE_PAGE_ROWS_MAX)))
-		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
-	int rc = src->has_version ? 0 : tile_read_version(src->tile, src->page, src->version, e);
-	if (rc < 0)
-		return rc;
-	if (!src->has_version)
-		count_read(s, src, tile_version_bytes(src->tile, src->page));
-	src->has_version = true;
-	*ret = src->version;
-	return 0;
-}
+	uint32_t field = (uint32_t)src->field[c];
+	int rc = 0;
 
-int page_col(struct scan *s, struct source *src, uint32_t c, const struct col **ret, struct err *e)
-{
-	if (src->field[c] < 0) {
-		*ret = NULL;
-		return 0;
-	}
-	if (!src->has_col[c]) {
-		int rc = tile_read_field(src->tile, (uint32_t)src->field[c], src->page, &src->page_arena,
-					 &src->cols[c], e);
-		if (rc < 0)
-			return rc;
-		src->has_col[c] = true;
-		count_read(s, src, tile_field_bytes(src->tile, (uint32_t)src->field[c], src->page));
-	}
-	*ret = &src->cols[c];
-	return 0;
+	if (src->field[c] >= 0 && !src->cols[c])
+		rc = fetch(s, src, field, tile_field_bytes(src->tile, field, src->page), &src->cols[c], e);
+	*ret = src->cols[c];
+	return rc;
 }
 
 /* ---- cursors ----------------------------------------------------------------------------------------------- */
@@ -87,26 +99,10 @@ int cursor_load(struct scan *s, struct cursor *c, struct err *e)
 		c->t = src->view.block->time_ns[src->index->order[c->pos]];
 		return 0;
 	}
-	int rc = page_time(s, src, c->pos, e);
+	int rc = source_time(s, src, c->pos, e);
 	if (rc >= 0)
-		c->t = src->time[c->pos - src->page_row];
+		c->t = page_i64(src->time, (uint32_t)(c->pos - src->page_row));
 	return rc;
-}
-
-/* How many of the rows a[0], a[1], ... (ascending) are <= upto. */
-uint64_t count_upto(const int64_t *a, uint64_t n, int64_t upto)
-{
-	if (n && a[n - 1] <= upto)
-		return n;
-	uint64_t lo = 0, hi = n;
-	while (lo < hi) {
-		uint64_t mid = lo + (hi - lo) / 2;
-		if (a[mid] <= upto)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
 }
 
 uint64_t count_upto_block(const struct source *src, uint64_t pos, uint64_t end, int64_t upto)
@@ -145,13 +141,13 @@ static int seek(struct scan *s, struct cursor *c, int64_t t, struct err *e)
 			c->pos = stop;
 			continue;
 		}
-		int rc = page_time(s, src, c->pos, e);
+		int rc = source_time(s, src, c->pos, e);
 		if (rc < 0)
 			return rc;
-		const int64_t *a = src->time + (c->pos - src->page_row);
-		c->pos += t == INT64_MIN ? 0 : count_upto(a, stop - c->pos, t - 1);
+		uint32_t at = (uint32_t)(c->pos - src->page_row);
+		c->pos += t == INT64_MIN ? 0 : page_count_upto(src->time, at, (uint32_t)(stop - c->pos), t - 1);
 		if (c->pos < stop) {
-			c->t = src->time[c->pos - src->page_row];
+			c->t = page_i64(src->time, (uint32_t)(c->pos - src->page_row));
 			return 0;
 		}
 	}

@@ -6,6 +6,7 @@
 #define TIDE_SCAN_IMPL_H
 
 #include "engine/internal.h"
+#include "engine/page.h"
 #include "engine/scan.h"
 
 #define SCAN_STRING_BYTES ((size_t)8 << 20) /* copied for a batch: past it the batch is handed out */
@@ -21,15 +22,13 @@ struct source {
 	uint32_t next_series; /* merge pointer into tile_series() */
 	int64_t *field;       /* by spec column: index in the tile, or -1 */
 
-	uint32_t page; /* decoded; UINT32_MAX none */
+	uint32_t page; /* at hand; UINT32_MAX none */
 	uint64_t page_row, page_end;
-	bool has_time, has_version, is_read;
-	int64_t *time;
-	int64_t *version; /* of the page's rows; allocated where the file has versions */
-	int64_t usual_version; /* of rows in a file without: 0 in runs, 1 in tiles */
-	struct col *cols; /* by spec column */
-	bool *has_col;
-	struct arena page_arena;
+	bool is_read; /* something of it was */
+	/* Of the page at hand; NULL: not asked for yet. */
+	const struct page *time, *version;
+	const struct page **cols; /* by spec column */
+	int64_t usual_version; /* of rows in a file without versions: 0 in runs, 1 in tiles */
 
 	struct block_view view;
 	const struct block_index *index;
@@ -54,6 +53,7 @@ struct scan {
 	struct arena arena;
 	struct arena strings; /* of the batch at hand */
 	struct arena hiding;  /* of the series at hand: intervals */
+	struct arena scratch; /* of a page that is being read */
 	struct tomb_set *tombs;
 	struct series_order *order;
 	struct source *sources;
@@ -97,18 +97,18 @@ static inline bool is_wanted(const struct scan *s, uint32_t id)
 
 /* ---- scan_cursor.c ---------------------------------------------------------------------------------- */
 
-/* Make the page that holds `row` the one at hand; its columns are decoded when asked for. */
-void page_enter(struct scan *s, struct source *src, uint64_t row);
-int page_time(struct scan *s, struct source *src, uint64_t row, struct err *e) must_check;
+/* Make the page that holds `row` the one at hand; its columns are fetched when asked for. */
+void source_enter(struct scan *s, struct source *src, uint64_t row);
+void source_leave(struct scan *s, struct source *src); /* no page is at hand */
+int source_time(struct scan *s, struct source *src, uint64_t row, struct err *e) must_check; /* enters, too */
 
 /* The versions of the page at hand; NULL: all are src->usual_version. */
-int page_version(struct scan *s, struct source *src, const int64_t **ret, struct err *e) must_check;
+int source_version(struct scan *s, struct source *src, const struct page **ret, struct err *e) must_check;
 
 /* Column c of the page at hand; NULL where the file lacks the column. */
-int page_col(struct scan *s, struct source *src, uint32_t c, const struct col **ret, struct err *e) must_check;
+int source_col(struct scan *s, struct source *src, uint32_t c, const struct page **ret, struct err *e) must_check;
 
-/* How many of the rows a[0], a[1], ... (ascending) are <= upto; the same of [pos, end) of a block. */
-uint64_t count_upto(const int64_t *a, uint64_t n, int64_t upto);
+/* How many of the rows [pos, end) of a block, whose times ascend, are <= upto. */
 uint64_t count_upto_block(const struct source *src, uint64_t pos, uint64_t end, int64_t upto);
 
 int cursor_load(struct scan *s, struct cursor *c, struct err *e) must_check; /* c->t of c->pos */

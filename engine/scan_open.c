@@ -30,16 +30,14 @@ static int source_init_file(struct scan *s, struct source *src, struct file *f, 
 		return -ENOMEM;
 	src->t_hi = s->spec.t_hi;
 	src->page = UINT32_MAX;
-	arena_init(&src->page_arena, s->arena.budget);
 	rc = file_tile(f, s->table, &src->tile, e);
 	if (rc < 0)
 		return rc;
 	src->info = tile_info(src->tile);
 	s->pages += src->info->page_count;
 	src->field = arena_array(&s->arena, int64_t, s->spec.col_count + 1);
-	src->cols = arena_zarray(&s->arena, struct col, s->spec.col_count + 1);
-	src->has_col = arena_zarray(&s->arena, bool, s->spec.col_count + 1);
-	if (!src->field || !src->cols || !src->has_col)
+	src->cols = arena_zarray(&s->arena, const struct page *, s->spec.col_count + 1);
+	if (!src->field || !src->cols)
 		return -ENOMEM;
 	for (uint32_t c = 0; c < s->spec.col_count; c++)
 		src->field[c] = tile_find_field(src->tile, s->spec.cols[c]);
@@ -261,6 +259,7 @@ int scan_open_sources(struct table *t, const struct scan_spec *spec, struct file
 	arena_init(&s->arena, budget);
 	arena_init(&s->hiding, budget);
 	arena_init(&s->strings, budget);
+	arena_init(&s->scratch, budget);
 	s->sources = arena_zarray(&s->arena, struct source, file_n + view_n + 1);
 	uint32_t *cols = arena_array(&s->arena, uint32_t, spec->col_count + 1);
 	if (!s->sources || !cols)
@@ -425,7 +424,7 @@ void scan_close(struct scan *s)
 	for (uint32_t i = 0; i < s->source_count; i++) {
 		struct source *src = &s->sources[i];
 		if (src->file) {
-			arena_release(&src->page_arena);
+			source_leave(s, src);
 			file_put(src->file);
 			continue;
 		}
@@ -437,6 +436,7 @@ void scan_close(struct scan *s)
 	tomb_set_put(s->tombs);
 	arena_release(&s->hiding);
 	arena_release(&s->strings);
+	arena_release(&s->scratch);
 	arena_release(&s->arena);
 	free(s);
 }

@@ -134,6 +134,9 @@ int tile_open(const struct io *io, int dirfd, const char *path, struct tile **re
 int tile_open_fd(const struct io *io, int fd, const char *name, struct tile **ret, struct err *e) must_check;
 struct tile *tile_get(struct tile *t);
 void tile_put(struct tile *t); /* NULL is fine; the last one closes */
+uint64_t tile_number(const struct tile *t); /* which no other one has in this process, also later */
+/* Call fn when it is closed. All who ask for it ask for the same. */
+void tile_at_close(struct tile *t, void (*fn)(void *ctx, uint64_t number), void *ctx);
 
 /* Lent: for copying the file as it is, also when its name is gone. */
 int tile_fd(const struct tile *t);

@@ -29,6 +29,9 @@ struct tile_id {
 
 struct tile {
 	atomic_int refs;
+	uint64_t number;
+	void (*_Atomic at_close)(void *ctx, uint64_t number); /* or NULL */
+	void *_Atomic at_close_ctx;
 	const struct io *io;
 	int fd;
 	bool is_fd_lent;

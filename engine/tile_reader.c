@@ -211,6 +211,10 @@ static void destroy(struct tile *t)
 {
 	size_t chunks = (size_t)t->ix.column_count * t->ix.group_count;
 
+	void (*at_close)(void *ctx, uint64_t number) = atomic_load(&t->at_close);
+
+	if (at_close)
+		at_close(atomic_load(&t->at_close_ctx), t->number);
 	for (size_t i = 0; t->dicts && i < chunks; i++)
 		free(atomic_load_explicit(&t->dicts[i], memory_order_relaxed));
 	if (t->fd >= 0 && !t->is_fd_lent)
@@ -244,6 +248,8 @@ static int open_all(struct tile *t, struct err *e)
 	return rc;
 }
 
+static _Atomic uint64_t next_number = 1;
+
 /* fd: or an error of opening it. */
 static int open_fd(const struct io *io, int fd, bool is_lent, const char *name, struct tile **ret, struct err *e)
 {
@@ -256,6 +262,7 @@ static int open_fd(const struct io *io, int fd, bool is_lent, const char *name, 
 		return err_set(e, -ENOMEM, "no memory to open %s", name);
 	}
 	atomic_init(&t->refs, 1);
+	t->number = atomic_fetch_add(&next_number, 1);
 	t->io = io;
 	arena_init(&t->arena, NULL);
 	t->fd = fd;
@@ -298,6 +305,17 @@ void tile_put(struct tile *t)
 {
 	if (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1)
 		destroy(t);
+}
+
+uint64_t tile_number(const struct tile *t)
+{
+	return t->number;
+}
+
+void tile_at_close(struct tile *t, void (*fn)(void *ctx, uint64_t number), void *ctx)
+{
+	atomic_store(&t->at_close_ctx, ctx);
+	atomic_store(&t->at_close, fn);
 }
 
 /* ---- look up --------------------------------------------------------------------------------- */

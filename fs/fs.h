@@ -40,6 +40,7 @@ struct fs_options {
 	const char *data_dir;   /* absolute */
 	const char *mountpoint; /* absolute */
 	size_t memory_bytes;    /* 0: the engine's default */
+	size_t cache_bytes;     /* likewise */
 	int64_t sync_interval_ns;
 	const char *spool_dir;  /* NULL: DATA_DIR/spool */
 	uint64_t spool_quota;   /* bytes a uid may hold in spooled results */

@@ -32,6 +32,7 @@ struct opt_def {
 #define AT(field) offsetof(struct options, field)
 static const struct opt_def defs[] = {
 	{"memory", OPT_MEMORY, AT(fs.memory_bytes), "SIZE", "for rows not yet in files (default: a quarter of RAM, at most 512M)"},
+	{"cache", OPT_MEMORY, AT(fs.cache_bytes), "SIZE", "for pages of tiles that were read (default: half of memory)"},
 	{"query_memory", OPT_SIZE, AT(fs.query_memory), "SIZE", "a statement may use this much (default 256M)"},
 	{"sync_interval", OPT_DURATION, AT(fs.sync_interval_ns), "TIME", "power loss costs at most this (default 1s)"},
 	{"spool", OPT_TEXT, AT(spool), "DIR", "where large results go (default DATA_DIR/spool)"},

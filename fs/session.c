@@ -306,6 +306,7 @@ static int open_engine(struct session *s, struct engine **ret, struct err *e)
 {
 	struct engine_options eo = {
 		.memory_bytes = s->o->fs.memory_bytes,
+		.cache_bytes = s->o->fs.cache_bytes,
 		.sync_interval_ns = s->o->fs.sync_interval_ns,
 		.reserved_names = files_reserved_names(),
 		.recovering = recovering,

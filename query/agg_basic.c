@@ -10,6 +10,8 @@
 
 #include <math.h>
 
+#include "engine/base/kernels.h"
+
 #define GROUP "Aggregate"
 
 /* ---- count -------------------------------------------------------------------------------------- */
@@ -97,19 +99,6 @@ struct sum_i64 {
 	int64_t n;
 };
 
-/* Halves are summed apart: 64-bit lanes hold 2^32 of either without overflow. */
-static i128 sum_plain_i64(const int64_t *restrict v, uint32_t n)
-{
-	uint64_t lo = 0;
-	int64_t hi = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		lo += (uint32_t)v[i];
-		hi += v[i] >> 32;
-	}
-	return (i128)hi * (INT64_C(1) << 32) + lo;
-}
-
 static int sum_i64_add(struct agg_call *c, void *state, uint32_t from, uint32_t to, struct err *e)
 {
 	const struct vec *v = &c->args[0];
@@ -117,7 +106,11 @@ static int sum_i64_add(struct agg_call *c, void *state, uint32_t from, uint32_t 
 	i128 sum = 0;
 
 	if (agg_is_plain(v)) {
-		sum = sum_plain_i64(v->i64 + from, to - from);
+		int64_t hi;
+		uint64_t lo;
+
+		kernels()->sum_i64(v->i64 + from, to - from, &hi, &lo);
+		sum = (i128)hi * (INT64_C(1) << 32) + lo;
 		s->n += to - from;
 	} else {
 		for (uint32_t i = from; i < to; i++)

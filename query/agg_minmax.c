@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "engine/base/kernels.h"
+
 #define GROUP "Aggregate"
 
 /* ---- cell --------------------------------------------------------------------------------------- */
@@ -111,15 +113,10 @@ static uint32_t best_row(const struct vec *v, uint32_t from, uint32_t to, int si
 	if (v->form == VEC_CONST)
 		return from < to && agg_ok(v, 0) ? from : NONE;
 	if (agg_is_plain(v) && from < to && type_layout(v->type) == LAYOUT_I64) {
-		int64_t x = v->i64[from];
+		const struct kernels *k = kernels();
+		int64_t x = sign > 0 ? k->max_i64(v->i64 + from, to - from) : k->min_i64(v->i64 + from, to - from);
 
-		/* The value first, then its place: both loops are simple enough to be vectorised. */
-		if (sign > 0)
-			for (uint32_t i = from; i < to; i++)
-				x = v->i64[i] > x ? v->i64[i] : x;
-		else
-			for (uint32_t i = from; i < to; i++)
-				x = v->i64[i] < x ? v->i64[i] : x;
+		/* The value first, then its place: both loops are simple. */
 		for (best = from; v->i64[best] != x; best++)
 			;
 		return best;

@@ -224,6 +224,7 @@ static int choose(struct scan_op *s, struct scan_spec *spec, struct err *e)
 		.t_hi = part ? part->t_hi : s->t_hi,
 		.cols = s->field_ids,
 		.col_count = s->field_n,
+		.keeps_pages = true,
 		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
 	};
 	if (spec->t_lo > spec->t_hi)
