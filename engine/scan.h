@@ -23,6 +23,11 @@ struct scan_spec {
 	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
 	bool versions_wanted;
 	bool keeps_pages;          /* what is read is likely to be asked for again: see page.h */
+	/*
+	 * Where one of them is set, only rows of these times are wanted that are among the first, or the last, so many
+	 * of their series. Others may come all the same. Not with scan_find().
+	 */
+	uint32_t first_n, last_n;
 	uint64_t upto_seq;         /* rows that came later are not seen; 0: all. See table_delete_begin() */
 	const struct scan_pin *pin; /* the moment that is seen; NULL: that of scan_open() */
 };

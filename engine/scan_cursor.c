@@ -281,8 +281,8 @@ static int find_rows(struct scan *s, struct source *src, uint32_t id, struct cur
 	*c = (struct cursor){.src = src, .pos = ts[at].row0, .end = ts[at].row0 + ts[at].rows};
 	if (cursor_hide(s, c, id, ts[at].t_min, ts[at].t_max) < 0)
 		return -ENOMEM;
-	c->is_timeless = !s->spec.times_wanted && !c->hidden_count && ts[at].t_min >= s->spec.t_lo &&
-			 ts[at].t_max <= s->spec.t_hi;
+	c->is_timeless = !s->spec.times_wanted && !s->spec.first_n && !s->spec.last_n && !c->hidden_count &&
+			 ts[at].t_min >= s->spec.t_lo && ts[at].t_max <= s->spec.t_hi;
 	return 1;
 }
 
@@ -301,6 +301,11 @@ int series_enter(struct scan *s, uint32_t id, struct err *e)
 	s->has_series = true;
 	if (n == 1 && s->cursors[0].is_timeless)
 		return 0;
+	if (s->spec.first_n || s->spec.last_n) {
+		int rc = series_ends(s, e);
+		if (rc < 0)
+			return rc;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct cursor *c = &s->cursors[i];
 		c->is_timeless = false;

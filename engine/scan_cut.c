@@ -32,7 +32,10 @@ uint64_t scan_rows_guess(struct table *t, const struct scan_spec *spec)
 	file_set_put(set);
 	if (!series_n)
 		return 0;
-	return (uint64_t)((double)rows * (double)wanted_among(spec, series_n) / series_n);
+	rows = (uint64_t)((double)rows * (double)wanted_among(spec, series_n) / series_n);
+	if (spec->first_n || spec->last_n)
+		rows = MIN(rows, wanted_among(spec, series_n) * ((uint64_t)spec->first_n + spec->last_n));
+	return rows;
 }
 
 int scan_cut(struct table *t, const struct scan_spec *spec, uint32_t n, struct arena *a, uint64_t **ret,

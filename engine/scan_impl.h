@@ -122,6 +122,9 @@ int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *e) must
 /* The last time up to which rows may be copied without looking at hidden ranges. */
 int64_t cursor_visible_upto(struct cursor *c);
 
+/* scan_ends.c: of the series just entered, hide what is neither among its first rows nor its last. */
+int series_ends(struct scan *s, struct err *e) must_check;
+
 /* Cursors of every source that has rows of the series. */
 int series_enter(struct scan *s, uint32_t id, struct err *e) must_check;
 

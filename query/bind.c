@@ -193,6 +193,8 @@ int bind_plan(struct bind *b, const struct ast_query *q, struct plan **ret)
 	if (rc >= 0)
 		rc = plan_pushdown(b, p, &p);
 	if (rc >= 0)
+		rc = plan_ends(b, p);
+	if (rc >= 0)
 		rc = plan_prune(b, p, &p);
 	if (rc >= 0)
 		*ret = p;

@@ -409,6 +409,7 @@ int bind_analyze(struct bind *b, struct plan *inner, struct plan **ret);
 /* ---- rewriting ------------------------------------------------------------------------------------------------- */
 
 int plan_pushdown(struct bind *b, struct plan *p, struct plan **ret); /* pushdown.c */
+int plan_ends(struct bind *b, struct plan *p);                        /* plan_ends.c */
 int plan_prune(struct bind *b, struct plan *p, struct plan **ret);    /* prune.c */
 
 #endif

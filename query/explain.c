@@ -236,6 +236,13 @@ static void format_scan(const struct plan *p, struct buf *out)
 		if (p->t_hi != INT64_MAX)
 			format_time("<=", p->t_hi, out);
 	}
+	if (p->first_n || p->last_n) {
+		buf_adds(out, " of each series");
+		if (p->first_n)
+			buf_addf(out, " first %u", p->first_n);
+		if (p->last_n)
+			buf_addf(out, " last %u", p->last_n);
+	}
 	if (p->series_where) {
 		buf_adds(out, " series ");
 		bx_format(p->series_where, p->cols, out);

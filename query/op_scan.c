@@ -225,6 +225,8 @@ static int choose(struct scan_op *s, struct scan_spec *spec, struct err *e)
 		.cols = s->field_ids,
 		.col_count = s->field_n,
 		.keeps_pages = true,
+		.first_n = p->first_n,
+		.last_n = p->last_n,
 		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
 	};
 	if (spec->t_lo > spec->t_hi)

@@ -213,6 +213,8 @@ struct plan {
 	const char *db_name, *table_name;
 	struct plan_scan_col *scan_cols;
 	int64_t t_lo, t_hi;
+	/* Only rows among the first, or the last, so many of their series are needed; 0, 0: all are. plan_ends.c */
+	uint32_t first_n, last_n;
 	struct bx *series_where; /* over the scan's own columns; uses only dimensions and measure_name */
 
 	/* VALUES */

@@ -227,7 +227,8 @@ static bool same_join(const struct plan *a, const struct plan *b)
 
 static bool same_scan(const struct plan *a, const struct plan *b)
 {
-	if (a->table != b->table || a->t_lo != b->t_lo || a->t_hi != b->t_hi)
+	if (a->table != b->table || a->t_lo != b->t_lo || a->t_hi != b->t_hi || a->first_n != b->first_n ||
+	    a->last_n != b->last_n)
 		return false;
 	for (uint32_t i = 0; a->kind == PLAN_SCAN && i < a->col_count; i++) {
 		if (a->scan_cols[i].kind != b->scan_cols[i].kind || a->scan_cols[i].col_id != b->scan_cols[i].col_id)

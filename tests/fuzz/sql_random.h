@@ -27,7 +27,11 @@ static inline bool gen_statement(struct sqlgen *g)
 	buf_clear(&g->sql);
 	if (pick(g, 2))
 		return gen_deep(g);
-	switch (pick(g, 12)) {
+	switch (pick(g, 13)) {
+	case 11:
+		gen_ends(g);
+		is_ordered = false;
+		break;
 	case 10: /* what goes in circles, from random beginnings */
 		put(g, "WITH RECURSIVE q (i, h) AS (SELECT n, host");
 		gen_from(g);

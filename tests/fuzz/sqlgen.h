@@ -541,6 +541,36 @@ static inline void gen_windowed(struct sqlgen *g, bool is_ordered)
 		gen_order(g, n);
 }
 
+/* The first and last rows of series, in the ways that are known to need no others. */
+static inline void gen_ends(struct sqlgen *g)
+{
+	static const char *const ranks[] = {"row_number()", "rank()", "dense_rank()"};
+	static const char *const bounds[] = {"= 1", "<= 2", "< 4", "= 3"};
+	static const char *const parts[] = {"host", "region, measure_name", "host, region", "upper(host)"};
+	const char *time = g->is_wrapped ? "time + 0s" : "time";
+	uint32_t form = pick(g, 3);
+
+	if (form == 0) {
+		buf_addf(&g->sql, "SELECT host, region, measure_name, max(%s), max_by(n, %s), min_by(s, %s)", time, time, time);
+		buf_addf(&g->sql, pick(g, 2) ? ", max_by(u, %s, 3)" : ", min(%s, 2)", time);
+	} else if (form == 1) {
+		buf_addf(&g->sql, "SELECT region, max(%s), %s(%s)", time, pick(g, 2) ? "max" : "min", time);
+	} else {
+		buf_addf(&g->sql, "SELECT host, time, n, s, rn FROM (SELECT *, %s OVER (PARTITION BY %s ORDER BY %s%s", ONE_OF(g, ranks),
+			 ONE_OF(g, parts), time, pick(g, 2) ? " DESC" : "");
+		put(g, ", host, region, measure_name) AS rn");
+	}
+	gen_from(g);
+	if (pick(g, 2)) {
+		put(g, " WHERE ");
+		gen_time_range(g, time);
+	}
+	if (form == 2)
+		buf_addf(&g->sql, ") WHERE rn %s", ONE_OF(g, bounds));
+	else
+		put(g, form ? " GROUP BY region" : " GROUP BY host, region, measure_name");
+}
+
 /*
  * The table beside a query over it, whose columns have other names. Sums of doubles depend on the order of
  * rows, and so on which side is held: there are none.

@@ -103,15 +103,67 @@ static bool is_meant(const struct looking *g, uint32_t i)
 	return k->is_alive && k->time >= g->l->lo && k->time <= g->l->hi && (!g->l->wanted || g->l->wanted[k->series]);
 }
 
+#define ENDS 3
+
+/* Of each series the times of its first, or its last, few rows, the outermost first. */
+struct ends {
+	int64_t time[SERIES_MOST][ENDS];
+	uint32_t n[SERIES_MOST];
+};
+
+static void ends_add(struct ends *to, uint32_t s, int64_t time, uint32_t most, bool is_last)
+{
+	uint32_t at = to->n[s];
+
+	if (at < most)
+		to->n[s]++;
+	while (at && (is_last ? time > to->time[s][at - 1] : time < to->time[s][at - 1])) {
+		if (at < most)
+			to->time[s][at] = to->time[s][at - 1];
+		at--;
+	}
+	if (at < most)
+		to->time[s][at] = time;
+}
+
+static bool ends_have(const struct ends *in, uint32_t s, int64_t time)
+{
+	for (uint32_t i = 0; i < in->n[s]; i++)
+		if (in->time[s][i] == time)
+			return true;
+	return false;
+}
+
+/* Which rows have to come where only the ends of series are asked for. */
+static void gather_ends(const struct looking *g, struct ends *first, struct ends *last)
+{
+	memset(first->n, 0, sizeof first->n);
+	memset(last->n, 0, sizeof last->n);
+	for (uint32_t i = 0; i < g->tw->n; i++) {
+		const struct m_key *k = &g->tw->keys[i];
+		if (!is_meant(g, i))
+			continue;
+		ends_add(first, k->series, k->time, g->l->first_n, false);
+		ends_add(last, k->series, k->time, g->l->last_n, true);
+	}
+}
+
 /* Rows that did not come: every row that came is known to be right by now. */
 static bool none_is_missing(struct looking *g)
 {
 	uint64_t want = 0;
 	uint32_t missing = NONE;
+	static struct ends first, last;
+	bool is_cut = g->l->first_n || g->l->last_n;
 	char buf[96];
 
+	if (is_cut)
+		gather_ends(g, &first, &last);
 	for (uint32_t i = 0; i < g->tw->n; i++) {
 		if (!is_meant(g, i) || g->tw->keys[i].time < g->l->maybe_before)
+			continue;
+		uint32_t s = g->tw->keys[i].series;
+		if (is_cut && !ends_have(&first, s, g->tw->keys[i].time) && !ends_have(&last, s, g->tw->keys[i].time))
 			continue;
 		want++;
 		if (missing == NONE && g->tw->rows[i].seen != w.looks)
@@ -144,7 +196,8 @@ bool look_same(struct m_table *mt, const struct twin *tw, const struct look *l, 
 			bits[mt->ids[s] / 64] |= UINT64_C(1) << (mt->ids[s] % 64);
 	struct scan_spec spec = {.t_lo = l->lo, .t_hi = l->hi, .cols = g.cols, .col_count = g.col_n,
 				 .series = l->wanted ? bits : NULL, .series_count = series_count(table_series(mt->t)),
-				 .times_wanted = true, .versions_wanted = chance(2), .upto_seq = l->upto_seq};
+				 .times_wanted = true, .versions_wanted = chance(2), .upto_seq = l->upto_seq,
+				 .first_n = l->first_n, .last_n = l->last_n, .keeps_pages = chance(2)};
 	g.has_versions = spec.versions_wanted;
 	w.looks++;
 	budget_init(&budget, (size_t)1 << 30);
@@ -223,6 +276,10 @@ void op_look(void)
 			wanted[s] |= chance(6);
 	if (chance(10))
 		l.wanted = NULL;
+	if (chance(3))
+		l.first_n = (uint32_t)rnd(ENDS + 1);
+	if (chance(3))
+		l.last_n = (uint32_t)rnd(ENDS + 1);
 	if (chance(30))
 		look_count(mt, l.lo, l.hi);
 	else

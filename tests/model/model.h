@@ -213,6 +213,7 @@ struct look {
 	uint32_t cols;      /* bits */
 	uint64_t upto_seq;
 	int64_t maybe_before; /* rows before it may be there or not */
+	uint32_t first_n, last_n; /* of each series; 0, 0: all rows */
 };
 
 /* false: differs; why says how. */
