@@ -217,6 +217,37 @@ void page_copy(const struct page *p, uint32_t from, uint32_t n, void *to)
 	}
 }
 
+#define GATHER(T, expr)                                                                            \
+	for (uint32_t i = 0; i < n; i++) {                                                         \
+		T u = ((const T *)p->data)[from + rows[i]];                                        \
+		((__typeof__(expr) *)to)[i] = (expr);                                              \
+	}                                                                                          \
+	break;
+
+void page_gather(const struct page *p, int64_t from, const uint32_t *rows, uint32_t n, void *to)
+{
+	uint64_t base = (uint64_t)p->base, step = (uint64_t)p->step;
+
+	if (is_number(p->type) && !p->width) {
+		for (uint32_t i = 0; i < n; i++)
+			((int64_t *)to)[i] = (int64_t)(base + step * (uint64_t)(from + rows[i]));
+		return;
+	}
+	switch (is_number(p->type) ? p->width : 0) {
+	case 1: GATHER(uint8_t, (int64_t)(base + step * u))
+	case 2: GATHER(uint16_t, (int64_t)(base + step * u))
+	case 4: GATHER(uint32_t, (int64_t)(base + step * u))
+	case 8: GATHER(int64_t, u)
+	default:
+		switch (p->type) {
+		case COL_DOUBLE: GATHER(double, u)
+		case COL_BOOLEAN: GATHER(uint8_t, u)
+		case COL_VARCHAR: GATHER(struct str, u)
+		default: break;
+		}
+	}
+}
+
 uint32_t page_count_upto(const struct page *p, uint32_t from, uint32_t n, int64_t upto)
 {
 	uint32_t lo = 0, hi = n;

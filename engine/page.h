@@ -79,6 +79,9 @@ static inline int64_t page_i64(const struct page *p, uint32_t row)
 /* Rows [from, from + n) as struct col has them. Strings are lent by the page. */
 void page_copy(const struct page *p, uint32_t from, uint32_t n, void *to);
 
+/* Rows from + rows[0], from + rows[1], ... likewise. from may be negative, the sum is a row of the page. */
+void page_gather(const struct page *p, int64_t from, const uint32_t *rows, uint32_t n, void *to);
+
 /* How many of the rows [from, from + n), whose times ascend, are <= upto. */
 uint32_t page_count_upto(const struct page *p, uint32_t from, uint32_t n, int64_t upto);
 

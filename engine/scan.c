@@ -19,8 +19,8 @@ static int out_of_memory(struct scan *s, struct err *e)
 	return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
 }
 
-/* Strings of a page must outlive it: the batch may go on into the next page. */
-static int copy_strings(struct scan *s, struct str *to, const uint8_t *valid, uint32_t n, struct err *e)
+/* The batch may go on into the next page. */
+int scan_copy_strings(struct scan *s, struct str *to, const uint8_t *valid, uint32_t n, struct err *e)
 {
 	size_t total = 0;
 
@@ -57,9 +57,13 @@ static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, u
 
 	if (!c->is_timeless)
 		page_copy(src->time, from, k, s->time + at);
+	if (s->spec.late)
+		s->pieces[s->piece_count++] = (struct piece){src, src->page, from, at, k, src->is_read};
 	for (uint32_t i = 0; i < s->spec.col_count; i++) {
 		const struct page *col;
 		struct col *to = &s->cols[i];
+		if (s->spec.late && s->spec.late[i])
+			continue;
 		int rc = source_col(s, src, i, &col, e);
 		if (rc < 0)
 			return rc;
@@ -76,7 +80,7 @@ static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, u
 			memset(to->valid + at, 1, k);
 		}
 		if (to->type == COL_VARCHAR) {
-			rc = copy_strings(s, to->str + at, to->valid + at, k, e);
+			rc = scan_copy_strings(s, to->str + at, to->valid + at, k, e);
 			if (rc < 0)
 				return rc;
 		}
@@ -218,7 +222,7 @@ static int overlay_page(struct scan *s, const struct cursor *c, uint32_t i, uint
 		return rc;
 	to->valid[at] = 1;
 	page_copy(page, row, 1, (char *)to->data + at * coltype_size(to->type));
-	return to->type == COL_VARCHAR ? copy_strings(s, &to->str[at], &to->valid[at], 1, e) : 0;
+	return to->type == COL_VARCHAR ? scan_copy_strings(s, &to->str[at], &to->valid[at], 1, e) : 0;
 }
 
 static void overlay_block(struct scan *s, const struct cursor *c, uint32_t i, uint32_t at)
@@ -341,7 +345,7 @@ static int fill(struct scan *s, struct err *e)
 
 static void begin_batch(struct scan *s)
 {
-	s->n = s->run_count = 0;
+	s->n = s->run_count = s->piece_count = 0;
 	arena_reset(&s->strings);
 	memset(s->has_null, 0, s->spec.col_count * sizeof *s->has_null);
 }

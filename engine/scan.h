@@ -20,6 +20,7 @@ struct scan_spec {
 	uint32_t col_count;
 	const uint64_t *series;    /* bit set of wanted series ids (bit i of word i/64), or NULL = all */
 	uint32_t series_count;     /* bits in it; ids beyond are not wanted */
+	const bool *late;          /* by column: not in batches, but for chosen rows by scan_fill(); NULL: none */
 	bool times_wanted;         /* false: ret->time_ns may be NULL where it was not needed */
 	bool versions_wanted;
 	bool keeps_pages;          /* what is read is likely to be asked for again: see page.h */
@@ -72,6 +73,11 @@ int scan_open(struct table *t, const struct scan_spec *spec, struct budget *budg
 	      struct scan **ret, struct err *e) must_check;
 /* 1: *ret is the next batch, lent until the next call; 0: no more; <0: error. */
 int scan_next(struct scan *s, struct scan_batch *ret, struct err *e) must_check;
+/*
+ * The late columns of rows sel[0..n) of the batch at hand, sel ascending: ret[c] for each that spec.late names, lent
+ * until the next call of either. What is in files is read only now, and only where it has such rows.
+ */
+int scan_fill(struct scan *s, const uint32_t *sel, uint32_t n, const struct col **ret, struct err *e) must_check;
 /*
  * One row by its identity: 1 and the row as a batch of one, 0: there is none. Instead of scan_next();
  * series ascending in file order (table_order()), times ascending in a series, each within the spec.

@@ -25,6 +25,13 @@ void source_leave(struct scan *s, struct source *src)
 	src->page = UINT32_MAX;
 }
 
+void source_close(struct scan *s, struct source *src)
+{
+	source_leave(s, src);
+	for (uint32_t c = 0; src->late && c < s->spec.col_count; c++)
+		let_go(s, &src->late[c].page);
+}
+
 void source_enter(struct scan *s, struct source *src, uint64_t row)
 {
 	if (src->page != UINT32_MAX && row >= src->page_row && row < src->page_end)
@@ -39,12 +46,13 @@ void source_enter(struct scan *s, struct source *src, uint64_t row)
 }
 
 /* A page counts once, with the first column that is read of it. */
-static int fetch(struct scan *s, struct source *src, uint32_t field, uint64_t bytes, const struct page **ret, struct err *e)
+static int fetch_page(struct scan *s, struct source *src, uint32_t field, uint32_t number, uint64_t bytes,
+		      const struct page **ret, struct err *e)
 {
 	struct budget *budget = s->arena.budget;
 	bool was_there;
 
-	int rc = page_get(s->table->db->en->pages, s->spec.keeps_pages, src->tile, field, src->page, &s->scratch, ret,
+	int rc = page_get(s->table->db->en->pages, s->spec.keeps_pages, src->tile, field, number, &s->scratch, ret,
 			  &was_there, e);
 	if (rc < 0)
 		return rc;
@@ -53,11 +61,20 @@ static int fetch(struct scan *s, struct source *src, uint32_t field, uint64_t by
 		*ret = NULL;
 		return err_set(e, -ENOMEM, "out of memory for reading table '%s'", table_name(s->table));
 	}
-	s->stats.pages_read += !src->is_read;
 	s->stats.bytes_read += bytes;
 	s->stats.bytes_cached += was_there ? bytes : 0;
-	src->is_read = true;
 	return 0;
+}
+
+static int fetch(struct scan *s, struct source *src, uint32_t field, uint64_t bytes, const struct page **ret, struct err *e)
+{
+	int rc = fetch_page(s, src, field, src->page, bytes, ret, e);
+
+	if (rc >= 0) {
+		s->stats.pages_read += !src->is_read;
+		src->is_read = true;
+	}
+	return rc;
 }
 
 int source_time(struct scan *s, struct source *src, uint64_t row, struct err *e)
@@ -76,6 +93,31 @@ int source_version(struct scan *s, struct source *src, const struct page **ret, 
 		rc = fetch(s, src, PAGE_VERSION, tile_version_bytes(src->tile, src->page), &src->version, e);
 	*ret = src->version;
 	return rc;
+}
+
+int source_late(struct scan *s, const struct piece *p, uint32_t c, const struct page **ret, struct err *e)
+{
+	struct source *src = p->src;
+	struct late_page *late = &src->late[c];
+	uint32_t field = (uint32_t)src->field[c];
+	int rc = 0;
+
+	*ret = NULL;
+	if (src->field[c] < 0)
+		return 0;
+	if (late->page && late->number != p->page)
+		let_go(s, &late->page);
+	if (!late->page) {
+		rc = fetch_page(s, src, field, p->page, tile_field_bytes(src->tile, field, p->page), &late->page, e);
+		if (rc < 0)
+			return rc;
+		late->number = p->page;
+		if (!p->is_read && src->late_counted != p->page)
+			s->stats.pages_read++;
+		src->late_counted = p->page;
+	}
+	*ret = late->page;
+	return 0;
 }
 
 int source_col(struct scan *s, struct source *src, uint32_t c, const struct page **ret, struct err *e)

@@ -28,12 +28,27 @@ struct source {
 	/* Of the page at hand; NULL: not asked for yet. */
 	const struct page *time, *version;
 	const struct page **cols; /* by spec column */
+	struct late_page *late;   /* by spec column, where some are late: the last page that was read */
+	uint32_t late_counted;    /* the last page that a late column made count */
 	int64_t usual_version; /* of rows in a file without versions: 0 in runs, 1 in tiles */
 
 	struct block_view view;
 	const struct block_index *index;
 	bool is_index_given;
 	const struct col **block_cols; /* by spec column, or NULL */
+};
+
+struct late_page {
+	const struct page *page; /* or NULL */
+	uint32_t number;
+};
+
+/* Rows [at, at + k) of a batch, whose late columns are still in their page. */
+struct piece {
+	struct source *src;
+	uint32_t page, from; /* the first one's row in the page */
+	uint32_t at, k;
+	bool is_read; /* something of the page was */
 };
 
 /* One source's rows of the current series: [pos, end) are tile rows, or places in the block's order. */
@@ -73,6 +88,9 @@ struct scan {
 	bool *has_null;
 	struct scan_run *runs;
 	uint32_t run_count;
+	struct piece *pieces; /* where columns are late */
+	uint32_t piece_count;
+	struct col *filled;   /* what scan_fill() gave last, by spec column */
 	struct scan_stats stats; /* pages_pruned is worked out when it is asked for */
 	uint64_t pages;          /* of the sources */
 };
@@ -100,10 +118,14 @@ static inline bool is_wanted(const struct scan *s, uint32_t id)
 /* Make the page that holds `row` the one at hand; its columns are fetched when asked for. */
 void source_enter(struct scan *s, struct source *src, uint64_t row);
 void source_leave(struct scan *s, struct source *src); /* no page is at hand */
+void source_close(struct scan *s, struct source *src); /* nor any other */
 int source_time(struct scan *s, struct source *src, uint64_t row, struct err *e) must_check; /* enters, too */
 
 /* The versions of the page at hand; NULL: all are src->usual_version. */
 int source_version(struct scan *s, struct source *src, const struct page **ret, struct err *e) must_check;
+
+/* A late column of any page of the source; NULL where the file lacks the column. */
+int source_late(struct scan *s, const struct piece *p, uint32_t c, const struct page **ret, struct err *e) must_check;
 
 /* Column c of the page at hand; NULL where the file lacks the column. */
 int source_col(struct scan *s, struct source *src, uint32_t c, const struct page **ret, struct err *e) must_check;
@@ -121,6 +143,9 @@ int cursor_seek(struct scan *s, struct cursor *c, int64_t t, struct err *e) must
 
 /* The last time up to which rows may be copied without looking at hidden ranges. */
 int64_t cursor_visible_upto(struct cursor *c);
+
+/* scan.c: strings of a page must outlive it. */
+int scan_copy_strings(struct scan *s, struct str *to, const uint8_t *valid, uint32_t n, struct err *e) must_check;
 
 /* scan_ends.c: of the series just entered, hide what is neither among its first rows nor its last. */
 int series_ends(struct scan *s, struct err *e) must_check;

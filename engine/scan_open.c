@@ -37,7 +37,9 @@ static int source_init_file(struct scan *s, struct source *src, struct file *f, 
 	s->pages += src->info->page_count;
 	src->field = arena_array(&s->arena, int64_t, s->spec.col_count + 1);
 	src->cols = arena_zarray(&s->arena, const struct page *, s->spec.col_count + 1);
-	if (!src->field || !src->cols)
+	src->late = s->spec.late ? arena_zarray(&s->arena, struct late_page, s->spec.col_count + 1) : NULL;
+	src->late_counted = UINT32_MAX;
+	if (!src->field || !src->cols || (s->spec.late && !src->late))
 		return -ENOMEM;
 	for (uint32_t c = 0; c < s->spec.col_count; c++)
 		src->field[c] = tile_find_field(src->tile, s->spec.cols[c]);
@@ -163,6 +165,31 @@ static int order_ids(struct scan *s, struct id_list *l)
 	return 0;
 }
 
+static int alloc_col(struct scan *s, uint32_t c, struct col *to)
+{
+	to->type = series_column(s->table->series, s->spec.cols[c])->type;
+	to->data = arena_alloc(&s->arena, SCAN_ROWS * coltype_size(to->type));
+	to->valid = arena_alloc(&s->arena, SCAN_ROWS);
+	return to->data && to->valid ? 0 : -ENOMEM;
+}
+
+/* What scan_fill() needs. */
+static int alloc_late(struct scan *s)
+{
+	bool *late = arena_array(&s->arena, bool, s->spec.col_count + 1);
+
+	s->pieces = arena_array(&s->arena, struct piece, SCAN_ROWS);
+	s->filled = arena_zarray(&s->arena, struct col, s->spec.col_count + 1);
+	if (!late || !s->pieces || !s->filled)
+		return -ENOMEM;
+	memcpy(late, s->spec.late, s->spec.col_count);
+	s->spec.late = late;
+	for (uint32_t c = 0; c < s->spec.col_count; c++)
+		if (late[c] && alloc_col(s, c, &s->filled[c]) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 static int alloc_batch(struct scan *s)
 {
 	uint32_t nc = s->spec.col_count + 1;
@@ -178,15 +205,10 @@ static int alloc_batch(struct scan *s)
 		return -ENOMEM;
 	if (!s->time || !s->cols || !s->out || !s->has_null || !s->runs || !s->cursors)
 		return -ENOMEM;
-	for (uint32_t c = 0; c < s->spec.col_count; c++) {
-		const struct column *col = series_column(s->table->series, s->spec.cols[c]);
-		s->cols[c].type = col->type;
-		s->cols[c].data = arena_alloc(&s->arena, SCAN_ROWS * coltype_size(col->type));
-		s->cols[c].valid = arena_alloc(&s->arena, SCAN_ROWS);
-		if (!s->cols[c].data || !s->cols[c].valid)
+	for (uint32_t c = 0; c < s->spec.col_count; c++)
+		if (alloc_col(s, c, &s->cols[c]) < 0)
 			return -ENOMEM;
-	}
-	return 0;
+	return s->spec.late ? alloc_late(s) : 0;
 }
 
 /*
@@ -424,7 +446,7 @@ void scan_close(struct scan *s)
 	for (uint32_t i = 0; i < s->source_count; i++) {
 		struct source *src = &s->sources[i];
 		if (src->file) {
-			source_leave(s, src);
+			source_close(s, src);
 			file_put(src->file);
 			continue;
 		}

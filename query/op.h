@@ -136,6 +136,14 @@ int op_scan_parts(struct op *scan, uint64_t part_rows, uint32_t parts_max, struc
  */
 int op_scan_whole(struct op *scan, struct exec_part *ret, struct err *e) must_check;
 
+/*
+ * For a FILTER over a scan that has not begun: of the scan's columns only those that `where` looks at come with its
+ * batches; those in sel[0..n) that pass are taken with all columns. The batch lasts as one of the scan's.
+ */
+int op_scan_defer(struct op *scan, const struct bx *where, struct err *e) must_check;
+int op_scan_take(struct op *scan, const struct vbatch *in, const uint32_t *sel, uint32_t n, struct vbatch *ret,
+		 struct err *e) must_check;
+
 /* A stretch of the part's times: see scan_stretch(). */
 int op_scan_stretch(const struct op *scan, const struct exec_part *part, uint64_t rows, bool is_newest,
 		    int64_t *ret_lo, int64_t *ret_hi);

@@ -225,6 +225,7 @@ static int choose(struct scan_op *s, struct scan_spec *spec, struct err *e)
 		.cols = s->field_ids,
 		.col_count = s->field_n,
 		.keeps_pages = true,
+		.late = s->late_fields,
 		.first_n = p->first_n,
 		.last_n = p->last_n,
 		.upto_seq = p->table == s->base.x->moment_of ? s->base.x->upto_seq : 0,
@@ -374,6 +375,14 @@ static int series_vec(struct op *o, const struct scan_batch *b, uint32_t col, st
 	return rc;
 }
 
+static void field_vec(const struct scan_op *s, uint32_t field, const struct col *from, struct vec *cols)
+{
+	uint32_t at = s->field_col[field];
+
+	cols[at] = (struct vec){
+		.type = s->base.plan->cols[at].type, .data = from[field].data, .valid = from[field].valid};
+}
+
 static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 {
 	struct scan_op *s = (struct scan_op *)o;
@@ -410,15 +419,93 @@ static int scan_next_op(struct op *o, struct vbatch *ret, struct err *e)
 		if (rc < 0)
 			return rc;
 	}
-	for (uint32_t i = 0; i < s->field_n; i++) {
-		uint32_t at = s->field_col[i];
-		cols[at] = (struct vec){
-			.type = p->cols[at].type, .data = b.cols[i].data, .valid = b.cols[i].valid};
-	}
-	rc = scan_dim_vecs(s, b.runs, b.run_count, b.n, NULL, cols, e);
+	for (uint32_t i = 0; i < s->field_n; i++)
+		if (!s->late_fields || !s->late_fields[i])
+			field_vec(s, i, b.cols, cols);
+	s->runs = b.runs;
+	s->run_n = b.run_count;
+	rc = scan_dim_vecs(s, b.runs, b.run_count, b.n, s->is_early, cols, e);
 	if (rc < 0)
 		return rc;
 	*ret = (struct vbatch){b.n, p->col_count, cols};
+	return 1;
+}
+
+/* ---- for a filter ------------------------------------------------------------------------------------------ */
+
+static bool note_column(const struct bx *x, void *is_early)
+{
+	if (x->kind == BX_COLUMN)
+		((bool *)is_early)[x->index] = true;
+	return false;
+}
+
+int op_scan_defer(struct op *o, const struct bx *where, struct err *e)
+{
+	struct scan_op *s = (struct scan_op *)o;
+	const struct plan *p = o->plan;
+	struct arena *a = o->x->arena;
+
+	s->is_early = arena_zarray(a, bool, p->col_count + 1);
+	s->is_late = arena_zarray(a, bool, p->col_count + 1);
+	s->late_fields = arena_zarray(a, bool, s->field_n + 1);
+	if (!s->is_early || !s->is_late || !s->late_fields)
+		return exec_nomem(&o->x->ctx, e);
+	bx_any(where, note_column, s->is_early);
+	for (uint32_t i = 0; i < s->dim_n; i++)
+		s->is_late[s->dims[i].col] = !s->is_early[s->dims[i].col];
+	for (uint32_t i = 0; i < s->field_n; i++)
+		s->late_fields[i] = s->is_late[s->field_col[i]] = !s->is_early[s->field_col[i]];
+	return 0;
+}
+
+/* The runs of the rows sel[0..n) alone. */
+static struct scan_run *runs_of(const struct scan_op *s, const uint32_t *sel, uint32_t n, struct arena *a, uint32_t *ret_n)
+{
+	struct scan_run *runs = arena_array(a, struct scan_run, MIN(s->run_n, n) + 1);
+	uint32_t at = 0;
+
+	*ret_n = 0;
+	for (uint32_t i = 0; runs && i < n; i++) {
+		uint32_t before = at;
+		while (s->runs[at].start + s->runs[at].count <= sel[i])
+			at++;
+		if (!i || at != before)
+			runs[(*ret_n)++] = (struct scan_run){s->runs[at].series_id, i, 0};
+		runs[*ret_n - 1].count++;
+	}
+	return runs;
+}
+
+int op_scan_take(struct op *o, const struct vbatch *in, const uint32_t *sel, uint32_t n, struct vbatch *ret, struct err *e)
+{
+	struct scan_op *s = (struct scan_op *)o;
+	struct arena *a = &o->batch;
+	const struct col *filled;
+	uint32_t run_n;
+	int rc = 0;
+
+	struct vec *cols = arena_zarray(a, struct vec, in->col_count + 1);
+	struct scan_run *runs = runs_of(s, sel, n, a, &run_n);
+	if (!cols || !runs)
+		return exec_nomem(&o->x->ctx, e);
+	for (uint32_t i = 0; i < in->col_count && rc >= 0; i++) {
+		if (s->is_late[i])
+			continue;
+		cols[i] = in->cols[i];
+		if (n < in->n)
+			rc = vec_gather(&in->cols[i], sel, n, a, &cols[i], e);
+	}
+	if (rc >= 0)
+		rc = scan_fill(s->scan, sel, n, &filled, e);
+	for (uint32_t i = 0; i < s->field_n && rc >= 0; i++)
+		if (s->late_fields[i])
+			field_vec(s, i, filled, cols);
+	if (rc >= 0)
+		rc = scan_dim_vecs(s, runs, run_n, n, s->is_late, cols, e);
+	if (rc < 0)
+		return rc;
+	*ret = (struct vbatch){n, in->col_count, cols};
 	return 1;
 }
 

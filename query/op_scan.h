@@ -41,6 +41,11 @@ struct scan_op {
 	uint32_t dim_n;
 	uint32_t stamp;
 	uint64_t bytes_seen; /* of scan_stats, already counted */
+	/* For the FILTER above: by the plan's columns, those that come with op_scan_take() alone; NULL: none. */
+	bool *is_late, *is_early;
+	bool *late_fields; /* the same by field */
+	const struct scan_run *runs; /* of the batch at hand */
+	uint32_t run_n;
 };
 
 static inline uint32_t scan_dim_code(const struct scan_op *s, uint32_t series_id, uint32_t col_id)
