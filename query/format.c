@@ -1,9 +1,6 @@
 /*
- * format: the front of the text formats, and the two simple ones.
- *
- *	csv   RFC 4180 with a header line, \n at line ends. NULL is an empty cell, the empty string "".
- *	      Arrays and rows as their text, quoted where it needs it.
- *	tsv   a header line; backslash escapes \t \n \r \\ and \N for NULL.
+ * format: the front of the text formats, and the simplest one, tsv: a header line; backslash escapes
+ * \t \n \r \\ and \N for NULL.
  */
 #include "query/format.h"
 
@@ -171,43 +168,7 @@ int query_text_next(struct query_text *t, struct buf *out, struct err *e)
 	return out->len > from || !t->is_done;
 }
 
-/* ---- csv ------------------------------------------------------------------------------------------------------- */
-
-/* The text needs quotes: it is empty (which bare would be NULL) or holds one of these. */
-static bool csv_is_special(struct str s)
-{
-	static const bool special[256] = {[','] = true, ['"'] = true, ['\n'] = true, ['\r'] = true};
-	bool any = s.len == 0;
-
-	for (size_t i = 0; i < s.len; i++)
-		any |= special[(uint8_t)s.ptr[i]];
-	return any;
-}
-
-static void csv_put(struct str s, struct buf *out)
-{
-	if (!csv_is_special(s)) {
-		buf_add_str(out, s);
-		return;
-	}
-	buf_addc(out, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] == '"')
-			buf_addc(out, '"');
-		buf_addc(out, s.ptr[i]);
-	}
-	buf_addc(out, '"');
-}
-
-static void csv_begin(struct query_text *t, struct buf *out)
-{
-	for (uint32_t c = 0; c < t->col_count; c++) {
-		if (c)
-			buf_addc(out, ',');
-		csv_put(t->cols[c].name, out);
-	}
-	buf_addc(out, '\n');
-}
+/* ---- tsv ------------------------------------------------------------------------------------------------------- */
 
 /* The text of a value, lent: a varchar's own bytes, or printed into the scratch buffer. */
 static struct str cell_text(struct query_text *t, const struct text_col *c, const struct vec *v, uint32_t k)
@@ -219,33 +180,9 @@ static struct str cell_text(struct query_text *t, const struct text_col *c, cons
 	return buf_str(&t->scratch);
 }
 
-static void csv_rows(struct query_text *t, const struct vbatch *b, uint32_t from, uint32_t to, struct buf *out)
-{
-	for (uint32_t i = from; i < to; i++) {
-		for (uint32_t c = 0; c < t->col_count; c++) {
-			const struct text_col *col = &t->cols[c];
-			const struct vec *v = vec_base(&b->cols[c]);
-			uint32_t k = vec_index(&b->cols[c], i);
-			if (c)
-				buf_addc(out, ',');
-			if (v->valid && !v->valid[k])
-				continue;
-			if (col->is_text)
-				csv_put(cell_text(t, col, v, k), out);
-			else
-				col->cell(&t->memo, v, k, out);
-		}
-		buf_addc(out, '\n');
-	}
-}
-
 static void nothing(struct query_text *t, struct buf *out)
 {
 }
-
-const struct format format_csv = {.begin = csv_begin, .rows = csv_rows, .end = nothing};
-
-/* ---- tsv ------------------------------------------------------------------------------------------------------- */
 
 static void tsv_put(struct str s, struct buf *out)
 {

@@ -19,6 +19,8 @@ struct cell_memo {
 
 /* Print value k of a FLAT or CONST vector that is not NULL; bare text, nothing escaped. */
 typedef void cell_fn(struct cell_memo *m, const struct vec *v, uint32_t k, struct buf *out);
+/* A timestamp's TIMESTAMP_TEXT_LEN bytes. */
+void cell_put_timestamp(struct cell_memo *m, int64_t ns, char *p);
 cell_fn *cell_of(const struct type *t);
 bool cell_is_text(const struct type *t); /* may hold any character: varchar, and what may contain it */
 bool cell_is_number(const struct type *t);
@@ -38,12 +40,35 @@ struct format {
 	bool is_binary; /* no line can say what failed; whole batches */
 };
 
+/* How format_csv.c writes a column of the batch at hand. */
+enum csv_kind {
+	CSV_CELL, /* any other */
+	CSV_CONSTANT,
+	CSV_JOINED, /* a constant in the text of an earlier step */
+	CSV_CODED,  /* a dictionary's */
+	CSV_NUMBER,
+	CSV_DOUBLE,
+	CSV_TIME,
+};
+struct csv_text { /* in query_text.held */
+	size_t off;
+	uint32_t len;
+};
+struct csv_step {
+	enum csv_kind kind;
+	const struct vec *v; /* whose values they are */
+	const uint32_t *codes;
+	uint32_t first; /* of its texts, in query_text.held_lens */
+	uint32_t room;  /* bytes a value takes at most */
+};
+
 struct text_col {
 	struct str name;
 	const struct type *type;
 	cell_fn *cell;
 	bool is_text;
 	uint32_t width; /* txt */
+	struct csv_step csv;
 	struct str key; /* json: {"name": or ,"name": */
 };
 
@@ -59,8 +84,8 @@ struct query_text {
 	uint32_t at, rows_at_once;  /* its next row; so many go out together */
 	struct buf scratch;
 	struct buf keys;       /* json: the bytes of all keys */
-	struct buf held;       /* txt: cells held back... */
-	struct buf held_lens;  /* ...and their lengths, u32 each */
+	struct buf held;       /* txt: cells held back; csv: texts of values that stand for many rows... */
+	struct buf held_lens;  /* ...and their lengths: u32 each; struct csv_text */
 	bool is_aligned;       /* txt: widths are fixed, nothing is held back any more */
 	struct parquet_result *parquet; /* parquet: the file in the making */
 	int rc;                /* parquet: what went wrong... */

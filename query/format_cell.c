@@ -41,13 +41,8 @@ CELL(cell_str)
 }
 
 /* Neighbouring rows mostly lie on the same day, whose date is there already. */
-CELL(cell_timestamp)
+void cell_put_timestamp(struct cell_memo *m, int64_t ns, char *p)
 {
-	char *p = format_room(out, TIMESTAMP_TEXT_LEN);
-	int64_t ns = v->i64[k];
-
-	if (!p)
-		return;
 	/* Unsigned, as the difference of two instants may not fit. */
 	uint64_t of_day = (uint64_t)ns - (uint64_t)m->day_ns;
 	if (m->day_ns == INT64_MIN || ns < m->day_ns || of_day >= (uint64_t)NS_PER_DAY) {
@@ -65,8 +60,20 @@ CELL(cell_timestamp)
 		p[16] = ':';
 		put_digits(p + 17, s % 60, 2);
 		p[19] = '.';
-		put_digits(p + 20, of_day % NS_PER_S, 9);
+		if (of_day % NS_PER_S)
+			put_digits(p + 20, of_day % NS_PER_S, 9);
+		else
+			memset(p + 20, '0', 9);
 	}
+}
+
+CELL(cell_timestamp)
+{
+	char *p = format_room(out, TIMESTAMP_TEXT_LEN);
+
+	if (!p)
+		return;
+	cell_put_timestamp(m, v->i64[k], p);
 	out->len += TIMESTAMP_TEXT_LEN;
 }
 
