@@ -193,19 +193,15 @@ PICKING(slice, slice_row)
 /* The element at an index, or NULL beyond the end, or (strict) an error. */
 static int element(struct fn_call *c, struct vec *ret, bool strict, struct err *e)
 {
-	uint32_t *sel = arena_zarray(c->arena, uint32_t, MAX(c->n, 1));
-	uint8_t *there = arena_zalloc(c->arena, MAX(c->n, 1));
-	const struct vec *child = c->args[0].child;
-	bool all = true;
-	int rc;
+	uint32_t *places = arena_array(c->arena, uint32_t, c->n + 1);
 
-	if (!sel || !there)
+	if (!places)
 		return func_no_memory(e);
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct vec_list l = arg_list(c, 0, i);
 		int64_t at;
 
-		all = all && row_ok(c, i);
+		places[i] = ELEM_NONE;
 		if (!row_ok(c, i))
 			continue;
 		at = arg_i64(c, 1, i);
@@ -214,16 +210,10 @@ static int element(struct fn_call *c, struct vec *ret, bool strict, struct err *
 				       "counted from 1", (long long)at, l.len);
 		if (at < 0)
 			at += (int64_t)l.len + 1;
-		there[i] = at >= 1 && at <= l.len && !vec_is_null(child, l.off + (uint32_t)at - 1);
-		sel[i] = there[i] ? l.off + (uint32_t)at - 1 : 0;
-		all = all && there[i];
+		if (at >= 1 && at <= l.len)
+			places[i] = l.off + (uint32_t)at - 1;
 	}
-	rc = vec_gather(child, sel, c->n, c->arena, ret, e);
-	if (rc >= 0)
-		rc = vec_flatten(ret, c->n, c->arena, ret, e);
-	if (rc >= 0)
-		ret->valid = all ? NULL : there;
-	return rc;
+	return gather_places(c->args[0].child, places, c->n, c->arena, ret, e);
 }
 
 static int element_at(struct fn_call *c, struct vec *ret, struct err *e)
@@ -238,31 +228,23 @@ static int subscript(struct fn_call *c, struct vec *ret, struct err *e)
 
 static int extreme(struct fn_call *c, struct vec *ret, int sign, struct err *e)
 {
-	uint32_t *sel = arena_zarray(c->arena, uint32_t, MAX(c->n, 1));
-	uint8_t *there = arena_zalloc(c->arena, MAX(c->n, 1));
+	uint32_t *places = arena_array(c->arena, uint32_t, c->n + 1);
 	const struct vec *child = c->args[0].child;
-	int rc;
 
-	if (!sel || !there)
+	if (!places)
 		return func_no_memory(e);
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct vec_list l = row_ok(c, i) ? arg_list(c, 0, i) : (struct vec_list){0, 0};
 
-		there[i] = l.len > 0;
-		sel[i] = there[i] ? l.off : 0;
-		for (uint32_t k = l.off; there[i] && k < l.off + l.len; k++) {
+		places[i] = l.len ? l.off : ELEM_NONE;
+		for (uint32_t k = l.off; k < l.off + l.len && places[i] != ELEM_NONE; k++) {
 			if (vec_is_null(child, k))
-				there[i] = 0;
-			else if (vec_cmp(child, k, child, sel[i]) * sign > 0)
-				sel[i] = k;
+				places[i] = ELEM_NONE;
+			else if (vec_cmp(child, k, child, places[i]) * sign > 0)
+				places[i] = k;
 		}
 	}
-	rc = vec_gather(child, sel, c->n, c->arena, ret, e);
-	if (rc >= 0)
-		rc = vec_flatten(ret, c->n, c->arena, ret, e);
-	if (rc >= 0)
-		ret->valid = there;
-	return rc;
+	return gather_places(child, places, c->n, c->arena, ret, e);
 }
 
 static int array_max(struct fn_call *c, struct vec *ret, struct err *e)

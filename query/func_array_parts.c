@@ -49,26 +49,16 @@ PICKING(trim_array, trim_row)
 /* The first or the last element; NULL of an empty array. */
 static int one_end(struct fn_call *c, struct vec *ret, bool last, struct err *e)
 {
-	uint32_t *sel = arena_zarray(c->arena, uint32_t, MAX(c->n, 1));
-	uint8_t *there = arena_zalloc(c->arena, MAX(c->n, 1));
-	const struct vec *child = c->args[0].child;
-	int rc;
+	uint32_t *places = arena_array(c->arena, uint32_t, c->n + 1);
 
-	if (!sel || !there)
+	if (!places)
 		return func_no_memory(e);
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct vec_list l = row_ok(c, i) ? arg_list(c, 0, i) : (struct vec_list){0, 0};
-		uint32_t at = l.len ? l.off + (last ? l.len - 1 : 0) : 0;
 
-		there[i] = l.len && !vec_is_null(child, at);
-		sel[i] = there[i] ? at : 0;
+		places[i] = l.len ? l.off + (last ? l.len - 1 : 0) : ELEM_NONE;
 	}
-	rc = vec_gather(child, sel, c->n, c->arena, ret, e);
-	if (rc >= 0)
-		rc = vec_flatten(ret, c->n, c->arena, ret, e);
-	if (rc >= 0)
-		ret->valid = there;
-	return rc;
+	return gather_places(c->args[0].child, places, c->n, c->arena, ret, e);
 }
 
 static int array_first(struct fn_call *c, struct vec *ret, struct err *e)
