@@ -1,24 +1,71 @@
 #include "query/sort_slices.h"
 
-/* The scan below whose time the first key is; NULL: there is none. */
-static struct op *scan_of_key(struct op *sort)
-{
-	const struct plan *p = sort->plan;
-	uint32_t col = p->keys[0].col;
-	struct op *o = sort;
+#define GROUPS_MAX 10000
 
-	for (;;) {
-		o = o->children[0];
-		p = o->plan;
-		if (p->kind == PLAN_PROJECT) {
-			if (p->exprs[col]->kind != BX_COLUMN)
-				return NULL;
-			col = p->exprs[col]->index;
-		} else if (p->kind != PLAN_FILTER) {
-			break;
-		}
+/* From o down to what is neither FILTER nor PROJECT; *col: what o's column is there. NULL: it is made of something. */
+static struct op *source_of(struct op *o, uint32_t *col)
+{
+	const struct plan *p = o->plan;
+
+	for (; p->kind == PLAN_FILTER || p->kind == PLAN_PROJECT; o = o->children[0], p = o->plan) {
+		if (p->kind == PLAN_FILTER)
+			continue;
+		if (p->exprs[*col]->kind != BX_COLUMN)
+			return NULL;
+		*col = p->exprs[*col]->index;
 	}
-	return p->kind == PLAN_SCAN && p->scan_cols[col].kind == SCAN_TIME ? o : NULL;
+	return o;
+}
+
+/* A group that is time, or bin(time, width): which column of the AGG's child time is. */
+static bool is_group_of_time(const struct bx *x, uint32_t *ret_col, int64_t *ret_width)
+{
+	*ret_width = 1;
+	if (x->kind == BX_CALL && !strcmp(x->func->name, "bin") && x->argc == 2 && x->args[1]->kind == BX_CONST &&
+	    x->args[1]->type->kind == TY_INTERVAL_DS && !vec_is_null(&x->args[1]->value, 0)) {
+		*ret_width = x->args[1]->value.i64[0];
+		x = x->args[0];
+	}
+	*ret_col = x->index;
+	return x->kind == BX_COLUMN && *ret_width > 0;
+}
+
+/* The scan below whose time the first key is, or is made of; NULL: there is none. */
+static struct op *scan_of_key(struct op *sort, bool *ret_grouped, int64_t *ret_width)
+{
+	uint32_t col = sort->plan->keys[0].col;
+	struct op *o = source_of(sort->children[0], &col);
+
+	*ret_width = 1;
+	*ret_grouped = o && o->plan->kind == PLAN_AGG;
+	if (*ret_grouped) {
+		const struct plan *agg = o->plan;
+		if (agg->set_count || col >= agg->group_count || !is_group_of_time(agg->groups[col], &col, ret_width))
+			return NULL;
+		o = source_of(o->children[0], &col);
+	}
+	return o && o->plan->kind == PLAN_SCAN && o->plan->scan_cols[col].kind == SCAN_TIME ? o : NULL;
+}
+
+/* A stretch that ends where a group does. */
+static void end_at_group(const struct sort_slices *s, int64_t *lo, int64_t *hi)
+{
+	int64_t *end = s->is_newest ? lo : hi, from = floor_div(*end, s->width), at;
+
+	/* Where that is beyond what times there are the stretch is all that is left. */
+	if (s->is_newest)
+		*lo = __builtin_mul_overflow(from, s->width, &at) ? s->rest.t_lo : MAX(at, s->rest.t_lo);
+	else
+		*hi = __builtin_mul_overflow(from + 1, s->width, &at) ? s->rest.t_hi : MIN(at - 1, s->rest.t_hi);
+}
+
+static int stretch(const struct sort_slices *s, int64_t *lo, int64_t *hi)
+{
+	int rc = op_scan_stretch(s->scan, &s->rest, s->rows, s->is_newest, lo, hi);
+
+	if (rc > 0)
+		end_at_group(s, lo, hi);
+	return rc;
 }
 
 /* Roughly what a row takes in memory; texts are taken for short. */
@@ -38,19 +85,23 @@ int sort_slices_open(struct sort_slices *s, struct op *sort, uint64_t keep, stru
 {
 	struct exec *x = sort->x;
 	size_t limit = x->ctx.budget ? x->ctx.budget->limit : SIZE_MAX;
-	struct op *scan = x->part ? NULL : scan_of_key(sort);
-	int64_t lo, hi;
+	int64_t lo, hi, width;
+	bool is_grouped;
+	struct op *scan = x->part ? NULL : scan_of_key(sort, &is_grouped, &width);
 
-	if (!scan)
+	/* All groups are sooner there from all rows at once, by several threads. */
+	if (!scan || (is_grouped && keep > GROUPS_MAX))
 		return 0;
-	*s = (struct sort_slices){.scan = scan, .is_newest = sort->plan->keys[0].desc};
+	*s = (struct sort_slices){.scan = scan, .is_newest = sort->plan->keys[0].desc, .width = width};
 	int rc = op_scan_whole(scan, &s->rest, e);
 	if (rc <= 0)
 		return rc;
 	s->rows_max = MAX((uint64_t)(limit / 4 / row_bytes(sort->children[0]->plan)), x->slice_rows);
+	if (is_grouped)
+		s->rows_max = UINT64_MAX / 2; /* they do not stay */
 	s->rows = MIN(s->rows_max, MAX(x->slice_rows, keep < UINT64_MAX / 2 ? keep * 2 : 0));
 	/* All in one stretch: then as any other sort. */
-	if (!op_scan_stretch(scan, &s->rest, s->rows, s->is_newest, &lo, &hi))
+	if (!stretch(s, &lo, &hi))
 		return 0;
 	int64_t end = s->is_newest ? lo : hi, beyond_lo = lo, beyond_hi = hi;
 	struct exec_part beyond = s->rest;
@@ -97,8 +148,7 @@ int sort_slices_next(struct sort_slices *s, struct err *e)
 	int64_t lo, hi;
 
 	leave(s);
-	if (s->rest.t_lo > s->rest.t_hi ||
-	    !op_scan_stretch(s->scan, &s->rest, s->rows, s->is_newest, &lo, &hi))
+	if (s->rest.t_lo > s->rest.t_hi || !stretch(s, &lo, &hi))
 		return 0;
 	s->part = s->rest;
 	s->part.t_lo = lo;

@@ -2,12 +2,14 @@
  * sort_slices: ORDER BY time over a table, a stretch of time after the other.
  *
  *	SORT time, ... -> (FILTER | PROJECT)... -> SCAN
+ *	SORT minute, ... limit n -> (FILTER | PROJECT)... -> AGG by bin(time, 1m) AS minute, ... -> (FILTER | PROJECT)... -> SCAN
  *
  * Rows come from a scan series by series, so ORDER BY time has to see all of them before it knows the first. But
  * it can be asked to sort the rows of some hours, hand them out, and go on with the next: the first row is there
  * soon, memory is that of a stretch, and LIMIT reads no more than it needs. The child's operators are opened anew
  * for each stretch, over one moment of the table. How long a stretch is follows from the number of rows that
- * memory has room for; one that turns out to have more goes to files, as any sort does.
+ * memory has room for; one that turns out to have more goes to files, as any sort does. Where the rows are groups of
+ * minutes, a stretch has whole minutes, and the last five of them are there without looking at the rest.
  *
  * A page of a file that holds several stretches is decoded once for each. So where many are needed for a file's
  * rows, as where statements have little memory, this costs several times the reading, which is little beside
@@ -26,6 +28,7 @@ struct sort_slices {
 	struct exec_part rest, part;
 	struct op *child; /* of the stretch at hand */
 	bool is_newest;   /* ORDER BY time DESC */
+	int64_t width;    /* of the groups' times, from 1970 on; 1: none */
 	uint64_t rows, rows_max; /* of a stretch */
 };
 
