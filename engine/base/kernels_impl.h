@@ -27,17 +27,10 @@ WIDEN(widen32, uint32_t)
 
 KERNEL static void ramp(int64_t *restrict to, uint32_t n, int64_t first, int64_t step)
 {
-	uint64_t at[8];
+	uint64_t v = (uint64_t)first;
 
-	for (uint32_t k = 0; k < 8; k++)
-		at[k] = (uint64_t)first + (uint64_t)step * k;
-	for (uint32_t i = 0; i + 8 <= n; i += 8)
-		for (uint32_t k = 0; k < 8; k++) {
-			to[i + k] = (int64_t)at[k];
-			at[k] += (uint64_t)step * 8;
-		}
-	for (uint32_t i = n & ~7u; i < n; i++)
-		to[i] = (int64_t)((uint64_t)first + (uint64_t)step * i);
+	for (uint32_t i = 0; i < n; i++, v += (uint64_t)step)
+		to[i] = (int64_t)v;
 }
 
 #define NARROW(name, T)                                                                            \
