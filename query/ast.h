@@ -29,6 +29,7 @@ struct ast_type {
 	struct str name;         /* lower case; "array", "row", "timeseries", "interval day to second"... */
 	bool has_length;
 	int64_t length;          /* varchar(n) */
+	bool has_scale;          /* decimal(p, s), which is no type: for the sentence that says so */
 	struct ast_type **args;  /* array: 1; row: n */
 	struct ident *arg_names; /* row fields */
 	uint32_t arg_n;

@@ -286,9 +286,9 @@ static bool is_outer_free(const struct bx *x)
 	return !bx_any(x, bx_is_outer, NULL);
 }
 
-static bool fails_late(const struct joining *j, bool lazy)
+static bool fails_late(const struct bx *x, bool lazy)
 {
-	return lazy && bx_can_fail(j->with[0]) && !bx_is_volatile(j->with[0]);
+	return lazy && bx_can_fail(x) && !bx_is_volatile(x);
 }
 
 /* x, but `asked` is evaluated first: CASE WHEN asked IS NULL THEN x ELSE x END. */
@@ -304,26 +304,56 @@ static int after(struct bind *b, struct bx *asked, struct bx *x, struct bx **ret
 	return 0;
 }
 
-/* One value that is compared for equality: a key. */
+static bool are_outer_free(struct bx *const *x, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (!is_outer_free(x[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What IN compares: the value, or a row of several. */
+static struct bx *one_value(const struct joining *j, struct bx *const *x)
+{
+	struct arena *a = j->a->b->arena;
+	struct type_field *fields = arena_zarray(a, struct type_field, j->with_n);
+	const struct type *t = NULL;
+	struct bx *row;
+
+	if (j->with_n == 1)
+		return x[0];
+	for (uint32_t i = 0; fields && i < j->with_n; i++)
+		fields[i].type = j->with[i]->type; /* both sides are of one type */
+	t = fields ? type_row(a, fields, j->with_n) : NULL;
+	row = t ? bx_new(j->a->b, BX_ROW, t, j->x->pos, j->with_n) : NULL;
+	if (row)
+		memcpy(row->args, x, sizeof(*x) * j->with_n);
+	return row;
+}
+
+/* Values that are compared for equality: a key, so that nobody looks at all pairs. */
 static int attach_in_key(struct joining *j, bool lazy, struct bx **ret)
 {
 	struct bind *b = j->a->b;
 	struct plan_join_key *key;
-	struct bx *left = j->with[0];
+	struct bx *value = one_value(j, j->with), *left = value, *right = one_value(j, j->q.cols);
 	int rc = join_new(j, PJ_MARK, NULL);
 
 	if (rc < 0)
 		return rc;
-	if (fails_late(j, lazy)) {
-		left = bx_new(b, BX_TRY, left->type, left->pos, 1);
+	if (!value || !right)
+		return bind_nomem(b);
+	if (fails_late(value, lazy)) {
+		left = bx_new(b, BX_TRY, value->type, value->pos, 1);
 		if (!left)
 			return bind_nomem(b);
-		left->args[0] = j->with[0];
+		left->args[0] = value;
 	}
 	key = &j->join->join_keys[j->join->join_key_count++];
-	*key = (struct plan_join_key){.left = left, .right = j->q.cols[0], .is_in = true};
+	*key = (struct plan_join_key){.left = left, .right = right, .is_in = true};
 	rc = mark_of(j, ret);
-	return rc < 0 || !fails_late(j, lazy) ? rc : after(b, j->with[0], *ret, ret);
+	return rc < 0 || !fails_late(value, lazy) ? rc : after(b, value, *ret, ret);
 }
 
 /* <, <=, >, >= by the largest or smallest value. 0: it takes all of them. */
@@ -370,7 +400,7 @@ static int attach_compared(struct joining *j, struct plan *p, bool lazy, struct 
 		return rc;
 	if (is_one)
 		return compare(j, op, ret);
-	if (sub->kind == SUB_IN && j->with_n == 1 && is_outer_free(j->q.cols[0]))
+	if (sub->kind == SUB_IN && are_outer_free(j->q.cols, j->with_n))
 		return attach_in_key(j, lazy, ret);
 	rc = compare(j, op, &cmp);
 	if (rc >= 0 && sub->kind == SUB_ALL)

@@ -106,6 +106,10 @@ static int no_type(struct bind *b, const struct ast_type *t)
 	struct str names[ARRAY_LEN(type_names)];
 	int near;
 
+	if (str_ieq(t->name, STR_LIT("decimal")) || str_ieq(t->name, STR_LIT("numeric")) ||
+	    str_ieq(t->name, STR_LIT("real")) || str_ieq(t->name, STR_LIT("float")))
+		return bind_fail(b, t->pos, "type '%.*s' does not exist; numbers with a fraction are double",
+				 STR_FMT(t->name));
 	for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
 		names[i] = str_from(type_names[i].name);
 	near = str_nearest(t->name, names, ARRAY_LEN(type_names));
@@ -133,7 +137,7 @@ int bind_type(struct bind *b, const struct ast_type *t, const struct type **ret)
 		return row_type(b, t, ret);
 	if (t->arg_n)
 		return no_type(b, t);
-	if (t->has_length && str_ieq(t->name, STR_LIT("varchar"))) {
+	if (t->has_length && !t->has_scale && str_ieq(t->name, STR_LIT("varchar"))) {
 		if (t->length < 1 || t->length > INT32_MAX)
 			return bind_fail(b, t->pos, "the length of varchar(n) is at least 1");
 		*ret = type_varchar_n(b->arena, (int32_t)t->length);
@@ -142,6 +146,8 @@ int bind_type(struct bind *b, const struct ast_type *t, const struct type **ret)
 	for (size_t i = 0; i < ARRAY_LEN(type_names); i++) {
 		if (!str_ieq(t->name, str_from(type_names[i].name)))
 			continue;
+		if (t->has_scale)
+			return bind_fail(b, t->pos, "%s takes no two numbers", type_names[i].name);
 		if (t->has_length && type_names[i].type->kind != TY_TIMESTAMP &&
 		    type_names[i].type->kind != TY_TIME)
 			return bind_fail(b, t->pos, "%s takes no length", type_names[i].name);

@@ -96,15 +96,21 @@ static int bind_star(struct select *s, const struct ast_expr *x)
 	return 0;
 }
 
+/* A column of FROM as it is called there: AS t (name) may have renamed it. */
+static struct str column_name(const struct select *s, uint32_t index)
+{
+	for (uint32_t i = 0; i < s->scope.n; i++) {
+		if (s->scope.cols[i].index == index)
+			return s->scope.cols[i].name;
+	}
+	return s->plan->cols[index].name;
+}
+
 /* A plain column keeps its name: that of the table, however it was written. */
 static struct str natural_name(const struct select *s, const struct ast_expr *x, const struct bx *v)
 {
-	if (v->kind == BX_COLUMN && x->kind == EX_COLUMN) {
-		for (uint32_t i = 0; i < s->scope.n; i++) {
-			if (s->scope.cols[i].index == v->index)
-				return s->scope.cols[i].name;
-		}
-	}
+	if (v->kind == BX_COLUMN && x->kind == EX_COLUMN && v->index < s->plan->col_count)
+		return column_name(s, v->index);
 	if (x->kind == EX_COLUMN || x->kind == EX_FIELD)
 		return x->names.v[x->names.n - 1].text;
 	return (struct str){NULL, 0};
@@ -224,7 +230,7 @@ static struct bx *regroup_one(struct bx_swap *sw, struct bx *x)
 		return to;
 	}
 	sw->rc = bind_fail(s->b, x->pos, "column '%.*s' must appear in GROUP BY or inside an aggregate, as it stands "
-					 "in %s", STR_FMT(s->plan->cols[x->index].name), r->clause);
+					 "in %s", STR_FMT(column_name(s, x->index)), r->clause);
 	return NULL;
 }
 

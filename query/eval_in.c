@@ -1,32 +1,53 @@
 /*
  * eval_in: x IN (a, b, ...).
  *
- * TRUE where x equals an element, else NULL where x or any element is NULL, else FALSE. Constants go
+ * TRUE where x equals an element, else NULL where for one it is not known, else FALSE. Constants go
  * into one hash set a query (linear probing, at most half full); elements that are expressions are
- * compared row by row. NaN equals nothing.
+ * compared row by row. NaN equals nothing. Arrays and rows with a NULL inside equal nothing for sure:
+ * they stand beside the set, and are compared one by one.
  */
 #include "query/eval.h"
 
 struct in_set {
-	struct vec values; /* FLAT, no NULLs, no NaN */
-	uint32_t n, mask;
+	struct vec values; /* FLAT; each equals itself: no NULLs, no NaN, also inside */
+	struct vec unsure; /* FLAT; a NULL inside */
+	uint32_t n, unsure_n, mask;
 	uint32_t *slots;   /* index + 1 into values; 0: free */
 	bool has_null;
 	bool all_const;    /* false: nothing was built */
 };
 
-static bool is_nan(const struct vec *v, uint32_t i)
+/* The constants of x into both vectors. */
+static int take_constants(struct in_set *s, struct arena *a, const struct bx *x, struct err *e)
 {
-	if (type_layout(v->type) != LAYOUT_F64)
-		return false;
-	double d = vec_base(v)->f64[vec_index(v, i)];
-	return d != d;
+	const struct type *t = x->args[0]->type;
+	struct vec_builder sure, unsure;
+	int rc = vb_init(&sure, t, x->argc, a, e);
+
+	if (rc >= 0)
+		rc = vb_init(&unsure, t, 0, a, e);
+	for (uint32_t i = 1; i < x->argc && rc >= 0; i++) {
+		const struct vec *v = &x->args[i]->value;
+		if (v->type->kind == TY_UNKNOWN || vec_is_null(v, 0)) {
+			s->has_null = true;
+			continue;
+		}
+		int self = vec_equal3(v, 0, v, 0);
+		if (self)
+			rc = vb_add(self > 0 ? &sure : &unsure, v, 0, e);
+	}
+	if (rc < 0)
+		return rc;
+	vb_finish(&sure, &s->values);
+	vb_finish(&unsure, &s->unsure);
+	s->n = sure.n;
+	s->unsure_n = unsure.n;
+	return 0;
 }
 
 int in_set_build(struct arena *a, const struct bx *x, void **ret, struct err *e)
 {
 	struct in_set *s = arena_new(a, struct in_set);
-	struct vec_builder b;
 
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -37,20 +58,9 @@ int in_set_build(struct arena *a, const struct bx *x, void **ret, struct err *e)
 		}
 	}
 	s->all_const = true;
-	int rc = vb_init(&b, x->args[0]->type, x->argc, a, e);
-	for (uint32_t i = 1; i < x->argc && rc >= 0; i++) {
-		const struct vec *v = &x->args[i]->value;
-		if (v->type->kind == TY_UNKNOWN || vec_is_null(v, 0)) {
-			s->has_null = true;
-			continue;
-		}
-		if (!is_nan(v, 0))
-			rc = vb_add(&b, v, 0, e);
-	}
+	int rc = take_constants(s, a, x, e);
 	if (rc < 0)
 		return rc;
-	vb_finish(&b, &s->values);
-	s->n = b.n;
 	s->mask = 15;
 	while (s->mask < 2 * s->n)
 		s->mask = s->mask * 2 + 1;
@@ -73,7 +83,7 @@ static bool in_set_has(const struct in_set *s, const struct vec *v, uint32_t i)
 
 	for (; s->slots[at]; at = (at + 1) & s->mask) {
 		if (vec_same(v, i, &s->values, s->slots[at] - 1))
-			return !is_nan(v, i);
+			return true;
 	}
 	return false;
 }
@@ -96,6 +106,20 @@ static void find_flat(const struct in_set *s, const struct vec *v, uint32_t n, u
 		found[i] = !vec_is_null(v, i) && in_set_has(s, v, i);
 }
 
+/* An array or a row that is not in the set: could it equal an element, were the NULLs inside known? */
+static bool is_unsure(const struct in_set *s, const struct vec *v, uint32_t i)
+{
+	bool unsure = false;
+
+	for (uint32_t k = 0; k < s->unsure_n && !unsure; k++)
+		unsure = vec_equal3(v, i, &s->unsure, k) < 0;
+	if (unsure || vec_equal3(v, i, v, i) >= 0)
+		return unsure;
+	for (uint32_t k = 0; k < s->n && !unsure; k++)
+		unsure = vec_equal3(v, i, &s->values, k) < 0;
+	return unsure;
+}
+
 static int in_flat(struct eval *ev, const struct bx *x, const struct in_set *s, const struct vec *v,
 		   uint32_t n, struct vec *ret, struct err *e)
 {
@@ -103,14 +127,16 @@ static int in_flat(struct eval *ev, const struct bx *x, const struct in_set *s, 
 	if (rc < 0)
 		return rc;
 	find_flat(s, v, n, ret->b8);
-	if (!v->valid && !s->has_null)
+	bool nests = type_layout(v->type) >= LAYOUT_LIST;
+	if (!v->valid && !s->has_null && !nests)
 		return 0;
 	rc = vec_alloc_valid(ret, n, ev->arena, e);
 	if (rc < 0)
 		return rc;
 	for (uint32_t i = 0; i < n; i++) {
-		ret->b8[i] = ret->b8[i] && (!v->valid || v->valid[i]);
-		ret->valid[i] = ret->b8[i] || ((!v->valid || v->valid[i]) && !s->has_null);
+		bool there = !v->valid || v->valid[i];
+		ret->b8[i] = ret->b8[i] && there;
+		ret->valid[i] = ret->b8[i] || (there && !s->has_null && !(nests && is_unsure(s, v, i)));
 	}
 	return 0;
 }
@@ -168,15 +194,15 @@ static int in_expressions(struct eval *ev, const struct bx *x, const struct vec 
 		uint32_t open = 0;
 		for (uint32_t i = 0; i < left; i++) {
 			uint32_t row = sel[i];
-			if (vec_is_null(v, row) || el.type->kind == TY_UNKNOWN || vec_is_null(&el, i)) {
-				ret->valid[row] = 0;
-				sel[open++] = row;
-			} else if (vec_same(v, row, &el, i) && !is_nan(v, row)) {
+			int eq = el.type->kind == TY_UNKNOWN ? -1 : vec_equal3(v, row, &el, i);
+			if (eq > 0) {
 				ret->b8[row] = 1;
 				ret->valid[row] = 1;
-			} else {
-				sel[open++] = row;
+				continue;
 			}
+			if (eq < 0)
+				ret->valid[row] = 0;
+			sel[open++] = row;
 		}
 		left = open;
 	}

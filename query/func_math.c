@@ -69,10 +69,13 @@ CONSTANT(e_f64, M_E)
 CONSTANT(nan_f64, (double)NAN)
 CONSTANT(infinity_f64, (double)INFINITY)
 
+/* Where x * 10^d is beyond this, x has no digits behind the d-th, and the product would only lose some. */
+#define DIGITS_END 0x1p53
+
 /* Half away from zero at d digits after the point (before it where d < 0). */
 static double round_to(double x, int64_t d)
 {
-	double factor, r;
+	double factor;
 
 	if (!isfinite(x) || d > 330)
 		return x;
@@ -81,8 +84,7 @@ static double round_to(double x, int64_t d)
 	factor = pow(10.0, (double)(d < 0 ? -d : d));
 	if (d < 0)
 		return isinf(factor) ? copysign(0.0, x) : round(x / factor) * factor;
-	r = round(x * factor) / factor;
-	return isfinite(r) ? r : x; /* beyond the digits a double has */
+	return fabs(x * factor) < DIGITS_END ? round(x * factor) / factor : x;
 }
 
 /* Digits behind the d-th dropped. What x * 10^d rounded down by a last bit is set right again. */
@@ -95,6 +97,8 @@ static double truncate_to(double x, int64_t d)
 	if (d < -330)
 		return copysign(0.0, x);
 	factor = pow(10.0, (double)(d < 0 ? -d : d));
+	if (d >= 0 && fabs(x * factor) >= DIGITS_END)
+		return x;
 	if (isinf(factor))
 		return d < 0 ? copysign(0.0, x) : x;
 	r = trunc(d < 0 ? x / factor : x * factor);

@@ -526,6 +526,39 @@ static bool is_known(const struct bx *x)
 	}
 }
 
+static bool is_row_pair(const struct plan_join_key *k)
+{
+	return k->is_in && k->left->kind == BX_ROW && k->right->kind == BX_ROW && k->left->argc == k->right->argc;
+}
+
+/* The keys of a MARK where its NULLs count as FALSE: IN is equality, and that of rows one of each field. */
+static int plain_keys(struct bind *b, const struct plan *from, struct plan *to)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < from->join_key_count; i++)
+		n += is_row_pair(&from->join_keys[i]) ? from->join_keys[i].left->argc : 1;
+	to->join_keys = arena_zarray(b->arena, struct plan_join_key, n + 1);
+	if (!to->join_keys)
+		return bind_nomem(b);
+	for (uint32_t i = 0; i < from->join_key_count; i++) {
+		const struct plan_join_key *k = &from->join_keys[i];
+		bool is_pair = is_row_pair(k);
+
+		for (uint32_t f = 0; f < (is_pair ? k->left->argc : 1); f++) {
+			struct plan_join_key *own = &to->join_keys[to->join_key_count++];
+
+			*own = *k;
+			own->is_in = false;
+			if (is_pair) {
+				own->left = k->left->args[f];
+				own->right = k->right->args[f];
+			}
+		}
+	}
+	return 0;
+}
+
 /*
  * Only rows with the mark are wanted: SEMI; or only rows without: ANTI, where the mark is never NULL or NULL
  * counts as FALSE. What comes out is the left's columns and a constant mark.
@@ -553,10 +586,9 @@ static int unmark(struct bind *b, struct plan *p, struct bx_list *conds, struct 
 	if (!project)
 		return failed(b);
 	half->where = p->where;
-	half->join_keys = p->join_keys;
-	half->join_key_count = p->join_key_count;
-	for (uint32_t i = 0; i < half->join_key_count; i++)
-		half->join_keys[i].is_in = false;
+	rc = plain_keys(b, p, half);
+	if (rc < 0)
+		return rc;
 	for (uint32_t i = 0; i < mark; i++) {
 		project->cols[i] = p->cols[i];
 		project->exprs[i] = bx_column(b, i, p->cols[i].type, p->pos);

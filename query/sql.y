@@ -990,6 +990,13 @@ type_args(A) ::= INTEGER(T). {
 	A->has_length = true;
 	A->length = n->integer;
 }
+type_args(A) ::= INTEGER(T) COMMA INTEGER. {
+	struct ast_expr *n = ast_integer(p, &T);
+
+	A = AST_NEW(p, type);
+	A->has_length = A->has_scale = true;
+	A->length = n->integer;
+}
 type_args(A) ::= type(E). {
 	struct { struct ast_type **v; uint32_t n, cap; } l = {0};
 
