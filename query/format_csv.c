@@ -180,15 +180,14 @@ static inline char *put_number(char *p, int64_t v)
 /* One value, where there is room; NULL: this kind makes room itself. */
 static inline char *put_value(struct query_text *t, const struct csv_step *s, uint32_t c, uint32_t row, char *p)
 {
-	const struct csv_text *text = (const struct csv_text *)t->held_lens.data + s->first;
+	const struct csv_text *texts = (const struct csv_text *)t->held_lens.data, *text;
 
 	switch (s->kind) {
 	case CSV_JOINED:
 		return p;
 	case CSV_CODED:
-		text += s->codes[row];
-		/* fall through */
 	case CSV_CONSTANT:
+		text = &texts[s->first + (s->kind == CSV_CODED ? s->codes[row] : 0)];
 		return put_copy(p, t->held.data + text->off, text->len);
 	case CSV_CELL:
 		return NULL;
