@@ -14,7 +14,8 @@
 #include "engine/column.h"
 #include "engine/io.h"
 
-#define TILE_PAGE_ROWS_MAX  8192
+#define TILE_PAGE_ROWS_MAX  16384
+#define TILE_PAGE_SHARED    8192   /* pages of several series have at most so many */
 #define TILE_GROUP_ROWS     131072 /* a row group is closed at the first page boundary past this */
 #define TILE_SERIES_OWN_PAGE 2048  /* a series with that many rows starts a page of its own */
 #define TILE_FORMAT_VERSION 1

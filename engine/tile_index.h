@@ -12,7 +12,7 @@
 #include "engine/tile.h"
 
 #define TILE_KEY       "tidefs.tile"
-#define TILE_PAGE_BIG  4096                    /* what pages of a series of its own aim at */
+#define TILE_PAGE_BIG  8192                    /* what pages of a series of its own aim at */
 #define TILE_SPLIT_MIN (3 * TILE_PAGE_BIG)     /* rows waiting before one is cut off the front */
 #define TILE_COLS_MAX  (1u << 20)              /* more is damage */
 #define TILE_INDEX_RAW_MAX (UINT64_C(1) << 30) /* bytes of an index before compression */

@@ -11,8 +11,8 @@ static void stats_i64(const int64_t *v, uint32_t n, struct tile_page_stats *s)
 		min = MIN(min, v[i]);
 		max = MAX(max, v[i]);
 	}
-	/* Where 2^13 values cannot overflow 64 bits, they need not be added in 128. */
-	if (min >= -(INT64_C(1) << 49) && max <= INT64_C(1) << 49 && n <= TILE_PAGE_ROWS_MAX) {
+	/* Where 2^14 values cannot overflow 64 bits, they need not be added in 128. */
+	if (min >= -(INT64_C(1) << 48) && max <= INT64_C(1) << 48 && n <= TILE_PAGE_ROWS_MAX) {
 		int64_t narrow = 0;
 		for (uint32_t i = 0; i < n; i++)
 			narrow += v[i];

@@ -467,7 +467,7 @@ static int end_series(struct tile_writer *w, struct err *e)
 		return 0;
 	w->has_rows = false;
 	if (!w->is_big)
-		return w->n - w->cut > TILE_PAGE_ROWS_MAX ? cut_page(w, w->series_row, e) : 0;
+		return w->n - w->cut > TILE_PAGE_SHARED ? cut_page(w, w->series_row, e) : 0;
 	w->is_big = false;
 	uint32_t parts = MAX((w->n - w->cut + TILE_PAGE_BIG / 2) / TILE_PAGE_BIG, 1u);
 	for (; parts && w->n > w->cut && rc >= 0; parts--)

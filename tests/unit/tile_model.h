@@ -143,7 +143,7 @@ static __attribute__((unused)) int series_cmp(const void *pa, const void *pb)
 static __attribute__((unused)) uint32_t some_rows(uint32_t scale)
 {
 	static const uint32_t edges[] = {1,    2,    127,  128,   129,	 2047,	2048,  2049, 4095,
-					 4096, 4097, 6143, 6144,  8191,	 8192,	8193,  8194, 10240,
+					 4096, 4097, 6143, 6144,  8191,	 8192,	8193,  8194, 10240, 12287, 12288, 16384, 24575, 24576,
 					 12287, 12288, 12289, 16384};
 
 	if (scale > 1 && chance(20))
