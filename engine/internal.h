@@ -184,6 +184,7 @@ struct table {
 	_Atomic bool force_migrate; /* a retention changed: move what is due without waiting */
 	_Atomic int64_t due_since_mono_ns; /* 0: nothing was due */
 	_Atomic int64_t tried_mono_ns;     /* the last migration that was not forced */
+	_Atomic int64_t forced_mono_ns, forced_took_ns; /* the last one that was: its end, how long it took */
 	_Atomic int64_t erase_since_mono_ns; /* 0: no deletion waits for files to be rewritten */
 	struct patience seal_patience, migrate_patience, compact_patience;
 	struct failure failure;     /* guarded by mu */

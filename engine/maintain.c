@@ -19,6 +19,7 @@
 #define IDLE_NS           NS_PER_S
 #define WAIT_MIN_NS       (3 * NS_PER_S)
 #define WAIT_MAX_NS       (300 * NS_PER_S)
+#define IDLE_SHARE        20 /* of the time of a table that nobody writes to, what a few late rows may take */
 #define SEAL_PATIENCE_NS  (4 * NS_PER_S) /* most that a failed seal waits before it is tried again */
 #define MIGRATE_PATIENCE_NS (30 * NS_PER_S)
 
@@ -148,7 +149,8 @@ static uint64_t stored_rows(struct table *t)
 
 /*
  * Is it worth moving what is due now? At once when asked for or when it is much; when the writers
- * pause, if it is a fair share of what is stored; after a while in any case.
+ * pause, if it is a fair share of what is stored, or if what that took last time is little beside the time since; after
+ * a while in any case.
  */
 static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 {
@@ -166,7 +168,10 @@ static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 		atomic_store(&t->due_since_mono_ns, now);
 	if (!may_try(&t->migrate_patience))
 		return false;
-	if (now - atomic_load(&t->due_since_mono_ns) >= wait_limit(t)) {
+	bool is_idle = now - atomic_load(&t->last_append_mono_ns) >= IDLE_NS;
+	int64_t waited = now - atomic_load(&t->due_since_mono_ns), rested = now - atomic_load(&t->forced_mono_ns);
+	bool is_cheap = is_idle && waited >= WAIT_MIN_NS && rested / IDLE_SHARE >= atomic_load(&t->forced_took_ns);
+	if (is_cheap || waited >= wait_limit(t)) {
 		*ret_force = true;
 		return true;
 	}
@@ -174,8 +179,7 @@ static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 	int64_t tried = atomic_load(&t->tried_mono_ns);
 	if (tried && now - tried < WAIT_MIN_NS)
 		return false;
-	return due >= DUE_ROWS_ENOUGH ||
-	       (now - atomic_load(&t->last_append_mono_ns) >= IDLE_NS && due * 10 >= stored_rows(t));
+	return due >= DUE_ROWS_ENOUGH || (is_idle && due * 10 >= stored_rows(t));
 }
 
 /* What a round of maintenance seals. */
@@ -245,6 +249,7 @@ static int migrate_step(struct table *t, struct err *e)
 {
 	struct due due;
 	bool force = false, worked;
+	int64_t began = clock_mono_ns();
 	int rc = 0;
 
 	table_due(t, &due);
@@ -256,6 +261,10 @@ static int migrate_step(struct table *t, struct err *e)
 		rc = table_migrate(t, force, &worked, e);
 	note_outcome(&t->migrate_patience, rc, MIGRATE_PATIENCE_NS);
 	int64_t now = clock_mono_ns();
+	if (force) {
+		atomic_store(&t->forced_mono_ns, now);
+		atomic_store(&t->forced_took_ns, now - began);
+	}
 	if (!force)
 		atomic_store(&t->tried_mono_ns, now);
 	else if (rc >= 0)

@@ -73,7 +73,7 @@ static struct block_col *block_find_col(const struct block *b, uint32_t col_id, 
  */
 static int block_add_col(struct block *b, pthread_mutex_t *mu, uint32_t col_id, enum coltype type)
 {
-	struct block_col nc = {.col_id = col_id, .col.type = type};
+	struct block_col nc = {.col_id = col_id, .col.type = type, .first_null = UINT32_MAX};
 
 	nc.col.data = calloc(b->cap, coltype_size(type));
 	nc.col.valid = calloc(b->cap, 1);
@@ -262,6 +262,17 @@ int memtable_reserve(struct memtable *m, pthread_mutex_t *mu, const struct batch
 	return rc;
 }
 
+/* Rows [at, at + n) are about to be published, after those that lack the column. */
+static void note_filled(struct block_col *c, uint32_t at, uint32_t n, bool has_null)
+{
+	uint32_t filled = atomic_load_explicit(&c->filled, memory_order_relaxed);
+	uint32_t null = filled < at ? filled : has_null ? at : UINT32_MAX;
+
+	if (null < atomic_load_explicit(&c->first_null, memory_order_relaxed))
+		atomic_store_explicit(&c->first_null, null, memory_order_relaxed);
+	atomic_store_explicit(&c->filled, at + n, memory_order_relaxed);
+}
+
 /* Returns where its strings end: the next column's begin there. */
 static char *copy_col(struct block *k, const struct batch *b, uint32_t c, char *strings)
 {
@@ -270,6 +281,7 @@ static char *copy_col(struct block *k, const struct batch *b, uint32_t c, char *
 	uint32_t at = k->n;
 
 	memcpy(to->col.valid + at, bc->col.valid, b->n);
+	note_filled(to, at, b->n, memchr(bc->col.valid, 0, b->n) != NULL);
 	if (bc->col.type != COL_VARCHAR) {
 		size_t size = coltype_size(bc->col.type);
 		memcpy((char *)to->col.data + at * size, bc->col.data, b->n * size);

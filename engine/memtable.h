@@ -24,6 +24,8 @@
 
 struct block_col {
 	uint32_t col_id;
+	/* Rows [0, filled) were written, those behind it have no value (yet); of these, the first that got none. */
+	_Atomic uint32_t filled, first_null;
 	struct col col; /* capacity rows; valid is never NULL */
 };
 
@@ -65,6 +67,15 @@ struct block {
 	pthread_mutex_t index_mu;
 	struct block_index *index; /* guarded by index_mu; frozen blocks only */
 };
+
+/* Is there a NULL among the first `rows` rows, which are published? */
+static inline bool block_col_has_null(const struct block_col *col, uint32_t rows)
+{
+	struct block_col *c = (struct block_col *)col; /* C17's atomic loads want a non-const object */
+
+	return atomic_load_explicit(&c->filled, memory_order_relaxed) < rows ||
+	       atomic_load_explicit(&c->first_null, memory_order_relaxed) < rows;
+}
 
 /* A block as of some moment. */
 struct block_view {

@@ -110,6 +110,21 @@ static int copy_versions(struct scan *s, const struct cursor *c, uint32_t at, ui
 	return 0;
 }
 
+/* Most columns have no NULL in a block, whose rows lie far apart: then they need not be looked at. */
+static void copy_valid(struct scan *s, const struct source *src, uint32_t j, const uint32_t *row, uint32_t at, uint32_t k)
+{
+	const uint8_t *valid = src->block_cols[j]->col.valid;
+	uint8_t *to = s->cols[j].valid + at, all = 1;
+
+	if (!block_col_has_null(src->block_cols[j], src->view.n)) {
+		memset(to, 1, k);
+		return;
+	}
+	for (uint32_t i = 0; i < k; i++)
+		all &= to[i] = valid[row[i]];
+	s->has_null[j] |= !all;
+}
+
 static void copy_from_block(struct scan *s, const struct cursor *c, uint32_t at, uint32_t k)
 {
 	const struct source *src = c->src;
@@ -119,16 +134,13 @@ static void copy_from_block(struct scan *s, const struct cursor *c, uint32_t at,
 	for (uint32_t i = 0; i < k; i++)
 		s->time[at + i] = time[row[i]];
 	for (uint32_t j = 0; j < s->spec.col_count; j++) {
-		const struct col *col = src->block_cols[j];
 		struct col *to = &s->cols[j];
-		uint8_t all = 1;
-		if (!col) {
+		if (!src->block_cols[j]) {
 			col_clear(s, j, at, k);
 			continue;
 		}
-		for (uint32_t i = 0; i < k; i++)
-			all &= to->valid[at + i] = col->valid[row[i]];
-		s->has_null[j] |= !all;
+		const struct col *col = &src->block_cols[j]->col;
+		copy_valid(s, src, j, row, at, k);
 		if (to->type == COL_VARCHAR)
 			for (uint32_t i = 0; i < k; i++)
 				to->str[at + i] = col->str[row[i]];
@@ -227,12 +239,13 @@ static int overlay_page(struct scan *s, const struct cursor *c, uint32_t i, uint
 
 static void overlay_block(struct scan *s, const struct cursor *c, uint32_t i, uint32_t at)
 {
-	const struct col *col = c->src->block_cols[i];
+	const struct block_col *from = c->src->block_cols[i];
 	uint32_t row = c->src->index->order[c->pos];
 	struct col *to = &s->cols[i];
 
-	if (!col || (col->valid && !col->valid[row]))
+	if (!from || !from->col.valid[row])
 		return;
+	const struct col *col = &from->col;
 	to->valid[at] = 1;
 	if (to->type == COL_VARCHAR)
 		to->str[at] = col->str[row];

@@ -35,7 +35,7 @@ struct source {
 	struct block_view view;
 	const struct block_index *index;
 	bool is_index_given;
-	const struct col **block_cols; /* by spec column, or NULL */
+	const struct block_col **block_cols; /* by spec column, or NULL */
 };
 
 struct late_page {

@@ -49,13 +49,13 @@ static int source_init_file(struct scan *s, struct source *src, struct file *f, 
 static int source_init_block(struct scan *s, struct source *src)
 {
 	src->tombs_from = tomb_set_from(s->tombs, src->view.seq_hi);
-	src->block_cols = arena_zarray(&s->arena, const struct col *, s->spec.col_count + 1);
+	src->block_cols = arena_zarray(&s->arena, const struct block_col *, s->spec.col_count + 1);
 	if (!src->block_cols)
 		return -ENOMEM;
 	for (uint32_t c = 0; c < s->spec.col_count; c++)
 		for (uint32_t k = 0; k < src->view.col_count; k++)
 			if (src->view.cols[k].col_id == s->spec.cols[c])
-				src->block_cols[c] = &src->view.cols[k].col;
+				src->block_cols[c] = &src->view.cols[k];
 	return block_index_get(&src->view, s->spec.series, s->spec.series_count, &src->index,
 			       &src->is_index_given);
 }

@@ -25,6 +25,7 @@ WIDEN(widen8, uint8_t)
 WIDEN(widen16, uint16_t)
 WIDEN(widen32, uint32_t)
 
+/* One sum, which compilers take apart themselves: of several, kept in an array, gcc 12 makes wrong code at -O3. */
 KERNEL static void ramp(int64_t *restrict to, uint32_t n, int64_t first, int64_t step)
 {
 	uint64_t v = (uint64_t)first;
