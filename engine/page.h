@@ -4,13 +4,15 @@
  * Whole numbers and times are base + step * u, u stored in 0, 1, 2, 4 or 8 bytes:
  *
  *	width 0   u is the row's number: a regular series of times, or one value throughout (step 0)
- *	1, 2, 4   unsigned, base the smallest value; for times step is what divides all distances
+ *	1, 2, 4   unsigned, base the smallest value; step is what divides all distances, or 1 where these
+ *	          fit in 2 bytes as they are
  *	8         the value itself (base 0, step 1)
  *
  * Doubles (8 bytes), booleans (1) and strings (struct str, bytes in the page) are as in struct col.
  *
  * The cache belongs to an engine and holds pages up to a limit, those that were not asked for lately
- * are dropped first. It is in parts with a lock each. A page is constant; it lives until the last
+ * are dropped first. It is in parts with a lock each, 16 of them; a page that takes more than a quarter
+ * of a part's limit is not kept. A page is constant; it lives until the last
  * reference is put, in the cache or not. Any thread.
  */
 #ifndef TIDE_PAGE_H
