@@ -624,28 +624,23 @@ END_TEST
 START_TEST(what_is_asked_for_stays)
 {
 	struct page_cache *c = cache((size_t)3 << 20);
-	struct page_cache_stats st;
 	struct tile *t[COPIES];
 	struct model m;
-	uint64_t kept;
+	uint64_t asked = 1;
 	bool was_there;
 
 	open_copies(&m, t);
 	ck_assert(!got_from_cache(c, t[0], 2, 0));
 	for (int k = 1; k < COPIES; k++)
 		for (uint32_t i = 0; i < column_n(t[k]); i++)
-			for (uint32_t number = 0; number < tile_info(t[k])->page_count; number++) {
+			for (uint32_t number = 0; number < tile_info(t[k])->page_count; number++, asked++) {
 				page_put(get(c, true, t[k], column_at(t[k], i), number, &was_there));
 				unit_assert(&rng, got_from_cache(c, t[0], 2, 0), "dropped after page %u of column %u of tile %d", number, i, k);
 			}
-	/* Others did go: of the first of them nothing is left. */
-	st = stats(c);
-	kept = st.pages;
-	tile_put(t[1]);
-	unit_assert(&rng, kept > 1 && stats(c).pages == kept, "%d of %d pages", (int)stats(c).pages, (int)kept);
+	/* Others did go. */
+	unit_assert(&rng, stats(c).pages > 1 && stats(c).pages < asked, "%d of %d pages", (int)stats(c).pages, (int)asked);
 	for (int k = 0; k < COPIES; k++)
-		if (k != 1)
-			tile_put(t[k]);
+		tile_put(t[k]);
 	page_cache_destroy(c);
 	arena_release(&m.a);
 }
