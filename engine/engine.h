@@ -300,6 +300,13 @@ void db_stats(struct db *db, struct db_stats *ret);
 /* What limits memtables, and what they hold now, of all databases. */
 void engine_memory(struct engine *en, size_t *ret_bytes, size_t *ret_limit);
 
+/* Decoded pages that are kept (page.h). */
+struct cache_stats {
+	uint64_t limit_bytes, bytes, pages;
+	uint64_t hits, misses; /* since start */
+};
+void engine_cache(struct engine *en, struct cache_stats *ret);
+
 /* ---- tiles as files --------------------------------------------------------------------------------- */
 
 /* One published tile; path is below magnetic/: "ts_date=2014-02-14/ts_part=00/<name>.parquet". */

@@ -447,9 +447,9 @@ void page_cache_destroy(struct page_cache *c)
 	free(c);
 }
 
-void page_cache_stats(struct page_cache *c, struct page_cache_stats *ret)
+void page_cache_stats(struct page_cache *c, struct cache_stats *ret)
 {
-	*ret = (struct page_cache_stats){0};
+	*ret = (struct cache_stats){0};
 	for (int i = 0; i < PARTS; i++) {
 		struct part *part = &c->parts[i];
 

@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 
+#include "engine/engine.h"
 #include "engine/tile.h"
 
 #define PAGE_TIME    UINT32_MAX       /* as a field's number: the rows' times */
@@ -48,11 +49,7 @@ int page_cache_create(size_t limit_bytes, struct page_cache **ret) must_check; /
 void page_cache_destroy(struct page_cache *c); /* after the tiles; NULL is fine */
 void page_cache_forget(struct page_cache *c, uint64_t tile); /* its pages; done by itself when it is closed */
 
-struct page_cache_stats {
-	size_t limit_bytes, bytes;
-	uint64_t pages, hits, misses; /* hits, misses: since start */
-};
-void page_cache_stats(struct page_cache *c, struct page_cache_stats *ret);
+void page_cache_stats(struct page_cache *c, struct cache_stats *ret);
 
 /*
  * Page `number` of the field, from the cache or from the file. c NULL, or !keeps: a page read from the

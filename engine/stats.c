@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/internal.h"
+#include "engine/page.h"
 
 static const struct tier_stats empty_tier = {.t_min_ns = INT64_MAX, .t_max_ns = INT64_MIN};
 
@@ -249,4 +250,9 @@ void engine_memory(struct engine *en, size_t *ret_bytes, size_t *ret_limit)
 {
 	*ret_bytes = atomic_load(&en->memtable_bytes);
 	*ret_limit = en->memtable_limit;
+}
+
+void engine_cache(struct engine *en, struct cache_stats *ret)
+{
+	page_cache_stats(en->pages, ret);
 }

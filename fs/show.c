@@ -403,6 +403,7 @@ int root_status_show(struct fs *fs, struct node *n, struct buf *out, struct err 
 	struct db_stats sum = {0};
 	struct db **dbs;
 	uint32_t db_n, tables = 0;
+	struct cache_stats cache;
 	size_t memtables, limit;
 	int rc = engine_dbs(fs->engine, &dbs, &db_n);
 
@@ -439,6 +440,12 @@ int root_status_show(struct fs *fs, struct node *n, struct buf *out, struct err 
 	engine_memory(fs->engine, &memtables, &limit);
 	add_count(out, "memtable_bytes", memtables);
 	add_count(out, "memtable_limit_bytes", limit);
+	engine_cache(fs->engine, &cache);
+	add_count(out, "cache_bytes", cache.bytes);
+	add_count(out, "cache_limit_bytes", cache.limit_bytes);
+	add_count(out, "cache_pages", cache.pages);
+	add_count(out, "cache_hits", cache.hits);
+	add_count(out, "cache_misses", cache.misses);
 	add_count(out, "process_bytes", process_bytes());
 	add_refusal(fs, NULL, out);
 	return 0;

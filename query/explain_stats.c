@@ -30,6 +30,17 @@ static void format_count(uint64_t n, const char *what, const char *many, struct 
 	buf_addf(out, "%llu %s%s", (unsigned long long)n, what, n == 1 ? "" : many);
 }
 
+/* 51 KiB, 20 KiB of them from memory */
+static void format_read(const struct scan_stats *c, struct buf *out)
+{
+	format_bytes(c->bytes_read, out);
+	if (!c->bytes_cached)
+		return;
+	buf_adds(out, ", ");
+	format_bytes(c->bytes_cached, out);
+	buf_adds(out, " of them from memory");
+}
+
 /* - read 2 of 1000 series, 3 of 30 files (27 left out by time, 0 by part), 3 of 120 pages, 51 bytes, ... */
 static void format_scan_counts(const struct op_stats *s, int indent, struct buf *out)
 {
@@ -41,7 +52,7 @@ static void format_scan_counts(const struct op_stats *s, int indent, struct buf 
 		buf_addf(out, ", %u of %u files (%u left out by time, %u by part), %llu of %llu pages, ",
 			 c->tiles - c->tiles_pruned, c->tiles, c->tiles_pruned - c->tiles_pruned_part, c->tiles_pruned_part,
 			 (unsigned long long)c->pages_read, (unsigned long long)(c->pages_read + c->pages_pruned));
-		format_bytes(c->bytes_read, out);
+		format_read(c, out);
 	}
 	if (c->blocks)
 		buf_addf(out, ", %u of %u blocks of memory", c->blocks - c->blocks_pruned, c->blocks);
@@ -74,6 +85,7 @@ static void add_scans(const struct op_stats *s, const struct plan *p, struct sca
 	to->pages_pruned += s->scan.pages_pruned;
 	to->rows += s->scan.rows;
 	to->bytes_read += s->scan.bytes_read;
+	to->bytes_cached += s->scan.bytes_cached;
 	for (uint32_t i = 0; i < p->child_count; i++)
 		add_scans(&s->children[i], p->children[i], to);
 }
@@ -93,6 +105,6 @@ void op_stats_totals(const struct op_stats *s, const struct plan *p, size_t peak
 	format_count(sum.rows, "row", "s", out);
 	buf_addf(out, ", %llu of %llu pages, %u of %u files, ", (unsigned long long)sum.pages_read,
 		 (unsigned long long)(sum.pages_read + sum.pages_pruned), sum.tiles - sum.tiles_pruned, sum.tiles);
-	format_bytes(sum.bytes_read, out);
+	format_read(&sum, out);
 	buf_addc(out, '\n');
 }

@@ -535,6 +535,7 @@ static void count_stats(struct scan_op *s)
 	to->scan.pages_pruned += st.pages_pruned;
 	to->scan.rows += st.rows;
 	to->scan.bytes_read += st.bytes_read;
+	to->scan.bytes_cached += st.bytes_cached;
 }
 
 static void scan_close_op(struct op *o)

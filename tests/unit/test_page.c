@@ -239,9 +239,9 @@ static struct page_cache *cache(size_t limit)
 	return c;
 }
 
-static struct page_cache_stats stats(struct page_cache *c)
+static struct cache_stats stats(struct page_cache *c)
 {
-	struct page_cache_stats st;
+	struct cache_stats st;
 
 	page_cache_stats(c, &st);
 	return st;
@@ -555,7 +555,7 @@ START_TEST(the_second_time_it_is_there)
 		sum += p->bytes;
 		page_put(p);
 	}
-	struct page_cache_stats st = stats(c);
+	struct cache_stats st = stats(c);
 	ck_assert(st.pages == n * pages && st.bytes == sum && st.hits == 0 && st.misses == n * pages);
 	for (uint32_t i = 0; i < n * pages; i++) {
 		const struct page *p = get(c, i % 2, t, column_at(t, i / pages), i % pages, &was_there);
@@ -601,7 +601,7 @@ START_TEST(a_limit_is_kept)
 		uint32_t field, number;
 		int k = (int)below(COPIES);
 		const struct page *p = get_any(c, true, t[k], &field, &number);
-		struct page_cache_stats st = stats(c);
+		struct cache_stats st = stats(c);
 		unit_assert(&rng, st.bytes <= limits_of[_i], "%zu bytes, %zu are allowed", st.bytes, limits_of[_i]);
 		unit_assert(&rng, !st.pages == !st.bytes, "%zu bytes of %d pages", st.bytes, (int)st.pages);
 		if (i % 10 == 0)
@@ -820,7 +820,7 @@ static void *visit(void *arg)
 	struct visitor *v = arg;
 	struct crowd *crowd = v->crowd;
 	struct held held[HELD] = {{0}};
-	struct page_cache_stats st;
+	struct cache_stats st;
 	struct err e = {0};
 	struct arena scratch;
 	bool was_there;
@@ -877,7 +877,7 @@ START_TEST(threads)
 		pthread_join(v[i].thread, NULL);
 	for (int i = 0; i < THREADS; i++)
 		unit_assert(&rng, !v[i].wrong, "thread %d: %s", i, v[i].wrong);
-	struct page_cache_stats st = stats(crowd.c);
+	struct cache_stats st = stats(crowd.c);
 	ck_assert_uint_eq(st.hits + st.misses, THREADS * TURNS);
 	ck_assert(crowd.limit ? st.hits > 0 : st.hits == 0);
 	for (int i = 0; i < TILES; i++) {
