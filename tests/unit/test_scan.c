@@ -231,7 +231,7 @@ static int read_finding(struct world *w, struct scan *s, const struct scan_spec 
 static int scan_once(struct world *w, size_t limit, size_t *ret_peak, struct err *e)
 {
 	struct scan_spec spec = some_spec(w);
-	struct page_cache_stats st;
+	struct cache_stats st;
 	struct budget budget;
 	struct scan *s;
 
@@ -269,7 +269,7 @@ START_TEST(all_is_given_back)
 		unit_assert(&w.r, rc >= 0, "%s", err_text(&e, rc));
 	}
 	/* What was kept is let go with the files. */
-	struct page_cache_stats st;
+	struct cache_stats st;
 	page_cache_stats(w.en->pages, &st);
 	unit_assert(&w.r, st.pages > 0 && st.hits > 0, "%llu pages", (unsigned long long)st.pages);
 	ck_assert_int_ge(db_table_drop(w.db, STR_LIT("t"), false, &e), 0);

@@ -126,7 +126,7 @@ static __attribute__((unused)) void fill_field(struct model *m, uint32_t f, enum
 	}
 }
 
-static __attribute__((unused)) int series_cmp(const void *pa, const void *pb)
+static __attribute__((unused)) int model_series_cmp(const void *pa, const void *pb)
 {
 	const struct mseries *a = pa, *b = pb;
 
@@ -163,11 +163,11 @@ static __attribute__((unused)) void make_series(struct model *m, uint32_t count,
 		s->id = 1000 * i + below(1000);
 		s->rows = some_rows(scale);
 	}
-	qsort(m->series, count, sizeof *m->series, series_cmp);
+	qsort(m->series, count, sizeof *m->series, model_series_cmp);
 	for (uint32_t i = 0; i < count; i++) {
 		struct mseries *s = &m->series[i];
 		if (m->series_count &&
-		    series_cmp(&m->series[m->series_count - 1], s) == 0)
+		    model_series_cmp(&m->series[m->series_count - 1], s) == 0)
 			continue;
 		s->row0 = m->rows;
 		m->rows += s->rows;
