@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "engine/base/kernels.h"
+
 #define GROUP "Date / time"
 
 /* ---- calendar arithmetic ------------------------------------------------------------------------ */
@@ -226,15 +228,26 @@ static int bin_one(int64_t ns, int64_t width, int64_t *ret, struct err *e)
 }
 
 /*
- * Rows mostly come in time order, so the next one is nearly always in the bin of the one before: a
- * subtraction and a comparison instead of a division.
+ * Rows mostly come in time order, so the next ones are nearly always in the bin of the one before: a stretch of
+ * them is looked for first, and a division done for the row behind it.
  */
 static int bin(struct fn_call *c, struct vec *ret, struct err *e)
 {
+	const struct kernels *k = kernels();
+	const struct vec *time = &c->args[0];
+	bool is_plain = time->form == VEC_FLAT && c->args[1].form == VEC_CONST;
 	int64_t start = 0;
 	uint64_t width = 0; /* of the bin at hand; 0: none */
 
 	for (uint32_t i = 0; i < c->n; i++) {
+		if (is_plain && width) {
+			uint32_t n = k->within(time->i64 + i, c->n - i, start, width);
+
+			k->fill(ret->i64 + i, n, start);
+			i += n;
+			if (i == c->n)
+				break;
+		}
 		int64_t ns = arg_i64(c, 0, i), w = arg_i64(c, 1, i);
 
 		if (unlikely((uint64_t)w != width || ns < start || (uint64_t)ns - (uint64_t)start >= width)) {

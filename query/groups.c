@@ -5,6 +5,8 @@
  */
 #include "query/groups.h"
 
+#include "engine/base/kernels.h"
+
 struct slot {
 	uint64_t hash;
 	uint64_t group; /* + 1; 0: free */
@@ -232,8 +234,7 @@ static void mark_changes(const struct vec *v, uint32_t n, uint8_t *differs)
 	switch (type_layout(v->type)) {
 	case LAYOUT_I64:
 	case LAYOUT_F64: /* by bits: NaN is itself, and 0.0 is not -0.0, which only costs a look-up */
-		for (uint32_t i = 1; i < n; i++)
-			differs[i] |= v->i64[i] != v->i64[i - 1];
+		kernels()->changes(v->i64, n, differs);
 		break;
 	case LAYOUT_BOOL:
 		for (uint32_t i = 1; i < n; i++)
@@ -257,15 +258,22 @@ static void mark_changes(const struct vec *v, uint32_t n, uint8_t *differs)
 
 uint32_t groups_runs(const struct vec *keys, uint32_t key_count, uint32_t n, uint32_t *starts)
 {
-	uint8_t differs[VEC_ROWS] = {0};
+	uint8_t differs[VEC_ROWS + 8] = {0};
 	uint32_t r = 0;
 
 	for (uint32_t c = 0; c < key_count; c++)
 		mark_changes(&keys[c], n, differs);
 	differs[0] = 1;
-	for (uint32_t i = 0; i < n; i++) {
-		starts[r] = i;
-		r += differs[i];
+	for (uint32_t i = 0; i < n; i += 8) {
+		uint64_t eight;
+
+		memcpy(&eight, differs + i, 8);
+		if (!eight) /* most runs are long */
+			continue;
+		for (uint32_t k = i; k < MIN(i + 8, n); k++) {
+			starts[r] = k;
+			r += differs[k];
+		}
 	}
 	return r;
 }

@@ -25,6 +25,12 @@ struct kernels {
 	void (*narrow16)(uint16_t *to, const int64_t *from, uint32_t n, int64_t base);
 	void (*narrow32)(uint32_t *to, const int64_t *from, uint32_t n, int64_t base);
 
+	/* How many of the first values lie in [lo, lo + width). */
+	uint32_t (*within)(const int64_t *v, uint32_t n, int64_t lo, uint64_t width);
+	void (*fill)(int64_t *to, uint32_t n, int64_t value);
+	/* differs[i] |= v[i] != v[i - 1], for i from 1 on. */
+	void (*changes)(const int64_t *v, uint32_t n, uint8_t *differs);
+
 	/* n > 0 for the next three. */
 	void (*bounds)(const int64_t *v, uint32_t n, int64_t *ret_min, int64_t *ret_max);
 	int64_t (*min_i64)(const int64_t *v, uint32_t n);

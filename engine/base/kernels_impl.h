@@ -45,6 +45,34 @@ NARROW(narrow8, uint8_t)
 NARROW(narrow16, uint16_t)
 NARROW(narrow32, uint32_t)
 
+KERNEL static uint32_t within(const int64_t *restrict v, uint32_t n, int64_t lo, uint64_t width)
+{
+	uint32_t i = 0;
+
+	for (; i + 32 <= n; i += 32) {
+		uint64_t out = 0;
+		for (uint32_t k = 0; k < 32; k++)
+			out |= (uint64_t)v[i + k] - (uint64_t)lo >= width;
+		if (out)
+			break;
+	}
+	while (i < n && (uint64_t)v[i] - (uint64_t)lo < width)
+		i++;
+	return i;
+}
+
+KERNEL static void fill(int64_t *restrict to, uint32_t n, int64_t value)
+{
+	for (uint32_t i = 0; i < n; i++)
+		to[i] = value;
+}
+
+KERNEL static void changes(const int64_t *restrict v, uint32_t n, uint8_t *restrict differs)
+{
+	for (uint32_t i = 1; i < n; i++)
+		differs[i] |= v[i] != v[i - 1];
+}
+
 KERNEL static void bounds(const int64_t *restrict v, uint32_t n, int64_t *ret_min, int64_t *ret_max)
 {
 	int64_t lo = v[0], hi = v[0];
@@ -101,6 +129,9 @@ const struct kernels KERNELS = {
 	.narrow8 = narrow8,
 	.narrow16 = narrow16,
 	.narrow32 = narrow32,
+	.within = within,
+	.fill = fill,
+	.changes = changes,
 	.bounds = bounds,
 	.min_i64 = min_i64,
 	.max_i64 = max_i64,

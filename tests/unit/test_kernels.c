@@ -171,6 +171,54 @@ CHECK_NARROW(narrow8, uint8_t, UINT8_MAX)
 CHECK_NARROW(narrow16, uint16_t, UINT16_MAX)
 CHECK_NARROW(narrow32, uint32_t, UINT32_MAX)
 
+static void check_fill(const struct kernels *k, struct unit_rng *r, uint32_t n, void *to_, void *from_)
+{
+	uint32_t at = (uint32_t)unit_below(r, MARGIN);
+	int64_t *to = (int64_t *)to_ + at, value = some_i64(r);
+
+	(void)from_;
+	k->fill(to, n, value);
+	for (uint32_t i = 0; i < n; i++)
+		unit_assert(r, to[i] == value, "%s: fill of %u: place %u is %lld", k->level, n, i, (long long)to[i]);
+	check_margins(r, to_, sizeof *to, at, n, "fill");
+}
+
+/* The first value outside may be anywhere, or nowhere; the range may end beyond the numbers. */
+static void check_within(const struct kernels *k, struct unit_rng *r, uint32_t n, void *to_, void *from_)
+{
+	int64_t *v = (int64_t *)from_ + unit_below(r, MARGIN), lo = some_i64(r);
+	uint64_t width = unit_below(r, 2) ? 1 + unit_below(r, 1000) : unit_rand(r) | 1;
+	uint32_t out = unit_below(r, 3) ? (uint32_t)unit_below(r, n + 1) : n;
+
+	(void)to_;
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = (int64_t)((uint64_t)lo + unit_rand(r) % width);
+	for (uint32_t i = out; i < n; i += 1 + (uint32_t)unit_below(r, 5))
+		v[i] = (int64_t)((uint64_t)lo + (unit_below(r, 2) ? width : UINT64_MAX));
+	uint32_t got = k->within(v, n, lo, width);
+	unit_assert(r, got == out, "%s: within of %u: %u instead of %u", k->level, n, got, out);
+}
+
+static void check_changes(const struct kernels *k, struct unit_rng *r, uint32_t n, void *to_, void *from_)
+{
+	uint32_t at = (uint32_t)unit_below(r, MARGIN), often = 1 + (uint32_t)unit_below(r, 20);
+	int64_t *v = (int64_t *)from_ + unit_below(r, MARGIN);
+	uint8_t *differs = (uint8_t *)to_ + at;
+
+	for (uint32_t i = 0; i < n; i++) {
+		v[i] = i && unit_below(r, often) ? v[i - 1] : some_i64(r);
+		differs[i] = 0;
+	}
+	uint32_t marked = n ? (uint32_t)unit_below(r, n) : 0;
+	if (n)
+		differs[marked] = 1;
+	k->changes(v, n, differs);
+	for (uint32_t i = 0; i < n; i++)
+		unit_assert(r, differs[i] == (i == marked || (i && v[i] != v[i - 1])), "%s: changes of %u: place %u is %d", k->level,
+			    n, i, differs[i]);
+	check_margins(r, to_, 1, at, n, "changes");
+}
+
 static void check_all(int lv, void (*check)(const struct kernels *k, struct unit_rng *r, uint32_t n, void *to, void *from))
 {
 	const struct kernels *k = level(lv);
@@ -195,6 +243,14 @@ END_TEST
 START_TEST(ramp)
 {
 	check_all(_i, check_ramp);
+}
+END_TEST
+
+START_TEST(stretches)
+{
+	check_all(_i, check_fill);
+	check_all(_i, check_within);
+	check_all(_i, check_changes);
 }
 END_TEST
 
@@ -311,7 +367,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *tests[] = {widen, ramp, narrow, bounds_and_sums, bounds_at_every_place};
+	const TTest *tests[] = {widen, ramp, stretches, narrow, bounds_and_sums, bounds_at_every_place};
 	Suite *s = suite_create("kernels");
 	TCase *tc = tcase_create("kernels");
 
