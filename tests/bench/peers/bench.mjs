@@ -19,8 +19,12 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, totalmem, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { Chdb } from './chdb.mjs'
 import { Duck } from './duckdb.mjs'
+import { Influx } from './influx.mjs'
+import { Postgres } from './postgres.mjs'
 import { Tidefs } from './tidefs.mjs'
+import { Victoria } from './victoria.mjs'
 import { atEnd, end, run, say } from './process.mjs'
 import { ingestTable, queryTables, storageTable } from './report.mjs'
 import { loadAll, makeRows, measureQueries } from './measure.mjs'
@@ -40,7 +44,7 @@ const options = {
 }
 const parts = new Set((env.PARTS || 'storage,queries,micro').split(','))
 const chosen = { both: ['main', 'card'] }[env.SCALE || 'both'] ?? [env.SCALE]
-const peers = { duckdb: [[Duck, 'hostname, time'], [Duck, 'time']] }
+const peers = { duckdb: [[Duck, 'hostname, time'], [Duck, 'time']], chdb: [[Chdb]], victoria: [[Victoria]], influx: [[Influx]], postgres: [[Postgres]] }
 
 function choose(name, list, known) {
   for (const n of list)
@@ -56,6 +60,10 @@ function systems() {
   const reason = Tidefs.missing(options)
   if (reason) throw new Error(reason)
   for (const n of names) {
+    const [[{ package: debian, missing }]] = peers[n]
+    if (options.install && debian && missing()) {
+      try { run('apt-get', ['install', '-y', '--no-install-recommends', debian], { env: { ...env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } }) } catch (e) { say(e.message) }
+    }
     const why = peers[n].map(([Peer]) => Peer.missing(options)).find(Boolean)
     if (why) absent.push([n, why])
     else makers.push(...peers[n])

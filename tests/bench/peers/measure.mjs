@@ -60,13 +60,13 @@ export async function measureQueries({ runs, seed }, systems, scale, queries) {
           globalThis.gc?.()
           const begin = now(), answer = await s.ask(sql), ms = now() - begin
           if (i) took.push(ms)
-          const rows = s.rows(answer, query, w)
+          const rows = s.rows(answer, query)
           if (!n && !f) {
             kept.push(keep(query, rows))
             count = Math.max(count, rows.length)
             const at = disorder(query, rows)
             if (at) { wrong++; say(`${s.name}: ${query.name}: row ${at} is not in order\n  ${sql}`) }
-          } else if (!agree(kept[i], keep(query, rows))) {
+          } else if (!agree(kept[i], keep(query, rows), s.comparable?.(query, w))) {
             wrong++
             say(`DIFFERENT: ${query.name}, window ${i}\n  ${systems[0].name}: ${systems[0].spell(query, w)[0].sql}\n  ${s.name}: ${sql}`)
             if (!parted.has(s.name + query.name)) { // one of each kind is enough to look at

@@ -60,7 +60,7 @@ export class Server {
 const tail = file => readFileSync(file, 'utf8').trim().split('\n').slice(-3).join(' | ')
 export const peakOf = pid => Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024
 
-// 0 where a port of loopback is free right now.
+// A port of loopback that is free right now.
 export const freePort = () => new Promise(done => {
   const s = createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)) })
 })
@@ -84,9 +84,9 @@ export class Http {
     Object.assign(this, { port, agent: new http.Agent({ keepAlive: true, maxSockets: sockets }) })
   }
 
-  request(method, path, body) {
+  request(method, path, body, headers) {
     return new Promise((done, fail) => {
-      const r = http.request({ host: '127.0.0.1', port: this.port, method, path, agent: this.agent }, answer => {
+      const r = http.request({ host: '127.0.0.1', port: this.port, method, path, agent: this.agent, headers }, answer => {
         const parts = []
         answer.on('data', d => parts.push(d)).on('error', fail).on('end', () => {
           const all = parts.length === 1 ? parts[0] : Buffer.concat(parts)
@@ -99,7 +99,7 @@ export class Http {
     })
   }
 
-  get(path) { return this.request('GET', path) }
+  get(path, headers) { return this.request('GET', path, undefined, headers) }
   post(path, body) { return this.request('POST', path, body) }
   close() { this.agent.destroy() }
 }
@@ -116,6 +116,15 @@ export function bytesBelow(dir, wanted = () => true) {
     }
   }
   return sum
+}
+
+// Until what a server has written behind its back has stopped changing.
+export async function still(dir, seconds = 120) {
+  for (let last = -1, since = now(), begin = now(); now() - begin < seconds * 1000; await sleep(500)) {
+    const bytes = bytesBelow(dir)
+    if (bytes !== last) [last, since] = [bytes, now()]
+    else if (now() - since > 4000) return
+  }
 }
 
 export function freshDir(path) {
