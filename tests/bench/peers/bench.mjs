@@ -27,6 +27,7 @@ import { Tidefs } from './tidefs.mjs'
 import { Victoria } from './victoria.mjs'
 import { atEnd, end, run, say } from './process.mjs'
 import { ingestTable, queryTables, storageTable } from './report.mjs'
+import { doors, micro } from './micro.mjs'
 import { loadAll, makeRows, measureQueries } from './measure.mjs'
 import { queries, rowsOf, scales } from './workload.mjs'
 
@@ -95,11 +96,11 @@ async function main() {
   for (const name of chosen) {
     const scale = scales[name], sizes = {}
     const head = `${scale.hosts.toLocaleString('en-US')} hosts x ${scale.hours} h, every ${scale.step} s: ${rowsOf(scale).toLocaleString('en-US')} rows`
-    say(`== ${name}: ${head}`)
+    say(`== ${head}`)
     // The other kind of numbers first: it is loaded for its size alone.
     const other = options.kind === 'int' ? 'float' : 'int'
     if (parts.has('storage') && name !== 'card') {
-      const rows = makeRows(options, scale, other), list = make()
+      const rows = makeRows(options, scale, other, true), list = make()
       sizes[other] = (await loadAll(options, list, rows, `${name}-${other}`, absent)).sizes
       for (const s of list) await s.stop()
       rows.remove()
@@ -115,6 +116,11 @@ async function main() {
       const measured = await measureQueries(options, loaded.list, scale, queries.filter(q => wanted.includes(q.name)))
       print(queryTables(measured, loaded.list))
       wrong += measured.wrong
+      print(doors(options, loaded.list[0], scale, queries.filter(q => wanted.includes(q.name))))
+    }
+    if (parts.has('micro') && name !== 'card') {
+      for (const s of loaded.list.slice(1)) await s.stop()
+      print(await micro(options, loaded.list[0], scale, rows))
     }
     for (const s of loaded.list) await s.stop()
     rows.remove()

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { csvRows } from './check.mjs'
 import { now } from './process.mjs'
-import { batches } from './lines.mjs'
+import { STREAM_MS, batches } from './lines.mjs'
 import { fields, last, spell, tags } from './workload.mjs'
 
 const require = createRequire(import.meta.url)
@@ -37,19 +37,20 @@ export class Chdb {
       ${fields.map(f => `${f} ${type}`).join(', ')}) ENGINE = MergeTree ORDER BY (hostname, time)`, 'TSV')
   }
 
-  async load({ table, rows, kind }) {
+  async load({ table, rows, kind, brief }) {
     const loads = []
     this.create('cpu', kind)
     const begin = now()
     this.session.query(`INSERT INTO cpu SELECT * FROM file('${table}', 'CSVWithNames')`, 'TSV')
     loads.push({ how: 'INSERT SELECT FROM file, CSV', rows, seconds: (now() - begin) / 1000 })
+    if (brief) return loads
     // Each INSERT on disk before the next one.
     this.create('stream', kind)
     this.session.query('ALTER TABLE stream MODIFY SETTING fsync_after_insert = 1', 'TSV')
     const stream = now()
     let done = 0
     for (const piece of batches(table, 10000)) {
-      if (now() - stream > 20000) break
+      if (now() - stream > STREAM_MS) break
       this.session.query('INSERT INTO stream FORMAT CSV\n' + piece.text.toString('latin1'), 'TSV')
       done += piece.rows
     }

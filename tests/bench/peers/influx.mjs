@@ -1,6 +1,6 @@
 // InfluxDB 1.x, by HTTP. Each batch is in its log and synced before the answer.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { Http, Server, bytesBelow, found, freePort, now, run, still } from './process.mjs'
+import { Http, Server, bytesBelow, debian, found, freePort, now, still } from './process.mjs'
 import { send } from './lines.mjs'
 import { columns, fields } from './workload.mjs'
 
@@ -10,7 +10,7 @@ export class Influx {
   static missing() { return found('influxd') ? null : 'there is no influxd (Debian package influxdb)' }
 
   async start(dir) {
-    Object.assign(this, { dir, version: run('influxd', ['version']).trim().replace(/^InfluxDB /, '').split(' ')[0] })
+    Object.assign(this, { dir, version: debian('influxdb') })
     const [port, bind] = [await freePort(), await freePort()]
     for (const d of ['meta', 'data', 'wal']) mkdirSync(`${dir}/${d}`, { recursive: true })
     // Files that nobody writes to any more are compacted at once, as a day later they would be.
@@ -40,9 +40,9 @@ bind-address = "127.0.0.1:${bind}"
 
   async statement(text) { await this.http.post('/query?q=' + encodeURIComponent(text)) }
 
-  async load({ lines, rows }) {
+  async load({ lines, rows, brief }) {
     const loads = []
-    for (const clients of [1, 4]) {
+    for (const clients of brief ? [4] : [1, 4]) {
       await this.statement('DROP DATABASE tsbs')
       await this.statement('CREATE DATABASE tsbs')
       const seconds = await send(lines, 10000, clients, text => this.http.post('/write?db=tsbs', text))

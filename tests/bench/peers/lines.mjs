@@ -1,6 +1,9 @@
 // lines: a file of lines in batches, as clients of a server send them.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
+// A stream is measured for so long, where it would take minutes.
+export const STREAM_MS = 20000
+
 // { text, rows } of about `size` lines each; the header of a CSV is left out. All lines are of nearly the same length, so
 // batches are cut by bytes; the last one has what is left.
 export function* batches(path, size) {

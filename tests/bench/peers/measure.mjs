@@ -2,11 +2,12 @@
 import { openSync, closeSync, rmSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { agree, difference, disorder, keep } from './check.mjs'
+import { median } from './figures.mjs'
 import { freshDir, now, say } from './process.mjs'
 import { rowsOf, windowOf } from './workload.mjs'
 
-// The same rows as line protocol and as CSV.
-export function makeRows({ bin, dir }, scale, kind) {
+// The same rows as line protocol and as CSV. brief: they are loaded for their size alone.
+export function makeRows({ bin, dir }, scale, kind, brief = false) {
   const files = { lines: `${dir}/rows.lp`, table: `${dir}/rows.csv` }
   for (const [form, path] of Object.entries(files)) {
     const fd = openSync(path, 'w')
@@ -16,7 +17,7 @@ export function makeRows({ bin, dir }, scale, kind) {
     if (r.status !== 0) throw new Error(`gen_tsbs ended with ${r.status ?? r.error}`)
     statSync(path)
   }
-  return { ...files, kind, rows: rowsOf(scale), remove: () => Object.values(files).forEach(f => rmSync(f, { force: true })) }
+  return { ...files, kind, brief, rows: rowsOf(scale), remove: () => Object.values(files).forEach(f => rmSync(f, { force: true })) }
 }
 
 // One system after the other. Who fails is named as absent, except for tidefs itself.
@@ -41,49 +42,54 @@ export async function loadAll({ dir }, systems, rows, name, absent) {
   return { list, loads, sizes }
 }
 
-// Every query, by every system, over the same windows; the first is a warm-up. A system's runs of one query stand
-// together, and those of all systems beside each other, so that a noisy minute is noisy for all.
+const ROUND = 5 // windows that a system is asked in a row
+const MANY = 100000, FEW = 3 // of answers with many rows a few are compared: that takes longer than all the rest
+
+// Every query, by every system in each of its spellings, over the same windows; the first one is a warm-up. Systems take
+// turns, so that a noisy minute is noisy for all.
 export async function measureQueries({ runs, seed }, systems, scale, queries) {
-  const results = [], parted = new Set()
+  const results = []
   let wrong = 0
   for (const query of queries) {
-    const windows = Array.from({ length: runs + 1 }, (_, i) => windowOf(query, scale, seed, i))
-    const times = new Map(), kept = []
-    let count = 0
-    for (const [n, s] of systems.entries()) {
-      const forms = s.spell(query, windows[0])
-      if (!forms) continue
-      for (const [f, { spelling }] of forms.entries()) {
-        const took = []
-        for (const [i, w] of windows.entries()) {
-          const { sql } = s.spell(query, w)[f]
-          globalThis.gc?.()
-          const begin = now(), answer = await s.ask(sql), ms = now() - begin
+    const windows = Array.from({ length: runs + 1 }, (_, i) => windowOf(query, scale, seed, i)), check = new Check(systems[0], query)
+    const forms = systems.flatMap(system => (system.spell(query, windows[0]) ?? []).map(({ spelling }, at) => ({ system, spelling, at, took: [] })))
+    for (let from = 0; from <= runs; from += ROUND)
+      for (const { system, at, took } of forms)
+        for (let i = from; i < Math.min(from + ROUND, runs + 1); i++) {
+          const { sql } = system.spell(query, windows[i])[at]
+          if (check.most > 1000) globalThis.gc?.() // what was read before must not be collected now
+          const begin = now(), answer = await system.ask(sql), ms = now() - begin
           if (i) took.push(ms)
-          const rows = s.rows(answer, query)
-          if (!n && !f) {
-            kept.push(keep(query, rows))
-            count = Math.max(count, rows.length)
-            const at = disorder(query, rows)
-            if (at) { wrong++; say(`${s.name}: ${query.name}: row ${at} is not in order\n  ${sql}`) }
-          } else if (!agree(kept[i], keep(query, rows), s.comparable?.(query, w))) {
-            wrong++
-            say(`DIFFERENT: ${query.name}, window ${i}\n  ${systems[0].name}: ${systems[0].spell(query, w)[0].sql}\n  ${s.name}: ${sql}`)
-            if (!parted.has(s.name + query.name)) { // one of each kind is enough to look at
-              const mine = systems[0].rows(await systems[0].ask(systems[0].spell(query, w)[0].sql), query)
-              say(difference(query, mine, rows, [systems[0].name, s.name]))
-            }
-            parted.add(s.name + query.name)
-          }
+          if (check.most < MANY || i < FEW) await check.answer(system, i, windows[i], sql, answer)
         }
-        if (!times.has(s.name)) times.set(s.name, [])
-        times.get(s.name).push({ spelling, took })
-      }
-    }
-    results.push({ query, times, count })
-    say(`${query.name}: ${[...times].map(([name, t]) => `${name} ${Math.min(...t.map(x => mid(x.took))).toFixed(1)}`).join(', ')} ms; up to ${count} rows`)
+    wrong += check.wrong
+    const times = new Map(systems.map(s => [s.name, forms.filter(f => f.system === s)]).filter(([, f]) => f.length))
+    results.push({ query, times, count: check.most })
+    say(`${query.name}: ${[...times].map(([name, f]) => `${name} ${Math.min(...f.map(x => median(x.took))).toFixed(1)}`).join(', ')} ms; up to ${check.most} rows`)
   }
   return { results, wrong }
 }
 
-const mid = list => [...list].sort((a, b) => a - b)[list.length >> 1]
+// The first answer to a window is held against all others.
+class Check {
+  constructor(first, query) { Object.assign(this, { first, query, kept: new Map(), shown: new Set(), wrong: 0, most: 0 }) }
+
+  async answer(system, i, w, sql, answer) {
+    const { query, first, kept } = this, rows = system.rows(answer, query)
+    this.most = Math.max(this.most, rows.length)
+    if (system === first) {
+      const at = disorder(query, rows)
+      if (at) { this.wrong++; say(`NOT IN ORDER: ${query.name}, row ${at}\n  ${sql}`) }
+    }
+    if (!kept.has(i)) { kept.set(i, keep(query, rows)); return }
+    const wanted = system.comparable?.(query, w)
+    if (agree(kept.get(i), keep(query, rows), wanted)) return
+    this.wrong++
+    const form = first.spell(query, w)[0].sql
+    say(`DIFFERENT: ${query.name}, window ${i}\n  ${first.name}: ${form}\n  ${system.name}: ${sql}`)
+    if (this.shown.has(system)) return // one of each kind is enough to look at
+    this.shown.add(system)
+    const both = [first.rows(await first.ask(form), query), rows]
+    say(difference(query, ...(wanted ? both.map(r => r.filter(wanted)) : both), [first.name, system.name]))
+  }
+}

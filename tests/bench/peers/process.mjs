@@ -71,6 +71,12 @@ export function found(name) {
   return r.status === 0 ? r.stdout.trim() : null
 }
 
+// The version of a package of Debian.
+export function debian(name) {
+  const r = spawnSync('dpkg-query', ['-W', '-f', '${Version}', name], { encoding: 'utf8' })
+  return r.status === 0 ? r.stdout : '(version unknown)'
+}
+
 export function run(command, args, options = {}) {
   const r = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, ...options })
   if (r.status !== 0) throw new Error(`${command} ${args.join(' ').slice(0, 80)}: ${r.error?.message ?? (r.stderr ?? '').trim()}`)

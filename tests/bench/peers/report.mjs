@@ -4,9 +4,9 @@ import { fields, valuesOf } from './workload.mjs'
 
 export function ingestTable(loads) {
   const whole = v => Math.round(v).toLocaleString('en-US')
-  return table(['system', 'how', 'rows/s', 'seconds', 'settled after, s', 'peak memory, MiB'],
+  return table(['system', 'how', 'rows', 'rows/s', 'seconds', 'settled after, s', 'rows that wait then', 'peak memory, MiB'],
     [...loads].sort((a, b) => Boolean(b.stream) - Boolean(a.stream)).map(l =>
-      [l.system, `${l.stream ? 'stream' : 'bulk'}: ${l.how}`, whole(l.rows / l.seconds), digits(l.seconds), l.settled ? digits(l.settled) : '-', l.peak ? whole(l.peak) : '-']))
+      [l.system, `${l.stream ? 'stream' : 'bulk'}: ${l.how}`, whole(l.rows), whole(l.rows / l.seconds), digits(l.seconds), l.settled ? digits(l.settled) : '-', l.waiting === undefined ? '-' : whole(l.waiting), l.peak ? whole(l.peak) : '-']))
 }
 
 // sizes: { int: Map(system: { bytes, rows: that are in them, unless all are }), float: ... }

@@ -40,24 +40,32 @@ export class Tidefs {
     closeSync(fd)
     const seconds = (now() - begin) / 1000
     if (code !== 0) throw new Error(`cat ${lines} >> ${ingest} ended with ${code}`)
-    await this.until(s => s.memtable_rows === 0 && s.pending_rows === s.pending_late_rows, begin)
-    const settled = (now() - begin) / 1000
-    return [{ how: 'cat file >> ingest, fsync', stream: true, rows, seconds, settled, peak: this.server.peak }]
+    const { at, waiting } = await this.quiet()
+    return [{ how: 'cat file >> ingest, fsync', stream: true, rows, seconds, settled: (at - begin) / 1000, waiting, peak: this.server.peak }]
   }
 
-  // Less than a tenth of a date may wait for more of its kind, for up to five minutes. Of many rows we wait for these, too,
-  // as they are read from another kind of file.
+  // Until tiles stop growing: when that was, and how many rows are in none yet. Less than a tenth of a date may wait for more
+  // of its kind, for up to five minutes.
+  async quiet() {
+    for (let tiles = -1, at = now(); ; await sleep(20)) {
+      const s = this.stats()
+      if (s.tile_rows !== tiles) [tiles, at] = [s.tile_rows, now()]
+      if (s.memory_rows === 0 || (tiles > 0 && now() - at > 3000)) return { at, waiting: s.memory_rows }
+    }
+  }
+
+  // Of many rows we wait for these too, since they are read from another kind of file.
   async settle({ rows }) {
-    if (rows > 1e6) await this.until(s => s.memory_rows === 0, now())
+    if (rows > 1e6) await this.inTiles()
   }
 
-  async until(done, begin) {
-    for (let s; !done(s = this.stats()); await sleep(20))
-      if (now() - begin > 600000) throw new Error(`not all in tiles after 600 s: ${JSON.stringify(s)}`)
+  async inTiles() {
+    for (const begin = now(); this.stats().memory_rows; await sleep(100))
+      if (now() - begin > 600000) throw new Error('not all in tiles after 600 s')
   }
 
   stats() {
-    const zero = { memtable_rows: 0, memory_rows: 0, pending_rows: 0, pending_late_rows: 0 }
+    const zero = { memory_rows: 0, tile_rows: 0 }
     return { ...zero, ...Object.fromEntries([...readFileSync(`${this.mnt}/tsbs/cpu/stats`, 'utf8').matchAll(/^(\w+): (\d+)$/mg)].map(([, k, v]) => [k, Number(v)])) }
   }
 

@@ -6,7 +6,7 @@
 // other bounds, so the first and the last minute or hour of a window are whole where SQL has a part of them; these
 // are left out when answers are compared.
 import { rmSync } from 'node:fs'
-import { Http, Server, bytesBelow, found, freePort, now, sleep, still } from './process.mjs'
+import { Http, Server, bytesBelow, debian, found, freePort, now, sleep, still } from './process.mjs'
 import { send } from './lines.mjs'
 
 const span = query => query.unit === 'hour' ? 3600 : 60
@@ -23,15 +23,14 @@ export class Victoria {
     this.server = new Server('victoria-metrics', [`-storageDataPath=${dir}/data`, `-httpListenAddr=127.0.0.1:${port}`, '-retentionPeriod=100y',
       '-loggerLevel=ERROR', '-search.maxUniqueTimeseries=1000000'], { log: `${dir}/log` })
     await this.server.until(() => this.http.get('/health').then(() => true, () => false))
-    const metrics = (await this.http.get('/metrics')).toString()
-    this.version = /short_version="([^"]*)"/.exec(metrics)?.[1] || '(Debian)'
+    this.version = debian('victoria-metrics')
     return now() - begin
   }
 
   // Deleting series leaves their samples in files, so one client has a server of its own.
-  async load({ lines, rows }) {
+  async load({ lines, rows, brief }) {
     const loads = []
-    for (const clients of [1, 4]) {
+    for (const clients of brief ? [4] : [1, 4]) {
       if (loads.length) {
         await this.stop()
         rmSync(`${this.dir}/data`, { recursive: true })
