@@ -91,7 +91,7 @@ export function doors({ seed, runs }, tide, scale, wanted) {
     }).slice(1))
     return [q.name, ...times.map(median)]
   })
-  return `The same statements by other files of tidefs, median ms:\n\n${table(['query', ...Object.keys(ways)], list)}`
+  return `The same statements by other files of tidefs, median ms; who asks the same of q/ again, as the last row of each host, gets the answer that is there:\n\n${table(['query', ...Object.keys(ways)], list)}`
 }
 
 function output(command, args, input) {

@@ -129,7 +129,7 @@ export async function still(dir, seconds = 120) {
   for (let last = -1, since = now(), begin = now(); now() - begin < seconds * 1000; await sleep(500)) {
     const bytes = bytesBelow(dir)
     if (bytes !== last) [last, since] = [bytes, now()]
-    else if (now() - since > 4000) return
+    else if (now() - since > 8000) return
   }
 }
 

@@ -12,6 +12,8 @@ export const dialect = {
   last: { max_by: last.by('max_by'), join: last.join, row_number: last.number },
 }
 
+const QUIET_MS = 10000
+
 export class Tidefs {
   name = 'tidefs'
   static missing({ daemon }) { return existsSync(daemon) ? null : `${daemon} is not built` }
@@ -50,7 +52,7 @@ export class Tidefs {
     for (let tiles = -1, at = now(); ; await sleep(20)) {
       const s = this.stats()
       if (s.tile_rows !== tiles) [tiles, at] = [s.tile_rows, now()]
-      if (s.memory_rows === 0 || (tiles > 0 && now() - at > 3000)) return { at, waiting: s.memory_rows }
+      if (s.memory_rows === 0 || (tiles > 0 && now() - at > QUIET_MS)) return { at, waiting: s.memory_rows }
     }
   }
 
