@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tidefs beside other databases: builds, installs the peers that npm has (into peers/node_modules) and runs peers/bench.mjs,
-# whose head says which environment it takes. What is not there is named as absent.
+# whose head says which environment it takes. What is not there is named as absent. peers/package-lock.json names chDB's
+# library for x64 alone: it is edited by hand, as npm wants all platforms there or none.
 set -eu
 cd "$(dirname "$0")/peers"
 bin=build/${VARIANT:-release}
