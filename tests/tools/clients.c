@@ -1,12 +1,13 @@
 /*
  * clients: programs that use a mount at the same time, and what each of their calls took.
  *
- *	clients ask FILE THREADS SECONDS <STATEMENTS     open, write a statement, read to the end, close
- *	clients read DIR THREADS SECONDS <NAMES          open DIR/name, read to the end, close
- *	clients append FILE THREADS SECONDS <LINES       open, write a line, close, as `echo >>` does
+ *	clients ask FILE THREADS SECONDS <STATEMENTS     open, write a statement, read to the end,
+ *close clients read DIR THREADS SECONDS <NAMES          open DIR/name, read to the end, close
+ *	clients append FILE THREADS SECONDS <LINES       open, write a line, close, as `echo >>`
+ *does
  *
- * Lines of stdin are taken one after the other, again from the first, each thread from another one on. Prints
- * `calls seconds p50 p99 max`, the last three in microseconds.
+ * Lines of stdin are taken one after the other, again from the first, each thread from another one
+ *on. Prints `calls seconds p50 p99 max`, the last three in microseconds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,8 @@ static int read_all(int fd)
 
 static int call(const char *line)
 {
-	static const int flags[] = {[MODE_ASK] = O_RDWR, [MODE_READ] = O_RDONLY, [MODE_APPEND] = O_WRONLY | O_APPEND};
+	static const int flags[] = {
+		[MODE_ASK] = O_RDWR, [MODE_READ] = O_RDONLY, [MODE_APPEND] = O_WRONLY | O_APPEND};
 	char path[8192];
 	int fd, rc = 0;
 
@@ -127,7 +129,8 @@ static void read_lines(void)
 	size_t size = 0;
 
 	/* An appended line needs its end, the others have none. */
-	for (ssize_t n; lines_n < LINES_MAX && (n = getline(&lines[lines_n], &size, stdin)) > 0; size = 0) {
+	for (ssize_t n; lines_n < LINES_MAX && (n = getline(&lines[lines_n], &size, stdin)) > 0;
+	     size = 0) {
 		if (mode != MODE_APPEND && lines[lines_n][n - 1] == '\n')
 			lines[lines_n][n - 1] = '\0';
 		lines_n++;
@@ -162,7 +165,8 @@ int main(int argc, char **argv)
 	for (long i = 0; i < threads; i++) {
 		clients[i].first = i * lines_n / threads;
 		clients[i].us = malloc(CALLS_MAX * sizeof *clients[i].us);
-		if (!clients[i].us || pthread_create(&clients[i].thread, NULL, client_main, &clients[i]) != 0) {
+		if (!clients[i].us ||
+		    pthread_create(&clients[i].thread, NULL, client_main, &clients[i]) != 0) {
 			fprintf(stderr, "clients: cannot start a thread\n");
 			return 1;
 		}

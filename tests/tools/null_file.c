@@ -1,6 +1,7 @@
 /*
- * null_file MOUNTPOINT: a mount with one file, `null`, that throws away what is written to it. What a write through FUSE
- * costs at least, with the options that tidefs has; the benchmark holds the `ingest` of tidefs against it.
+ * null_file MOUNTPOINT: a mount with one file, `null`, that throws away what is written to it. What
+ * a write through FUSE costs at least, with the options that tidefs has; the benchmark holds the
+ * `ingest` of tidefs against it.
  */
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -20,8 +21,8 @@ static void fill_attr(fuse_ino_t ino, struct stat *st)
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
-	conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-				       FUSE_CAP_PARALLEL_DIROPS);
+	conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_WRITE |
+				       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_PARALLEL_DIROPS);
 	conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
 }
 
