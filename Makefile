@@ -42,7 +42,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model compare damage bench bench-series bench-scale bench-order fuzz fuzz-coverage demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model compare damage bench bench-quick bench-docs bench-ingest bench-series bench-scale bench-order fuzz fuzz-coverage demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -157,9 +157,21 @@ damage: tests-build
 		TIDE_DAMAGE=full $(B)/tests/unit/test_$$t || exit 1; done
 	$(Q)TIDEFS=$(B)/tidefs LOAD_S=15 bats tests/mount/disks.bats tests/mount/full_disk.bats
 
-## bench: load and query figures, printed as ratios in one run
-bench: all $(TOOLS)
+## bench: tidefs beside other databases, TSBS's rows and queries; SCALE=main PEERS=duckdb,chdb ONLY=lastpoint RUNS=10 SEED=1
+bench: all
 	$(Q)tests/bench/run.sh
+
+## bench-quick: the same with fewer rows and DuckDB alone, in a minute or two
+bench-quick: all
+	$(Q)SCALE=$${SCALE:-quick} PEERS=$${PEERS:-duckdb} tests/bench/run.sh
+
+## bench-docs: the same as bench, and its tables go into docs/performance.md
+bench-docs: all
+	$(Q)WRITE=1 tests/bench/run.sh
+
+## bench-ingest: loading 2.6 M rows by cat file >> ingest; HOURS=1 KIND=float
+bench-ingest: all $(B)/tests/tools/gen_tsbs
+	$(Q)tests/bench/ingest.sh
 
 ## bench-scale: a month of 1,000 series through the mount, 43 M rows twice (long; HOURS=72: a tenth)
 bench-scale: all $(B)/tests/tools/gen_scale

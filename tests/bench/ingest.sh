@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Loading, as anybody would: `cat file >> ingest` of TSBS-like rows. Prints figures, judges nothing.
 #
-#	make bench                      2.6 M rows (100 hosts, every 10 s, 3 days)
+#	make bench-ingest               2.6 M rows (100 hosts, every 10 s, 3 days)
 #	HOURS=1 tests/bench/ingest.sh   fewer of them
 #	KIND=float tests/bench/ingest.sh
 #

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# All benchmarks, one after the other: each file beside this one is a program that prints its figures.
+# tidefs beside other databases: builds, installs the peers that npm has (into peers/node_modules) and runs peers/bench.mjs,
+# whose head says which environment it takes. What is not there is named as absent. peers/package-lock.json names chDB's
+# library for x64 alone: it is edited by hand, as npm wants all platforms there or none.
 set -eu
-cd "$(dirname "$0")"
-for b in ./*.sh; do
-	case $b in ./run.sh | ./scale.sh) continue ;; esac # scale.sh is long: make bench-scale
-	printf '== %s\n' "$(basename "$b" .sh)"
-	"$b"
-done
+cd "$(dirname "$0")/peers"
+bin=build/${VARIANT:-release}
+command -v node >/dev/null || { echo "bench: needs Node.js 20 or later (node)" >&2; exit 1; }
+make -s -C ../../.. "$bin/tidefs" "$bin/tests/tools/gen_tsbs" "$bin/tests/tools/null_file" "$bin/tests/tools/clients"
+[ -d node_modules/@duckdb/node-api ] || npm ci --no-audit --no-fund --loglevel=error ||
+	echo "bench: npm could not install the peers; going on without them" >&2
+exec node --expose-gc bench.mjs

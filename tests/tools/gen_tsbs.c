@@ -1,16 +1,18 @@
 /*
- * gen_tsbs: rows shaped like TSBS's "devops cpu-only" case, as line protocol on stdout.
+ * gen_tsbs: rows shaped like TSBS's "devops cpu-only" case, as line protocol on stdout, or as CSV.
  *
  * Ten tags and ten fields a row, about 343 bytes of text; every host reports every `step` seconds,
  * all hosts of a moment one after the other. A host's tags are drawn once, its fields walk randomly
  * between 0 and 100. The same options give the same bytes on every machine: integer arithmetic only
- * (hundredths), no libm, an own generator of random numbers.
+ * (hundredths), no libm, an own generator of random numbers. --csv gives the same rows as a table with
+ * a header: time, tags, fields; times in UTC without a zone, as every database reads them.
  */
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/tools/gen.h"
 
@@ -39,7 +41,7 @@ struct host {
 struct options {
 	long hosts, step_s, hours, start_s;
 	uint64_t seed;
-	int is_float;
+	int is_float, is_csv;
 };
 
 /* A step of a walk, in hundredths: four uniform numbers added are near enough to normal(0, 1). */
@@ -55,7 +57,7 @@ static int32_t walk_step(uint64_t *state)
 
 #define PICK(list) list[gen_next(rng) % (sizeof(list) / sizeof *(list))]
 
-static void host_init(struct host *h, long i, uint64_t *rng)
+static void host_init(struct host *h, long i, int is_csv, uint64_t *rng)
 {
 	/* One draw a statement: the order of draws must not be the compiler's choice. */
 	const char *region = PICK(regions);
@@ -69,8 +71,9 @@ static void host_init(struct host *h, long i, uint64_t *rng)
 	int version = (int)(gen_next(rng) % 2);
 
 	h->tags_len = snprintf(h->tags, sizeof h->tags,
-			       "cpu,hostname=host_%ld,region=%s,datacenter=%s%c,rack=%d,os=%s,arch=%s,team=%s,"
-			       "service=%d,service_version=%d,service_environment=%s ",
+			       is_csv ? ",host_%ld,%s,%s%c,%d,%s,%s,%s,%d,%d,%s"
+				      : "cpu,hostname=host_%ld,region=%s,datacenter=%s%c,rack=%d,os=%s,arch=%s,team=%s,"
+					"service=%d,service_version=%d,service_environment=%s ",
 			       i, region, region, zone, rack, system, arch, team, service, version, stage);
 	for (int f = 0; f < FIELDS; f++)
 		h->walk[f] = (int32_t)(gen_next(rng) % 10001);
@@ -84,30 +87,63 @@ static char *put_text(char *p, const char *s)
 	return p + n;
 }
 
-static char *put_row(char *p, struct host *h, long t_s, int is_float, uint64_t *rng)
+/* A field after its step. */
+static char *put_field(char *p, struct host *h, int f, int is_float, uint64_t *rng)
+{
+	int32_t v = h->walk[f] + walk_step(rng);
+
+	v = v < 0 ? 0 : v > 10000 ? 10000 : v;
+	h->walk[f] = v;
+	p = gen_put_uint(p, (uint64_t)v / 100);
+	if (is_float) {
+		*p++ = '.';
+		*p++ = (char)('0' + v / 10 % 10);
+		*p++ = (char)('0' + v % 10);
+	}
+	return p;
+}
+
+static char *put_line(char *p, struct host *h, long t_s, int is_float, uint64_t *rng)
 {
 	memcpy(p, h->tags, (size_t)h->tags_len);
 	p += h->tags_len;
 	for (int f = 0; f < FIELDS; f++) {
-		int32_t v = h->walk[f] + walk_step(rng);
-		v = v < 0 ? 0 : v > 10000 ? 10000 : v;
-		h->walk[f] = v;
 		if (f)
 			*p++ = ',';
 		p = put_text(p, fields[f]);
 		*p++ = '=';
-		p = gen_put_uint(p, (uint64_t)v / 100);
-		if (is_float) {
-			*p++ = '.';
-			*p++ = (char)('0' + v / 10 % 10);
-			*p++ = (char)('0' + v % 10);
-		} else {
+		p = put_field(p, h, f, is_float, rng);
+		if (!is_float)
 			*p++ = 'i';
-		}
 	}
 	*p++ = ' ';
 	p = gen_put_uint(p, (uint64_t)t_s);
 	return put_text(p, "000000000\n");
+}
+
+static char *put_record(char *p, const char *time, struct host *h, int is_float, uint64_t *rng)
+{
+	p = put_text(p, time);
+	memcpy(p, h->tags, (size_t)h->tags_len);
+	p += h->tags_len;
+	for (int f = 0; f < FIELDS; f++) {
+		*p++ = ',';
+		p = put_field(p, h, f, is_float, rng);
+	}
+	*p++ = '\n';
+	return p;
+}
+
+static char *put_header(char *p)
+{
+	p = put_text(p, "time,hostname,region,datacenter,rack,os,arch,team,service,service_version,"
+			"service_environment");
+	for (int f = 0; f < FIELDS; f++) {
+		*p++ = ',';
+		p = put_text(p, fields[f]);
+	}
+	*p++ = '\n';
+	return p;
 }
 
 static int generate(const struct options *o)
@@ -122,15 +158,24 @@ static int generate(const struct options *o)
 		return 1;
 	}
 	for (long i = 0; i < o->hosts; i++)
-		host_init(&hosts[i], i, &rng);
-	for (long s = 0; s < o->hours * 3600; s += o->step_s)
+		host_init(&hosts[i], i, o->is_csv, &rng);
+	if (o->is_csv)
+		p = put_header(p);
+	for (long s = 0; s < o->hours * 3600; s += o->step_s) {
+		time_t now = o->start_s + s;
+		char text[32];
+		struct tm tm;
+
+		strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", gmtime_r(&now, &tm));
 		for (long i = 0; i < o->hosts; i++) {
-			p = put_row(p, &hosts[i], o->start_s + s, o->is_float, &rng);
+			p = o->is_csv ? put_record(p, text, &hosts[i], o->is_float, &rng)
+				      : put_line(p, &hosts[i], now, o->is_float, &rng);
 			if (p > out + sizeof out - ROW_BYTES) {
 				fwrite(out, 1, (size_t)(p - out), stdout);
 				p = out;
 			}
 		}
+	}
 	fwrite(out, 1, (size_t)(p - out), stdout);
 	free(hosts);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
@@ -146,7 +191,7 @@ int main(int argc, char **argv)
 		{"hosts", required_argument, NULL, 'n'}, {"step", required_argument, NULL, 's'},
 		{"hours", required_argument, NULL, 'h'}, {"start", required_argument, NULL, 'b'},
 		{"seed", required_argument, NULL, 'r'},  {"float", no_argument, NULL, 'f'},
-		{0},
+		{"csv", no_argument, NULL, 'c'},         {0},
 	};
 	struct options o = {.hosts = 100, .step_s = 10, .hours = 72, .start_s = 1451606400, .seed = 123};
 	int c;
@@ -171,9 +216,12 @@ int main(int argc, char **argv)
 		case 'f':
 			o.is_float = 1;
 			break;
+		case 'c':
+			o.is_csv = 1;
+			break;
 		default:
 			fprintf(stderr, "usage: gen_tsbs [--hosts 100] [--step 10] [--hours 72] [--start 1451606400]"
-					" [--seed 123] [--float]\n"
+					" [--seed 123] [--float] [--csv]\n"
 					"rows = hosts * hours * 3600 / step; step in seconds, start in Unix seconds\n");
 			return 2;
 		}
