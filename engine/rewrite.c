@@ -11,6 +11,8 @@
 #include "engine/internal.h"
 #include "engine/scan.h"
 
+#define ROOMY_BYTES ((size_t)256 << 20)
+
 struct dims {
 	struct str *names; /* sorted by bytes */
 	uint32_t *ids;
@@ -119,7 +121,10 @@ static int make_spec(struct rewrite *r, const uint32_t *field_ids, uint32_t fiel
 		const struct column *c = series_column(set, field_ids[i]);
 		fields[i] = (struct tile_field){c->name, c->id, c->type};
 	}
+	/* The larger a row group, the more pages share a dictionary; but it is held in memory. */
+	bool is_roomy = r->kind == CATALOG_TILE && r->table->db->en->memtable_limit >= ROOMY_BYTES;
 	w->spec = (struct tile_spec){
+		.group_rows = is_roomy ? 8 * TILE_GROUP_ROWS : TILE_GROUP_ROWS,
 		.generation = r->meta.generation,
 		.codec = r->kind == CATALOG_TILE ? TILE_CODEC_ZSTD : TILE_CODEC_NONE,
 		.rows_patch = r->kind == CATALOG_RUN,

@@ -16,7 +16,7 @@
 
 #define TILE_PAGE_ROWS_MAX  16384
 #define TILE_PAGE_SHARED    8192   /* pages of several series have at most so many */
-#define TILE_GROUP_ROWS     131072 /* a row group is closed at the first page boundary past this */
+#define TILE_GROUP_ROWS     131072 /* a row group is closed at the first page boundary past this, unless told otherwise */
 #define TILE_SERIES_OWN_PAGE 2048  /* a series with that many rows starts a page of its own */
 #define TILE_FORMAT_VERSION 1
 
@@ -41,6 +41,7 @@ struct tile_spec {
 	const struct str *dims; /* dimension column names, sorted by bytes */
 	uint32_t dim_count;
 	bool rows_patch; /* rows without a version patch (0): runs. Else their version is 1: tiles */
+	uint32_t group_rows; /* instead of TILE_GROUP_ROWS; 0: that. The writer holds as many */
 	bool all_multi; /* reserved for single-measure rows; false writes nothing about it */
 };
 

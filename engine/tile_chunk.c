@@ -511,6 +511,40 @@ static bool add_codes(struct tile_writer *w, const struct values *v, uint32_t *c
 	return true;
 }
 
+static int by_bits(const void *a, const void *b, void *bits)
+{
+	uint64_t x = ((const uint64_t *)bits)[*(const uint32_t *)a], y = ((const uint64_t *)bits)[*(const uint32_t *)b];
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Numbers in the dictionary, ascending: zstd makes a third of them then. n codes are changed to match. The dictionary
+ * takes no more values afterwards, until it is cleared.
+ */
+static bool sort_numbers(struct tile_dict *d, uint32_t *codes, uint32_t n)
+{
+	uint32_t *order = malloc((size_t)d->n * 2 * sizeof *order + 1), *rank = order + d->n;
+	uint64_t *sorted = malloc((size_t)d->n * sizeof *sorted + 1);
+
+	for (uint32_t i = 0; order && i < d->n; i++)
+		order[i] = i;
+	if (order && sorted) {
+		qsort_r(order, d->n, sizeof *order, by_bits, d->bits);
+		for (uint32_t i = 0; i < d->n; i++) {
+			rank[order[i]] = i;
+			sorted[i] = d->bits[order[i]];
+		}
+		memcpy(d->bits, sorted, d->n * sizeof *sorted);
+		for (uint32_t i = 0; i < n; i++)
+			codes[i] = rank[codes[i]];
+	}
+	bool is_done = order && sorted;
+	free(order);
+	free(sorted);
+	return is_done;
+}
+
 /* Codes for all values of the chunk; false: too many different ones, or no memory. */
 static bool build_dict(const struct trial *t)
 {
@@ -525,29 +559,35 @@ static bool build_dict(const struct trial *t)
 			return false;
 		n += v.n;
 	}
-	return w->field_dict.n > 0;
+	return w->field_dict.n > 0 && (w->field_dict.of_strings || sort_numbers(&w->field_dict, w->field_codes, n));
 }
 
 /* What the sample would cost with a dictionary: the codes, and its share of the entries. */
 static size_t dict_cost(const struct trial *t)
 {
 	struct tile_writer *w = t->w;
-	uint32_t n = 0, total = (uint32_t)(w->page_row[t->page1] - w->page_row[t->page0]);
+	uint32_t n = 0, total = (uint32_t)(w->page_row[t->page1] - w->page_row[t->page0]), before = 0;
+	uint64_t rest = t->page1 - t->page0 - t->sample_count;
 	size_t cost = 0;
 
 	tile_dict_clear(&w->field_dict);
 	w->field_dict.of_strings = t->c->type == PQ_BYTE_ARRAY;
 	for (uint32_t i = 0; i < t->sample_count; i++) {
 		struct values v = page_values(t, t->sample[i]);
+		before = w->field_dict.n;
 		if (!add_codes(w, &v, w->field_codes + n))
 			return SIZE_MAX;
 		n += v.n;
 	}
+	if (!w->field_dict.of_strings && !sort_numbers(&w->field_dict, w->field_codes, n))
+		return SIZE_MAX;
 	/* Mostly new values: more pages bring more of them, so there is nothing to share. */
 	if (w->field_dict.n > n / 2)
 		return SIZE_MAX;
+	/* Other pages bring new values as the last one of the sample did, fewer and fewer. */
+	uint64_t all = MIN(w->field_dict.n + (w->field_dict.n - before) * rest / 2, (uint64_t)DICT_MAX);
 	struct values v = {.type = t->c->type, .codes = w->field_codes, .n = n};
-	v.width = pq_width_of(w->field_dict.n);
+	v.width = pq_width_of((uint32_t)all);
 	buf_clear(&w->raw);
 	put_codes(&w->raw, &v, 0);
 	buf_clear(&w->packed);
@@ -558,9 +598,8 @@ static size_t dict_cost(const struct trial *t)
 	else
 		buf_add(&w->raw, w->field_dict.bits, (size_t)w->field_dict.n * 8);
 	buf_clear(&w->packed);
-	size_t entries = compress(w, &w->packed, &w->raw);
-	/* A dictionary that still grows at an eighth of the values is not shared by other pages. */
-	return cost + (w->field_dict.n > n / 8 ? entries : entries * n / MAX(total, 1u));
+	double entries = (double)compress(w, &w->packed, &w->raw) * (double)all / MAX(w->field_dict.n, 1u);
+	return cost + (size_t)(entries * n / MAX(total, 1u));
 }
 
 static size_t cost_of(const struct trial *t, const struct encoder *enc)

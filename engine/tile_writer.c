@@ -452,7 +452,8 @@ static int cut_page(struct tile_writer *w, uint32_t to, struct err *e)
 	w->page_row[p + 1] = w->page_row[p] + (to - w->cut);
 	w->page_count++;
 	w->cut = to;
-	if (w->cut < TILE_GROUP_ROWS && w->n * w->row_bytes + w->strings.bytes < TILE_GROUP_BYTES)
+	uint32_t most = w->spec->group_rows ? w->spec->group_rows : TILE_GROUP_ROWS;
+	if (w->cut < most && w->n * w->row_bytes + w->strings.bytes < TILE_GROUP_BYTES)
 		return 0;
 	rc = write_group(w, e);
 	return rc < 0 ? rc : next_group(w, e);
