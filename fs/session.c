@@ -360,7 +360,7 @@ static int serve(struct session *s, struct err *e)
 	if (!cfg)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(cfg, s->o->fs.threads);
-	fuse_loop_cfg_set_idle_threads(cfg, 16);
+	fuse_loop_cfg_set_idle_threads(cfg, s->o->fs.threads); /* making one costs more than keeping it */
 	s->ended_fd = eventfd(0, EFD_CLOEXEC);
 	s->main = pthread_self();
 	rc = pthread_create(&s->stopper, NULL, stopper_main, s);
