@@ -1,13 +1,12 @@
 /*
  * clients: programs that use a mount at the same time, and what each of their calls took.
  *
- *	clients ask FILE THREADS SECONDS <STATEMENTS     open, write a statement, read to the end,
- *close clients read DIR THREADS SECONDS <NAMES          open DIR/name, read to the end, close
- *	clients append FILE THREADS SECONDS <LINES       open, write a line, close, as `echo >>`
- *does
+ *	clients ask FILE THREADS SECONDS <STATEMENTS     open, write, read to the end, close
+ *	clients read DIR THREADS SECONDS <NAMES          open DIR/name, read to the end, close
+ *	clients append FILE THREADS SECONDS <LINES       open, write a line, close: echo >>
  *
  * Lines of stdin are taken one after the other, again from the first, each thread from another one
- *on. Prints `calls seconds p50 p99 max`, the last three in microseconds.
+ * on. Prints `calls seconds p50 p99 max`, the last three in microseconds.
  */
 #include <errno.h>
 #include <fcntl.h>
