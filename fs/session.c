@@ -360,7 +360,8 @@ static int serve(struct session *s, struct err *e)
 	if (!cfg)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(cfg, s->o->fs.threads);
-	fuse_loop_cfg_set_idle_threads(cfg, s->o->fs.threads); /* making one costs more than keeping it */
+	/* The kernel wakes whoever waits longest, and so the one whose core sleeps: few do. */
+	fuse_loop_cfg_set_idle_threads(cfg, 2);
 	s->ended_fd = eventfd(0, EFD_CLOEXEC);
 	s->main = pthread_self();
 	rc = pthread_create(&s->stopper, NULL, stopper_main, s);
