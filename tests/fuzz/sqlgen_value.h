@@ -479,7 +479,8 @@ static inline bool gen_agg(struct sqlgen *g, const char *type, const struct gen_
 	if (is(f->name, "count") && pick(g, 2)) {
 		put(g, "count(*)");
 	} else {
-		bool is_distinct = place == GEN_OF_GROUP && f->params && *f->params && pick(g, 6) == 0;
+		bool is_distinct = place == GEN_OF_GROUP && f->params && *f->params && pick(g, 6) == 0 &&
+				   (!g->is_tidy || gen_is_unordered(f)); /* it cannot be sorted by all */
 		buf_addf(&g->sql, "%s(%s", f->name, is_distinct ? "DISTINCT " : "");
 		size_t from = g->sql.len;
 		gen_args(g, f, &b, depth);
