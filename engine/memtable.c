@@ -270,7 +270,8 @@ static void note_filled(struct block_col *c, uint32_t at, uint32_t n, bool has_n
 
 	if (null < atomic_load_explicit(&c->first_null, memory_order_relaxed))
 		atomic_store_explicit(&c->first_null, null, memory_order_relaxed);
-	atomic_store_explicit(&c->filled, at + n, memory_order_relaxed);
+	/* Who sees this sees the first NULL, too, though it be among rows published long ago. */
+	atomic_store_explicit(&c->filled, at + n, memory_order_release);
 }
 
 /* Returns where its strings end: the next column's begin there. */

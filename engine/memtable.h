@@ -73,7 +73,7 @@ static inline bool block_col_has_null(const struct block_col *col, uint32_t rows
 {
 	struct block_col *c = (struct block_col *)col; /* C17's atomic loads want a non-const object */
 
-	return atomic_load_explicit(&c->filled, memory_order_relaxed) < rows ||
+	return atomic_load_explicit(&c->filled, memory_order_acquire) < rows ||
 	       atomic_load_explicit(&c->first_null, memory_order_relaxed) < rows;
 }
 

@@ -164,6 +164,13 @@ static void run_extend(struct scan *s, uint32_t id, uint32_t k)
 	s->n += k;
 }
 
+/* A cursor at its end: its page, of which there may be one a tile, is kept where the next series may look at it. */
+static void leave_page(struct scan *s, struct cursor *c)
+{
+	if (c->pos == c->end && c->src->file && (c->end >= c->src->page_end || s->id_at + 1 == s->id_count))
+		source_leave(s, c->src);
+}
+
 /* Copy rows of c with times <= upto, as many as the batch and the page have room for. */
 static int emit_stretch(struct scan *s, struct cursor *c, int64_t upto, struct err *e)
 {
@@ -192,10 +199,11 @@ static int emit_stretch(struct scan *s, struct cursor *c, int64_t upto, struct e
 		return rc;
 	run_extend(s, s->ids[s->id_at], (uint32_t)k);
 	c->pos += k;
-	if (c->pos == c->end || c->is_timeless)
-		return 0;
-	rc = cursor_load(s, c, e);
-	return rc < 0 ? rc : cursor_settle(s, c, e);
+	rc = c->pos == c->end || c->is_timeless ? 0 : cursor_load(s, c, e);
+	if (rc >= 0 && c->pos < c->end && !c->is_timeless)
+		rc = cursor_settle(s, c, e);
+	leave_page(s, c);
+	return rc;
 }
 
 static void clear_row(struct scan *s, uint32_t at)
@@ -296,6 +304,7 @@ static int emit_merged(struct scan *s, int64_t t, struct err *e)
 				if (rc < 0)
 					return rc;
 			}
+			leave_page(s, c);
 		}
 	}
 	for (uint32_t i = 0; i < s->spec.col_count; i++)
@@ -358,6 +367,9 @@ static int fill(struct scan *s, struct err *e)
 
 static void begin_batch(struct scan *s)
 {
+	for (uint32_t i = 0; i < s->piece_count; i++)
+		if (s->pieces[i].src->page != s->pieces[i].page)
+			source_leave_late(s, s->pieces[i].src);
 	s->n = s->run_count = s->piece_count = 0;
 	arena_reset(&s->strings);
 	memset(s->has_null, 0, s->spec.col_count * sizeof *s->has_null);

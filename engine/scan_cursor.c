@@ -25,11 +25,16 @@ void source_leave(struct scan *s, struct source *src)
 	src->page = UINT32_MAX;
 }
 
+void source_leave_late(struct scan *s, struct source *src)
+{
+	for (uint32_t c = 0; src->late && c < s->spec.col_count; c++)
+		let_go(s, &src->late[c].page);
+}
+
 void source_close(struct scan *s, struct source *src)
 {
 	source_leave(s, src);
-	for (uint32_t c = 0; src->late && c < s->spec.col_count; c++)
-		let_go(s, &src->late[c].page);
+	source_leave_late(s, src);
 }
 
 void source_enter(struct scan *s, struct source *src, uint64_t row)

@@ -118,7 +118,8 @@ static inline bool is_wanted(const struct scan *s, uint32_t id)
 /* Make the page that holds `row` the one at hand; its columns are fetched when asked for. */
 void source_enter(struct scan *s, struct source *src, uint64_t row);
 void source_leave(struct scan *s, struct source *src); /* no page is at hand */
-void source_close(struct scan *s, struct source *src); /* nor any other */
+void source_leave_late(struct scan *s, struct source *src); /* nor one of late columns */
+void source_close(struct scan *s, struct source *src); /* nor any at all */
 int source_time(struct scan *s, struct source *src, uint64_t row, struct err *e) must_check; /* enters, too */
 
 /* The versions of the page at hand; NULL: all are src->usual_version. */

@@ -26,21 +26,20 @@ static bool is_cut(const struct plan *p)
 	return p->limit != UINT64_MAX || p->offset;
 }
 
-/* The rows below p that are one to one with p's, or NULL. */
+/*
+ * The rows below p, each of which makes one of p's whatever the others are, or NULL. What a WINDOW adds to a row depends
+ * on the others.
+ */
 static const struct plan *rows_below(const struct plan *p)
 {
-	if (p->kind == PLAN_PROJECT || p->kind == PLAN_WINDOW || (p->kind == PLAN_SORT && !is_cut(p)))
-		return p->children[0];
-	return NULL;
+	return p->kind == PLAN_PROJECT || (p->kind == PLAN_SORT && !is_cut(p)) ? p->children[0] : NULL;
 }
 
-/* What column i of p is made of below p; NULL: of nothing there. */
+/* What column i of p is made of below p. */
 static const struct bx *made_of(const struct plan *p, uint32_t i, struct bx *column)
 {
 	if (p->kind == PLAN_PROJECT)
 		return p->exprs[i];
-	if (i >= p->children[0]->col_count) /* a window function */
-		return NULL;
 	*column = (struct bx){.kind = BX_COLUMN, .index = i, .type = p->cols[i].type};
 	return column;
 }
@@ -49,7 +48,7 @@ static bool is_time(const struct plan *p, const struct bx *x)
 {
 	struct bx column;
 
-	for (; x && x->kind == BX_COLUMN; p = rows_below(p)) {
+	for (; x->kind == BX_COLUMN; p = rows_below(p)) {
 		if (p->kind == PLAN_SCAN)
 			return p->scan_cols[x->index].kind == SCAN_TIME;
 		if (!rows_below(p))
@@ -69,8 +68,7 @@ static bool is_constant_column(const struct plan *p, uint32_t i)
 		return p->scan_cols[i].kind == SCAN_DIMENSION || p->scan_cols[i].kind == SCAN_MEASURE_NAME;
 	if (!rows_below(p))
 		return false;
-	const struct bx *x = made_of(p, i, &column);
-	return x && is_constant(rows_below(p), x);
+	return is_constant(rows_below(p), made_of(p, i, &column));
 }
 
 static bool varies(const struct bx *x, void *ctx)
