@@ -184,7 +184,6 @@ struct table {
 	_Atomic bool force_migrate; /* a retention changed: move what is due without waiting */
 	_Atomic int64_t due_since_mono_ns; /* 0: nothing was due */
 	_Atomic int64_t tried_mono_ns;     /* the last migration that was not forced */
-	_Atomic int64_t forced_mono_ns, forced_took_ns; /* the last one that was: its end, how long it took */
 	_Atomic int64_t erase_since_mono_ns; /* 0: no deletion waits for files to be rewritten */
 	struct patience seal_patience, migrate_patience, compact_patience;
 	struct failure failure;     /* guarded by mu */
@@ -256,6 +255,7 @@ struct db {
 	_Atomic size_t memtable_bytes;       /* of its tables */
 	_Atomic bool cannot_seal;            /* as of the last round */
 	_Atomic int64_t round_since_mono_ns; /* the round of maintenance under way; 0: none */
+	_Atomic int64_t forced_mono_ns, forced_took_ns; /* the last forced migration: its end, how long it took */
 
 	struct wallclock clock; /* guarded by wake_mu */
 

@@ -19,7 +19,7 @@
 #define IDLE_NS           NS_PER_S
 #define WAIT_MIN_NS       (3 * NS_PER_S)
 #define WAIT_MAX_NS       (300 * NS_PER_S)
-#define IDLE_SHARE        20 /* of the time of a table that nobody writes to, what a few late rows may take */
+#define IDLE_SHARE        50 /* of a database's time, what few late rows of tables at rest may take: a fiftieth */
 #define SEAL_PATIENCE_NS  (4 * NS_PER_S) /* most that a failed seal waits before it is tried again */
 #define MIGRATE_PATIENCE_NS (30 * NS_PER_S)
 
@@ -168,9 +168,10 @@ static bool migration_is_due(struct table *t, uint64_t due, bool *ret_force)
 		atomic_store(&t->due_since_mono_ns, now);
 	if (!may_try(&t->migrate_patience))
 		return false;
-	bool is_idle = now - atomic_load(&t->last_append_mono_ns) >= IDLE_NS;
-	int64_t waited = now - atomic_load(&t->due_since_mono_ns), rested = now - atomic_load(&t->forced_mono_ns);
-	bool is_cheap = is_idle && waited >= WAIT_MIN_NS && rested / IDLE_SHARE >= atomic_load(&t->forced_took_ns);
+	int64_t at_rest = now - atomic_load(&t->last_append_mono_ns), waited = now - atomic_load(&t->due_since_mono_ns);
+	int64_t since = now - atomic_load(&t->db->forced_mono_ns);
+	bool is_idle = at_rest >= IDLE_NS;
+	bool is_cheap = MIN(at_rest, waited) >= WAIT_MIN_NS && since / IDLE_SHARE >= atomic_load(&t->db->forced_took_ns);
 	if (is_cheap || waited >= wait_limit(t)) {
 		*ret_force = true;
 		return true;
@@ -262,8 +263,8 @@ static int migrate_step(struct table *t, struct err *e)
 	note_outcome(&t->migrate_patience, rc, MIGRATE_PATIENCE_NS);
 	int64_t now = clock_mono_ns();
 	if (force) {
-		atomic_store(&t->forced_mono_ns, now);
-		atomic_store(&t->forced_took_ns, now - began);
+		atomic_store(&t->db->forced_mono_ns, now);
+		atomic_store(&t->db->forced_took_ns, now - began);
 	}
 	if (!force)
 		atomic_store(&t->tried_mono_ns, now);

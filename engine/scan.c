@@ -49,6 +49,17 @@ static void col_clear(struct scan *s, uint32_t c, uint32_t at, uint32_t n)
 	s->has_null[c] = true;
 }
 
+/* Bytes of text that a row of the page at hand brings with the late columns, about. */
+static size_t late_row_text(const struct scan *s, const struct source *src)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; s->spec.late && i < s->spec.col_count; i++)
+		if (s->spec.late[i] && s->cols[i].type == COL_VARCHAR && src->field[i] >= 0)
+			n += tile_field_text(src->tile, (uint32_t)src->field[i], src->page);
+	return n;
+}
+
 /* k rows of a page, starting at c->pos, become rows [at, at + k) of the batch. */
 static int copy_from_page(struct scan *s, const struct cursor *c, uint32_t at, uint32_t k, struct err *e)
 {
@@ -188,6 +199,10 @@ static int emit_stretch(struct scan *s, struct cursor *c, int64_t upto, struct e
 		if (!c->is_timeless)
 			k = page_count_upto(src->time, (uint32_t)(c->pos - src->page_row), (uint32_t)k, upto);
 		k = MIN(k, room);
+		size_t text = late_row_text(s, src), left = SCAN_STRING_BYTES - MIN(s->late_text, SCAN_STRING_BYTES);
+		if (text)
+			k = MIN(k, (uint64_t)left / text + 1);
+		s->late_text += text * k;
 		rc = copy_from_page(s, c, s->n, (uint32_t)k, e);
 		if (rc < 0)
 			return rc;
@@ -318,7 +333,7 @@ static int emit_merged(struct scan *s, int64_t t, struct err *e)
 /* Of long strings a batch has fewer rows than it could. */
 static bool batch_is_full(const struct scan *s)
 {
-	return s->n == SCAN_ROWS || (s->n && s->strings.bytes >= SCAN_STRING_BYTES);
+	return s->n == SCAN_ROWS || (s->n && s->strings.bytes + s->late_text >= SCAN_STRING_BYTES);
 }
 
 /* Rows of the current series until the batch is full or the series is at its end. */
@@ -371,6 +386,7 @@ static void begin_batch(struct scan *s)
 		if (s->pieces[i].src->page != s->pieces[i].page)
 			source_leave_late(s, s->pieces[i].src);
 	s->n = s->run_count = s->piece_count = 0;
+	s->late_text = 0;
 	arena_reset(&s->strings);
 	memset(s->has_null, 0, s->spec.col_count * sizeof *s->has_null);
 }

@@ -90,6 +90,7 @@ struct scan {
 	uint32_t run_count;
 	struct piece *pieces; /* where columns are late */
 	uint32_t piece_count;
+	size_t late_text;     /* about the bytes of text that the batch's late columns have */
 	struct col *filled;   /* what scan_fill() gave last, by spec column */
 	struct scan_stats stats; /* pages_pruned is worked out when it is asked for */
 	uint64_t pages;          /* of the sources */

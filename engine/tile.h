@@ -171,6 +171,9 @@ uint64_t tile_time_bytes(const struct tile *t, uint32_t page);
 uint64_t tile_field_bytes(const struct tile *t, uint32_t field, uint32_t page);
 uint64_t tile_version_bytes(const struct tile *t, uint32_t page);
 
+/* About how many bytes of text a row of the page has: a guess by the page's size and its dictionary's. */
+uint64_t tile_field_text(const struct tile *t, uint32_t field, uint32_t page);
+
 /*
  * A dimension (or, with dim == dim_count, measure_name) of the rows of a page, as tile_read_field(). Who
  * queries has no use for it; who takes over a file of another table has.

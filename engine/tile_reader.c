@@ -528,3 +528,14 @@ uint64_t tile_version_bytes(const struct tile *t, uint32_t page)
 {
 	return t->version ? page_bytes(t, t->version, 0, page) : 0;
 }
+
+uint64_t tile_field_text(const struct tile *t, uint32_t field, uint32_t page)
+{
+	const struct tile_index *ix = &t->ix;
+	size_t column = tile_column_field(t, field);
+	const struct tile_chunk *ch = &ix->chunks[column * ix->group_count + tile_index_group(ix, page)];
+
+	if (ch->dict_count)
+		return ch->dict.raw / ch->dict_count;
+	return ix->pages[column * ix->info.page_count + page].raw / (ix->page_row[page + 1] - ix->page_row[page]);
+}
