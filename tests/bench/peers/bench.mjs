@@ -79,7 +79,7 @@ const print = text => out.push(text)
 
 function machine(list, absent) {
   const l = loadavg().map(v => v.toFixed(1)).join(' ')
-  print(`${cpus()[0].model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release()}; load average ${l} at the start. ` +
+  print(`${cpus()[0].model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release().split('.').slice(0, 2).join('.')}; load average ${l} at the start. ` +
     `${options.runs} windows a query, seed ${options.seed}.`)
   print([...new Map(list.map(s => [s.family ?? s.name, `${s.family ?? s.name} ${s.version}`])).values(), `Node ${process.version}`].map(v => `- ${v}`).join('\n') +
     absent.map(([n, why]) => `\n- ${n}: absent, ${why}`).join(''))

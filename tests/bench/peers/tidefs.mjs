@@ -20,7 +20,7 @@ export class Tidefs {
 
   constructor({ daemon }) { this.daemon = daemon }
 
-  get version() { return run(this.daemon, ['--version']).trim() }
+  get version() { return run(this.daemon, ['--version']).trim().replace(/^tidefs /, '') }
 
   async start(dir) {
     Object.assign(this, { dir, data: `${dir}/data`, mnt: `${dir}/mnt`, piece: Buffer.alloc(1 << 20) })
