@@ -98,9 +98,9 @@ one_tile() {
 	local to=$MNT/d/t/magnetic/$name
 	try() {
 		remove_all
-		cp -r "$DIR/backup" "$DIR/work"
+		cp -r "$DIR/backup" "$DIR/copy"
 		"$@"
-		rm -rf "$DIR/work"
+		rm -rf "$DIR/copy"
 		expect "$want" "$(sql 'SELECT count(*) FROM d.t')"
 	}
 	remove_all
@@ -112,7 +112,7 @@ one_tile() {
 	try cp -a "$f" "$to"
 	try install -m 0644 "$f" "$to"
 	try install -p "$f" "$to"
-	try mv "$DIR/work/${f#"$DIR/backup/"}" "$to"
+	try mv "$DIR/copy/${f#"$DIR/backup/"}" "$to"
 	try dd if="$f" of="$to" bs=4096 status=none
 	try dd if="$f" of="$to" bs=1000 conv=fsync status=none
 	try sh -c "cat '$f' >'$to'"
