@@ -243,22 +243,27 @@ static int cursor_hide(struct scan *s, struct cursor *c, uint32_t id, int64_t t_
 	return 0;
 }
 
-/* The first interval that ends at or after c->t, or NULL. */
-static const struct interval *hidden_from(struct cursor *c)
+uint32_t cursor_hidden(const struct cursor *c, uint32_t from, int64_t t)
 {
-	uint32_t lo = c->hidden_at, hi = c->hidden_count;
+	uint32_t lo = from, hi = c->hidden_count;
 
-	if (lo < hi && c->hidden[lo].hi >= c->t)
-		return &c->hidden[lo];
+	if (lo < hi && c->hidden[lo].hi >= t)
+		return lo;
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (c->hidden[mid].hi < c->t)
+		if (c->hidden[mid].hi < t)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	c->hidden_at = lo;
-	return lo < c->hidden_count ? &c->hidden[lo] : NULL;
+	return lo;
+}
+
+/* The first interval that ends at or after c->t, or NULL. */
+static const struct interval *hidden_from(struct cursor *c)
+{
+	c->hidden_at = cursor_hidden(c, c->hidden_at, c->t);
+	return c->hidden_at < c->hidden_count ? &c->hidden[c->hidden_at] : NULL;
 }
 
 int cursor_settle(struct scan *s, struct cursor *c, struct err *e)

@@ -10,16 +10,9 @@
 /* The interval that hides t in c's source, or NULL. */
 static const struct interval *hiding(const struct cursor *c, int64_t t)
 {
-	uint32_t lo = 0, hi = c->hidden_count;
+	uint32_t at = cursor_hidden(c, 0, t);
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (c->hidden[mid].hi < t)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < c->hidden_count && c->hidden[lo].lo <= t ? &c->hidden[lo] : NULL;
+	return at < c->hidden_count && c->hidden[at].lo <= t ? &c->hidden[at] : NULL;
 }
 
 /* Of c's rows [pos, end): how many are <= upto, those of one page at a time from the end of a file. */

@@ -137,6 +137,9 @@ uint64_t count_upto_block(const struct source *src, uint64_t pos, uint64_t end, 
 
 int cursor_load(struct scan *s, struct cursor *c, struct err *e) must_check; /* c->t of c->pos */
 
+/* Which of c's hidden intervals, from number `from` on, is the first that ends at or after t; hidden_count: none. */
+uint32_t cursor_hidden(const struct cursor *c, uint32_t from, int64_t t);
+
 /* Past hidden rows: afterwards the cursor is at its end (pos == end) or at a row that may be shown. */
 int cursor_settle(struct scan *s, struct cursor *c, struct err *e) must_check;
 
