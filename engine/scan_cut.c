@@ -9,9 +9,21 @@ static uint64_t wanted_among(const struct scan_spec *spec, uint32_t n)
 
 	if (!spec->series)
 		return n;
-	for (uint32_t i = 0; i < (spec->series_count + 63) / 64; i++)
+	for (uint32_t i = 0; i < spec->series_count / 64; i++)
 		count += (uint64_t)__builtin_popcountll(spec->series[i]);
+	/* What stands in the last word behind the last series means nothing. */
+	if (spec->series_count % 64)
+		count += (uint64_t)__builtin_popcountll(spec->series[spec->series_count / 64] << (64 - spec->series_count % 64));
 	return MIN(count, (uint64_t)n);
+}
+
+/* How much of a file's stretch of time is wanted. */
+static double share_within(const struct catalog_file *m, const struct scan_spec *spec)
+{
+	double all = (double)m->t_max_ns - (double)m->t_min_ns;
+	double wanted = (double)MIN(m->t_max_ns, spec->t_hi) - (double)MAX(m->t_min_ns, spec->t_lo);
+
+	return all > 0 ? wanted / all : 1;
 }
 
 uint64_t scan_rows_guess(struct table *t, const struct scan_spec *spec)
@@ -27,7 +39,7 @@ uint64_t scan_rows_guess(struct table *t, const struct scan_spec *spec)
 		const struct catalog_file *m = &set->v[i]->meta;
 
 		if (m->t_min_ns <= spec->t_hi && m->t_max_ns >= spec->t_lo)
-			rows += m->rows;
+			rows += (uint64_t)((double)m->rows * share_within(m, spec));
 	}
 	file_set_put(set);
 	if (!series_n)
