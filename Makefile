@@ -27,7 +27,7 @@ CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-saniti
 CFLAGS_cover   := -O1 -g -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 CFLAGS_debug   := -O0 -g
 
-ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DTIDE_VERSION='"$(VERSION)"' \
+ALL_CFLAGS := -std=c17 -ffp-contract=off -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DTIDE_VERSION='"$(VERSION)"' \
 	      $(WARN) $(CFLAGS_$(VARIANT)) -I. -I$(B) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LIBS   := $(PKG_LIBS) -lm -lpthread
 

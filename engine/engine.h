@@ -136,6 +136,7 @@ enum setting {
 	SET_PRECISION,    /* ns | us | ms | s: unit of line protocol's timestamps */
 	SET_FUTURE_LIMIT, /* duration */
 	SET_LATE_DATA,    /* magnetic | reject */
+	SET_ENCODING,     /* open | compact */
 	SET_PARTITION_KEY, /* see part_key.h */
 	SETTINGS
 };

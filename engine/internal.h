@@ -135,6 +135,7 @@ struct settings {
 	int64_t precision_ns;
 	bool is_sync;     /* durability = sync */
 	bool late_reject; /* late_data = reject */
+	bool is_compact;  /* encoding = compact */
 	struct part_key *key; /* a reference */
 	char text[SETTINGS][SETTING_SHORT_MAX]; /* but the key's, which is long and can be made anew */
 };

@@ -121,11 +121,15 @@ static int make_spec(struct rewrite *r, const uint32_t *field_ids, uint32_t fiel
 		const struct column *c = series_column(set, field_ids[i]);
 		fields[i] = (struct tile_field){c->name, c->id, c->type};
 	}
+	pthread_mutex_lock(&r->table->mu);
+	bool is_compact = r->table->settings.is_compact;
+	pthread_mutex_unlock(&r->table->mu);
 	/* The larger a row group, the more pages share a dictionary; but it is held in memory. */
 	bool is_roomy = r->kind == CATALOG_TILE && r->table->db->en->memtable_limit >= ROOMY_BYTES;
 	w->spec = (struct tile_spec){
 		.group_rows = is_roomy ? 8 * TILE_GROUP_ROWS : TILE_GROUP_ROWS,
 		.generation = r->meta.generation,
+		.is_compact = is_compact,
 		.codec = r->kind == CATALOG_TILE ? TILE_CODEC_ZSTD : TILE_CODEC_NONE,
 		.rows_patch = r->kind == CATALOG_RUN,
 		.fields = fields,

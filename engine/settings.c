@@ -21,6 +21,9 @@ const struct setting_def setting_defs[SETTINGS] = {
 			      "how far ahead of now a row may be"},
 	[SET_LATE_DATA] = {"settings/late_data", "magnetic", "magnetic or reject",
 			   "rows older than retention/memory: store them in magnetic/, or reject them"},
+	[SET_ENCODING] = {"settings/encoding", "open", "open or compact",
+			  "how tiles are written from now on. open: any Parquet reader opens them; compact: decimal doubles "
+			  "as ALP, which takes less and few readers know"},
 	[SET_PARTITION_KEY] = {"settings/partition_key", PART_KEY_DEFAULT, PART_KEY_ALLOWED,
 			       "by what large dates are split into parts; `required`: records without that "
 			       "dimension are refused. Names and order can be changed while there are no tiles"},
@@ -117,6 +120,9 @@ int settings_apply(struct settings *s, enum setting which, struct str value, str
 		break;
 	case SET_LATE_DATA:
 		rc = parse_choice(which, value, "magnetic", "reject", &s->late_reject, e);
+		break;
+	case SET_ENCODING:
+		rc = parse_choice(which, value, "open", "compact", &s->is_compact, e);
 		break;
 	case SET_PRECISION:
 		rc = parse_precision(value, &s->precision_ns, e);

@@ -41,6 +41,7 @@ struct tile_spec {
 	const struct str *dims; /* dimension column names, sorted by bytes */
 	uint32_t dim_count;
 	bool rows_patch; /* rows without a version patch (0): runs. Else their version is 1: tiles */
+	bool is_compact; /* also encodings that few readers know: ALP */
 	uint32_t group_rows; /* instead of TILE_GROUP_ROWS; 0: that. The writer holds as many */
 	bool all_multi; /* reserved for single-measure rows; false writes nothing about it */
 };

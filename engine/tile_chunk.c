@@ -54,6 +54,11 @@ static void put_split(struct buf *out, const struct values *v, unsigned unused)
 	pq_split_encode(out, v->data, v->n);
 }
 
+static void put_alp(struct buf *out, const struct values *v, unsigned unused)
+{
+	pq_alp_encode(out, v->data, v->n);
+}
+
 static void put_levels(struct buf *out, const struct values *v, unsigned unused)
 {
 	pq_levels_encode(out, v->b8, v->n);
@@ -84,6 +89,7 @@ static const struct encoder {
 	{PQ_PLAIN, T(DOUBLE) | T(BYTE_ARRAY) | T(BOOLEAN), true, 0, put_plain},
 	{PQ_PLAIN, T(INT64), false, 0, put_plain},
 	{PQ_BYTE_STREAM_SPLIT, T(DOUBLE), false, 0, put_split},
+	{PQ_ALP, T(DOUBLE), false, 0, put_alp},
 	{PQ_RLE, T(BOOLEAN), false, 0, put_levels},
 	{PQ_DELTA_LENGTH_BYTE_ARRAY, T(BYTE_ARRAY), false, 0, put_delta_length},
 	{PQ_RLE_DICTIONARY, T(INT64) | T(DOUBLE) | T(BYTE_ARRAY), false, 0, put_codes},
@@ -619,8 +625,10 @@ static size_t cost_of(const struct trial *t, const struct encoder *enc)
 	return w->raw.rc || w->packed.rc ? SIZE_MAX : cost;
 }
 
-static bool may_take(const struct wcolumn *c, const struct encoder *enc)
+static bool may_take(const struct tile_spec *spec, const struct wcolumn *c, const struct encoder *enc)
 {
+	if (enc->encoding == PQ_ALP && !spec->is_compact)
+		return false;
 	/* Times ascend and ts_ columns are nearly constant: nothing beats delta there. */
 	return enc->types >> c->type & 1 &&
 	       (c->id.role == TILE_FIELD || enc->encoding == PQ_DELTA_BINARY_PACKED);
@@ -633,7 +641,7 @@ static const struct encoder *choose(const struct trial *t)
 
 	for (size_t i = 0; i < ARRAY_LEN(encoders); i++) {
 		const struct encoder *enc = &encoders[i];
-		if (!may_take(t->c, enc))
+		if (!may_take(t->w->spec, t->c, enc))
 			continue;
 		if (t->w->spec->codec == TILE_CODEC_NONE) {
 			if (enc->in_runs)

@@ -455,6 +455,7 @@ static bool encoding_fits(const struct tile_index *ix, const struct tile_column 
 	case PQ_RLE_DICTIONARY:
 		return col.type != PQ_BOOLEAN && col.type != PQ_INT32;
 	case PQ_BYTE_STREAM_SPLIT:
+	case PQ_ALP:
 		return col.type == PQ_DOUBLE;
 	}
 	return false;

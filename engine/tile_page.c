@@ -284,6 +284,11 @@ static int get_split(const struct page_in *p, void *to)
 	return pq_split_decode(p->in, to, p->n);
 }
 
+static int get_alp(const struct page_in *p, void *to)
+{
+	return pq_alp_decode(p->in, to, p->n);
+}
+
 static int get_levels(const struct page_in *p, void *to)
 {
 	uint32_t ones;
@@ -355,6 +360,7 @@ static int (*const decoders[])(const struct page_in *p, void *to) = {
 	[PQ_DELTA_LENGTH_BYTE_ARRAY] = get_delta_length,
 	[PQ_RLE_DICTIONARY] = get_codes,
 	[PQ_BYTE_STREAM_SPLIT] = get_split,
+	[PQ_ALP] = get_alp,
 };
 
 int tile_page_decode(struct tile *t, uint32_t column, uint32_t page, struct tile_scratch *s,

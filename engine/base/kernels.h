@@ -31,6 +31,14 @@ struct kernels {
 	/* differs[i] |= v[i] != v[i - 1], for i from 1 on. */
 	void (*changes)(const int64_t *v, uint32_t n, uint8_t *differs);
 
+	/*
+	 * whole[i]: v[i] * a * b, rounded. It is below 2^51 and whole[i] * c * d gives v[i] back to the
+	 * bit, or differs[i] is set to 1 (else 0). Returns how many differ.
+	 */
+	uint32_t (*decimals)(int64_t *whole, uint8_t *differs, const double *v, uint32_t n, double a, double b,
+			     double c, double d);
+	void (*scale)(double *to, const int64_t *whole, uint32_t n, double c, double d); /* whole[i] * c * d */
+
 	/* n > 0 for the next three. */
 	void (*bounds)(const int64_t *v, uint32_t n, int64_t *ret_min, int64_t *ret_max);
 	int64_t (*min_i64)(const int64_t *v, uint32_t n);

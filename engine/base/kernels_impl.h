@@ -73,6 +73,36 @@ KERNEL static void changes(const int64_t *restrict v, uint32_t n, uint8_t *restr
 		differs[i] |= v[i] != v[i - 1];
 }
 
+/*
+ * Rounding is adding 1.5 * 2^52, after which a unit of the last place is 1: the whole number is the
+ * distance of the bits, and one that is out of range, NaN too, shows in it.
+ */
+KERNEL static uint32_t decimals(int64_t *restrict whole, uint8_t *restrict differs, const double *restrict v,
+				uint32_t n, double a, double b, double c, double d)
+{
+	union bits {
+		double f;
+		int64_t i;
+	} magic = {.f = 0x1.8p52};
+	uint32_t out = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		union bits was = {.f = v[i]}, x = {.f = was.f * a * b + magic.f}, back = {.f = (x.f - magic.f) * c * d};
+		int64_t w = (int64_t)((uint64_t)x.i - (uint64_t)magic.i);
+		uint8_t is_off = (uint8_t)((back.i != was.i) | ((uint64_t)w + (UINT64_C(1) << 51) >= UINT64_C(1) << 52));
+		whole[i] = w;
+		differs[i] = is_off;
+		out += is_off;
+	}
+	return out;
+}
+
+KERNEL static void scale(double *restrict to, const int64_t *restrict whole, uint32_t n, double c, double d)
+{
+	for (uint32_t i = 0; i < n; i++)
+		to[i] = (double)whole[i] * c * d;
+}
+
 KERNEL static void bounds(const int64_t *restrict v, uint32_t n, int64_t *ret_min, int64_t *ret_max)
 {
 	int64_t lo = v[0], hi = v[0];
@@ -132,6 +162,8 @@ const struct kernels KERNELS = {
 	.within = within,
 	.fill = fill,
 	.changes = changes,
+	.decimals = decimals,
+	.scale = scale,
 	.bounds = bounds,
 	.min_i64 = min_i64,
 	.max_i64 = max_i64,

@@ -6,7 +6,7 @@
  * back (encodings), and structs into thrift compact bytes and back (metadata). Every decoder treats
  * its input as hostile: it returns -EBADMSG and never reads outside it, with one exception that buys
  * the speed of the scan path: the value decoders (pq_delta_, pq_hybrid_, pq_levels_, pq_plain_,
- * pq_split_) may load, but never use, up to PQ_SLACK bytes behind the input. Whoever calls them
+ * pq_split_, pq_alp_) may load, but never use, up to PQ_SLACK bytes behind the input. Whoever calls them
  * keeps that much readable memory there.
  *
  * No function allocates per value; encoders append to a buf, decoders fill arrays of the caller or
@@ -39,6 +39,7 @@ enum pq_encoding {
 	PQ_DELTA_LENGTH_BYTE_ARRAY = 6,
 	PQ_RLE_DICTIONARY = 8,
 	PQ_BYTE_STREAM_SPLIT = 9,
+	PQ_ALP = 10,
 };
 
 enum pq_codec { PQ_UNCOMPRESSED = 0, PQ_GZIP = 2, PQ_ZSTD = 6 };
@@ -112,6 +113,13 @@ int pq_plain_decode_strings(struct str in, struct str *to, uint32_t n) must_chec
 
 void pq_split_encode(struct buf *out, const void *v, uint32_t n); /* 8-byte values */
 int pq_split_decode(struct str in, void *to, uint32_t n) must_check;
+
+/* ---- ALP (alp.c) ----------------------------------------------------------------------------- */
+
+#define PQ_ALP_MAX 16384 /* values that are encoded at once, at most */
+
+void pq_alp_encode(struct buf *out, const double *v, uint32_t n);
+int pq_alp_decode(struct str in, double *to, uint32_t n) must_check; /* of any writer */
 
 /* ---- metadata (meta.c, pageindex.c) ---------------------------------------------------------- */
 

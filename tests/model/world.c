@@ -475,6 +475,8 @@ void op_setting(void)
 	if (chance(3)) {
 		set_partition_key(mt);
 	} else if (chance(3)) {
+		set(mt, SET_ENCODING, chance(2) ? "compact" : "open"); /* never seen in an answer */
+	} else if (chance(3)) {
 		const struct span *s = &future[rnd(ARRAY_LEN(future))];
 		set(mt, SET_FUTURE_LIMIT, s->text);
 		mt->twin.future_ns = s->ns;

@@ -43,6 +43,7 @@ const struct setting_def setting_defs[SETTINGS] = {
 	[SET_PRECISION] = {"settings/precision", "ns", "", ""},
 	[SET_FUTURE_LIMIT] = {"settings/future_limit", "15m", "", ""},
 	[SET_LATE_DATA] = {"settings/late_data", "magnetic", "", ""},
+	[SET_ENCODING] = {"settings/encoding", "open", "", ""},
 };
 
 static void fake_db_init(struct db *db)

@@ -277,6 +277,8 @@ static const struct {
 	{SET_PRECISION, "ms", 0, "ms"},
 	{SET_PRECISION, "minutes", -EINVAL, "ns"},
 	{SET_LATE_DATA, "reject", 0, "reject"},
+	{SET_ENCODING, " compact\n", 0, "compact"},
+	{SET_ENCODING, "alp", -EINVAL, "open"},
 };
 
 START_TEST(settings)

@@ -320,6 +320,52 @@ START_TEST(bounds_and_sums)
 }
 END_TEST
 
+/* What comes of doubles must be the same on every machine: they decide what a tile looks like. */
+START_TEST(decimals_and_back)
+{
+	static const double ups[] = {1e0, 1e2, 1e14, 1e18}, downs[] = {1e-0, 1e-3, 1e-14};
+	const struct kernels *k = level(_i);
+	struct unit_rng r = unit_rng();
+
+	for (int i = 0; k && i < 3000; i++) {
+		double v[80], back[80];
+		int64_t whole[80];
+		uint8_t differs[80];
+		uint32_t n = (uint32_t)unit_below(&r, 80), count = 0;
+		double a = ups[unit_below(&r, 4)], b = downs[unit_below(&r, 3)], c = ups[unit_below(&r, 4)], d = downs[unit_below(&r, 3)];
+		for (uint32_t j = 0; j < n; j++) {
+			int64_t bits = some_i64(&r);
+			memcpy(&v[j], &bits, 8);
+			if (unit_below(&r, 2))
+				v[j] = (double)(int64_t)unit_below(&r, 100000) / 100;
+		}
+		uint32_t got = k->decimals(whole, differs, v, n, a, b, c, d);
+		k->scale(back, whole, n, c, d);
+		for (uint32_t j = 0; j < n; j++) {
+			/* Step by step, so that no compiler makes one of two. */
+			volatile double x = v[j] * a;
+			x = x * b;
+			x = x + 0x1.8p52;
+			volatile double y = x - 0x1.8p52;
+			volatile double z = y * c;
+			z = z * d;
+			double magic = 0x1.8p52, xx = x, zz = z;
+			uint64_t xi, mi, zi, vi, bi;
+			memcpy(&xi, &xx, 8);
+			memcpy(&mi, &magic, 8);
+			memcpy(&zi, &zz, 8);
+			memcpy(&vi, &v[j], 8);
+			memcpy(&bi, &back[j], 8);
+			int64_t w = (int64_t)(xi - mi);
+			bool is_off = zi != vi || w < -(INT64_C(1) << 51) || w >= INT64_C(1) << 51;
+			unit_assert(&r, whole[j] == w && differs[j] == is_off && (is_off || bi == vi), "value %u of %u: %a", j, n, v[j]);
+			count += is_off;
+		}
+		unit_assert(&r, got == count, "%u differ, not %u", count, got);
+	}
+}
+END_TEST
+
 /* The least and the greatest are found at whatever place they are, among others of any size. */
 START_TEST(bounds_at_every_place)
 {
@@ -367,7 +413,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *tests[] = {widen, ramp, stretches, narrow, bounds_and_sums, bounds_at_every_place};
+	const TTest *tests[] = {widen, ramp, stretches, narrow, bounds_and_sums, bounds_at_every_place, decimals_and_back};
 	Suite *s = suite_create("kernels");
 	TCase *tc = tcase_create("kernels");
 

@@ -277,7 +277,7 @@ START_TEST(all_encodings_are_tried)
 	bool groups = false, late = false;
 
 	const uint32_t zstd = 1u << PQ_PLAIN | 1u << PQ_RLE | 1u << PQ_DELTA_BINARY_PACKED | 1u << PQ_DELTA_LENGTH_BYTE_ARRAY |
-			      1u << PQ_RLE_DICTIONARY | 1u << PQ_BYTE_STREAM_SPLIT,
+			      1u << PQ_RLE_DICTIONARY | 1u << PQ_BYTE_STREAM_SPLIT | 1u << PQ_ALP,
 		       none = 1u << PQ_PLAIN | 1u << PQ_DELTA_BINARY_PACKED | 1u << PQ_RLE_DICTIONARY;
 	/* The smallest one wins, which now and then is another one. */
 	for (size_t i = 0; i < 5 * ARRAY_LEN(tiles) && (i < ARRAY_LEN(tiles) || (encodings[1] & zstd) != zstd); i++) {

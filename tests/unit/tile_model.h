@@ -215,7 +215,7 @@ static __attribute__((unused)) void model_init_as(struct model *m, const struct 
 	arena_init(&m->a, NULL);
 	m->versions = w->versions;
 	m->spec = (struct tile_spec){
-		.seq_lo = 5, .seq_hi = 5 + below(100), .generation = rnd(), .codec = w->codec};
+		.seq_lo = 5, .seq_hi = 5 + below(100), .generation = rnd(), .codec = w->codec, .is_compact = chance(50)};
 	for (int i = 0; i < 16; i++)
 		m->spec.table_uuid[i] = (uint8_t)rnd();
 	m->spec.dim_count = w->dims;
