@@ -396,9 +396,9 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 	}
 	/*
 	 * `cp -p x ingest` ends in chmod, chown and utimes through the handle it wrote by. It means
-	 * to copy a file, not to close a table to its sensors; chmod(1) has no handle open here.
+	 * to copy a file, not to close a table to its sensors; chmod(1) has not written there.
 	 */
-	if (n->kind == NODE_FILE && atomic_load(&n->writers) > 0)
+	if (n->kind == NODE_FILE && atomic_load(&n->writers) > 0 && atomic_load(&n->writer_pid) == c->pid)
 		return 0;
 	if (!attr_path(n, path))
 		return changes_nothing(&a, st, to_set) ? 0 : err_set(e, -EPERM, "owner and mode follow from those of magnetic/");

@@ -256,7 +256,15 @@ void on_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct lock want = lock_of(nodes_from_ino(fs, ino), fi, f);
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+	uint64_t nobody = 0;
 
+	/* The locks of a file that needs no FLUSH end with the open file, which remembers one owner. */
+	if (!h->ops->flush && want.type != F_UNLCK &&
+	    !atomic_compare_exchange_strong(&h->locker, &nobody, want.owner) && nobody != want.owner) {
+		reply_err(req, -ENOLCK);
+		return;
+	}
 	set(fs->locks, req, &want, sleep);
 }
 

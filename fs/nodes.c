@@ -15,7 +15,9 @@
 #include "fs/scratch.h"
 #include "fs/snapshots.h"
 
-#define BUCKETS 4096
+#define BUCKETS   4096
+#define CLAIM_NS  NS_PER_S        /* what was looked up and not opened then is free again */
+#define SHARED_NS (10 * NS_PER_S) /* so long writers who met are kept apart */
 
 struct nodes {
 	pthread_mutex_t mu;
@@ -216,6 +218,94 @@ struct node *node_create(struct fs *fs, struct node *parent, const struct node_s
 	return n;
 }
 
+/* Caller holds mu. */
+static struct node *find_interned(struct nodes *ns, const struct node *parent, const struct node_spec *spec, uint64_t hash)
+{
+	struct node *n = ns->buckets[hash % BUCKETS];
+
+	while (n && (n->hash != hash || !same_identity(n, parent, spec)))
+		n = n->hash_next;
+	return n;
+}
+
+/* Nobody has it open: what belonged to who had is gone. */
+static void make_new(struct node *n)
+{
+	pthread_mutex_lock(&n->mu);
+	struct text *shown = n->shown;
+	struct result *result = n->result;
+	n->shown = NULL;
+	n->shown_taken = false;
+	n->result = NULL;
+	n->result_base = 0;
+	pthread_mutex_unlock(&n->mu);
+	text_put(shown);
+	if (result)
+		result_put(result);
+}
+
+struct node *node_claim(struct fs *fs, struct node *parent, const struct node_spec *spec)
+{
+	struct nodes *ns = fs->nodes;
+	uint64_t hash = identity(parent, spec);
+	int64_t now = clock_mono_ns(), shared_ns = 0;
+
+	pthread_mutex_lock(&ns->mu);
+	struct node *n = find_interned(ns, parent, spec, hash);
+	if (n && !n->handles && (!n->claimed_ns || now - n->claimed_ns > CLAIM_NS)) {
+		n->claimed_ns = now;
+		n->refs++;
+		pthread_mutex_unlock(&ns->mu);
+		make_new(n);
+		return n;
+	}
+	pthread_mutex_unlock(&ns->mu);
+
+	struct node *made = node_alloc(parent, spec);
+	if (!made)
+		return NULL;
+	pthread_mutex_lock(&ns->mu);
+	n = find_interned(ns, parent, spec, hash);
+	if (n) {
+		shared_ns = n->shared_ns;
+		hash_del(ns, n); /* it goes with its last user */
+	}
+	made->claimed_ns = now;
+	made->shared_ns = shared_ns;
+	parent->refs++;
+	all_add(ns, made);
+	hash_add(ns, made, hash);
+	pthread_mutex_unlock(&ns->mu);
+	return made;
+}
+
+struct node *node_opened(struct fs *fs, struct node *n)
+{
+	pthread_mutex_lock(&fs->nodes->mu);
+	n->refs++;
+	if (n->handles++)
+		n->shared_ns = clock_mono_ns();
+	pthread_mutex_unlock(&fs->nodes->mu);
+	return n;
+}
+
+void node_closed(struct fs *fs, struct node *n)
+{
+	pthread_mutex_lock(&fs->nodes->mu);
+	if (--n->handles == 0)
+		n->claimed_ns = 0;
+	pthread_mutex_unlock(&fs->nodes->mu);
+	node_put(fs, n);
+}
+
+bool node_is_shared(struct fs *fs, const struct node *n)
+{
+	pthread_mutex_lock(&fs->nodes->mu);
+	bool is_shared = n->shared_ns && clock_mono_ns() - n->shared_ns < SHARED_NS;
+	pthread_mutex_unlock(&fs->nodes->mu);
+	return is_shared;
+}
+
 struct node *node_intern(struct fs *fs, struct node *parent, const struct node_spec *spec)
 {
 	struct nodes *ns = fs->nodes;
@@ -224,9 +314,7 @@ struct node *node_intern(struct fs *fs, struct node *parent, const struct node_s
 
 	for (;;) {
 		pthread_mutex_lock(&ns->mu);
-		for (n = ns->buckets[hash % BUCKETS]; n; n = n->hash_next)
-			if (n->hash == hash && same_identity(n, parent, spec))
-				break;
+		n = find_interned(ns, parent, spec, hash);
 		if (n) {
 			n->refs++;
 		} else if (made) {

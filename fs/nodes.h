@@ -6,10 +6,14 @@
  *
  * Two kinds of identity:
  *   interned  directories, tiles, scratch and incoming files: the same thing has the same nodeid while known
- *   fresh     control files: every LOOKUP gets a nodeid of its own (one constant st_ino). The kernel
+ *   fresh     control files: a LOOKUP gets a nodeid that nobody uses (one constant st_ino). The kernel
  *             serialises writers of one inode; eight sensors appending to one `ingest` would take
  *             turns, and none of them needs to. And a result or a rendered text can then belong to
  *             the nodeid, which is all that fstat(2) tells us.
+ *
+ * What opens the same control file again and again would have the kernel throw a name away and ask
+ * twice each time, were the nodeid another one. So the last node of each such file rests when all is
+ * closed, and the next LOOKUP gets it, as good as new.
  */
 #ifndef TIDE_FS_NODES_H
 #define TIDE_FS_NODES_H
@@ -68,7 +72,12 @@ struct node {
 	struct node *hash_next;
 	struct node *all_prev, *all_next;
 
+	int handles;        /* open files */
+	int64_t claimed_ns; /* monotonic: a LOOKUP got it, and an open(2) may follow; 0: no */
+	int64_t shared_ns;  /* monotonic: when several had it open at once, last; 0: never */
+
 	_Atomic int writers;     /* handles open for writing */
+	_Atomic pid_t writer_pid; /* who opened the last of them; 0: not visible from here */
 	_Atomic bool opened;     /* statements: some open(2) took the result */
 
 	/* Guarded by mu. */
@@ -105,6 +114,16 @@ struct node_spec {
 
 /* A node of its own; one reference, the caller's. NULL: out of memory. */
 struct node *node_create(struct fs *fs, struct node *parent, const struct node_spec *spec);
+/*
+ * One of a control file that nobody has open, and nobody else gets for now: the one that rests, as good
+ * as new, or a new one. One reference, the caller's. NULL: out of memory.
+ */
+struct node *node_claim(struct fs *fs, struct node *parent, const struct node_spec *spec);
+/* A reference for an open file; node_closed() gives it back. */
+struct node *node_opened(struct fs *fs, struct node *n);
+void node_closed(struct fs *fs, struct node *n);
+/* Did several have it, or the one before it, open at the same time lately? */
+bool node_is_shared(struct fs *fs, const struct node *n);
 /* The one of that identity, found or made; one reference more, the caller's. */
 struct node *node_intern(struct fs *fs, struct node *parent, const struct node_spec *spec);
 struct node *node_get(struct fs *fs, struct node *n);

@@ -159,10 +159,16 @@ double node_attr_timeout(const struct node *n)
 	return n->kind == NODE_TILE ? 3600 : n->kind == NODE_SNAPSHOT_FILE ? 10 : 0;
 }
 
-static double entry_timeout(const struct node *n)
+/*
+ * The name of `ingest` may be believed for a second, too, as long as one sensor at a time has it open:
+ * whoever opens it meanwhile gets the same node, and writers of one node take turns in the kernel.
+ */
+static double entry_timeout(struct fs *fs, const struct node *n)
 {
 	bool is_fixed = n->kind == NODE_TILE || n->kind == NODE_SNAPSHOT_FILE;
-	return is_fixed ? 10 : n->kind == NODE_DIR ? 1 : 0;
+	bool is_ingest = n->kind == NODE_FILE && n->row->ops == &ingest_ops;
+
+	return is_fixed ? 10 : n->kind == NODE_DIR || (is_ingest && !node_is_shared(fs, n)) ? 1 : 0;
 }
 
 int entry_fill(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
@@ -170,7 +176,7 @@ int entry_fill(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
 	struct fuse_entry_param e = {
 		.ino = node_to_ino(n),
 		.attr_timeout = node_attr_timeout(n),
-		.entry_timeout = entry_timeout(n),
+		.entry_timeout = entry_timeout(fs, n),
 	};
 	int rc = node_stat(fs, n, &e.attr);
 

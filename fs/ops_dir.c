@@ -50,7 +50,7 @@ static struct node *row_node(struct fs *fs, struct node *dir, const struct vfile
 
 	if (S_ISDIR(row->mode))
 		return dir_node(fs, dir, row->child, row, dir->db, dir->table, row->name);
-	return node_create(fs, dir, &spec); /* a nodeid of its own: see nodes.h */
+	return node_claim(fs, dir, &spec); /* a nodeid that nobody uses: see nodes.h */
 }
 
 static struct node *db_node(struct fs *fs, struct node *root, struct db *db)

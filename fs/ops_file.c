@@ -21,7 +21,7 @@ int handle_create(struct fs *fs, struct node *n, const struct file_ops *ops, str
 		return -ENOMEM;
 	atomic_init(&h->refs, 1);
 	h->fs = fs;
-	h->node = node_get(fs, n);
+	h->node = node_opened(fs, n);
 	h->ops = ops;
 	h->direct_io = true;
 	pthread_mutex_init(&h->mu, NULL);
@@ -49,7 +49,7 @@ void handle_destroy(struct handle *h)
 	pthread_mutex_unlock(&fs->handles_mu);
 	caller_release(&h->who);
 	pthread_mutex_destroy(&h->mu);
-	node_put(fs, h->node);
+	node_closed(fs, h->node);
 	free(h);
 }
 
@@ -137,11 +137,14 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 		handle_destroy(h);
 		return rc;
 	}
-	if (h->writable)
+	if (h->writable) {
 		atomic_fetch_add(&n->writers, 1);
+		atomic_store(&n->writer_pid, h->who.pid);
+	}
 	fi->fh = (uintptr_t)h;
 	fi->direct_io = h->direct_io;
 	fi->keep_cache = h->keep_cache;
+	fi->noflush = !ops->flush; /* a close(2) that nobody has to hear of costs no request */
 	*ret = h;
 	return 0;
 }
@@ -276,6 +279,9 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (fi->flock_release)
 		locks_drop_flock(h->fs, h->node, fi->lock_owner);
+	/* Without FLUSH no close(2) told of this. */
+	if (!h->ops->flush && atomic_load(&h->locker))
+		locks_drop_posix(h->fs, h->node, h->locker);
 	handle_close(h); /* the one of open(2) */
 	handle_close(h);
 	reply_err(req, 0);

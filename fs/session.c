@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/loop.h"
 #include "fs/results.h"
 
 #define BUSY_RETRY_NS  (3 * NS_PER_S) /* the daemon before us may still be closing its files */
@@ -40,7 +41,7 @@ struct session {
 	struct fs fs;
 	int tell_fd;      /* to the parent; -1 once told */
 	int log_fd;
-	pthread_t main;
+	struct loop *loop;
 	pthread_t stopper;
 	int ended_fd;     /* eventfd: the loop ended by itself */
 	int64_t round_ns; /* when recovering() spoke last */
@@ -251,8 +252,7 @@ static void stop(struct session *s)
 	if (rc < 0)
 		log_warn("mount", "cannot unmount: %s", strerror(-rc));
 	results_cancel_all(s->fs.results);
-	fuse_session_exit(s->fs.se);
-	pthread_kill(s->main, SIGUSR1); /* out of its wait */
+	loop_stop(s->loop);
 }
 
 static void *stopper_main(void *arg)
@@ -295,7 +295,7 @@ static void block_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	sigaction(SIGUSR1, &wake, NULL); /* without SA_RESTART: it ends a sem_wait(3) */
+	sigaction(SIGUSR1, &wake, NULL); /* without SA_RESTART: it ends a read(2) */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 }
@@ -352,32 +352,25 @@ out:
 
 static int serve(struct session *s, struct err *e)
 {
-	struct fuse_loop_config *cfg = fuse_loop_cfg_create();
 	uint64_t one = 1;
 	ssize_t put;
-	int rc;
+	int rc = loop_create(s->fs.se, s->o->fs.threads, &s->loop, e);
 
-	if (!cfg)
-		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(cfg, s->o->fs.threads);
-	/* The kernel wakes whoever waits longest, and so the one whose core sleeps: few do. */
-	fuse_loop_cfg_set_idle_threads(cfg, 2);
+	if (rc < 0)
+		return rc;
 	s->ended_fd = eventfd(0, EFD_CLOEXEC);
-	s->main = pthread_self();
 	rc = pthread_create(&s->stopper, NULL, stopper_main, s);
 	if (rc) {
-		fuse_loop_cfg_destroy(cfg);
+		loop_destroy(s->loop);
 		return err_set(e, -rc, "cannot start a thread: %s", strerror(rc));
 	}
-	rc = fuse_session_loop_mt(s->fs.se, cfg);
-	fuse_loop_cfg_destroy(cfg);
+	rc = loop_run(s->loop, e);
 	put = write(s->ended_fd, &one, sizeof one);
 	(void)put;
 	pthread_join(s->stopper, NULL);
+	loop_destroy(s->loop);
 	close(s->ended_fd);
-	if (rc < 0)
-		return err_set(e, rc, "the session ended: %s", strerror(-rc));
-	return 0;
+	return rc;
 }
 
 /* Still reachable, so that a leak checker has nothing to say. */
