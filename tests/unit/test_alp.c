@@ -247,7 +247,7 @@ START_TEST(is_small)
 	fill(&r, v, 8192, DROPOUTS);
 	ck_assert_double_lt(bytes_a_value(v, 8192), 1.5); /* 7 bits, an exception each 60 values, heads */
 	fill(&r, v, 8192, BITS);
-	ck_assert_double_lt(bytes_a_value(v, 8192), 10.1);
+	ck_assert_double_lt(bytes_a_value(v, 8192), 10.6);
 	free(v);
 }
 END_TEST
