@@ -72,6 +72,10 @@ int table_open(struct db *db, const struct catalog_table *meta, struct table **r
 	buf_init(&t->def_cols, WAL_BATCH_BYTES_MAX);
 	buf_init(&t->def_series, WAL_BATCH_BYTES_MAX);
 	buf_init(&t->rows_buf, WAL_BATCH_BYTES_MAX);
+	/* Not from 0: a table that takes the place of a dropped one must not repeat its versions. */
+	uint64_t born;
+	memcpy(&born, meta->uuid, sizeof born);
+	atomic_init(&t->data_version, born);
 	t->applied_lsn = meta->flushed_lsn;
 
 	t->files = calloc(1, sizeof *t->files);

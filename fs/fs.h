@@ -47,7 +47,7 @@ struct fs_options {
 	const char *unload_dir; /* UNLOAD may write below it; NULL: nowhere */
 	uint64_t query_memory;  /* bytes a statement may use; 0: the default */
 	unsigned query_threads; /* at one statement; 0: as many as there are cores */
-	unsigned threads;       /* of libfuse, at most */
+	unsigned threads;       /* that serve requests, at most */
 	bool allow_other;
 	bool foreground;
 	bool debug;

@@ -89,6 +89,23 @@ PY
 	expect 800 "$(rows)"
 }
 
+@test "a table of the same name gets the lines, however lately the other one was dropped" {
+	local i
+	for i in 1 2 3 4 5; do
+		mkdir "$MNT/iot/again"
+		echo "again v=$i" >>"$MNT/iot/again/ingest"
+		expect $'v\n'"$i.0" "$(cat "$MNT/q/SELECT v FROM iot.again")"
+		echo "again v=$i 1000" >>"$MNT/iot/again/ingest" || true
+		if [ $((i % 2)) -eq 1 ]; then
+			rm -r "$MNT/iot/again" 2>/dev/null || echo 'DROP TABLE iot.again;' >"$MNT/query"
+		else
+			echo 'DROP TABLE iot.again;' >"$MNT/query"
+		fi
+		run bash -c "echo 'again v=9' >>'$MNT/iot/again/ingest'"
+		[ "$status" -ne 0 ]
+	done
+}
+
 @test "flock and fcntl locks hold between writers" {
 	need flock python3
 	exec 5>>"$T/ingest"

@@ -77,6 +77,23 @@ ask_as() {
 	expect $'n\n2' "$(cat "$MNT/q/SELECT count(*) AS n FROM iot.w")"
 }
 
+@test "who has ingest open keeps nobody from changing its mode, and a believed name is no permission" {
+	chmod 755 "$DIR" "$MNT" "$MNT/iot" "$T"
+	chmod 0222 "$T/ingest"
+	exec 9>>"$T/ingest"
+	as 1234 -- sh -c "echo 'w,host=x v=1 1' >> '$T/ingest'" || true
+	chmod 0200 "$T/ingest"
+	expect 200 "$(stat -c %a "$T/ingest")"
+	run as 1234 -- sh -c "echo 'w,host=x v=2' >> '$T/ingest'"
+	[[ $output == *"ermission denied"* ]]
+	exec 9>&-
+	# cp -p gives what it wrote its mode: that is not meant.
+	echo 'w,host=y v=3' >"$DIR/lines"
+	chmod 0641 "$DIR/lines"
+	cp -p "$DIR/lines" "$T/ingest"
+	expect 200 "$(stat -c %a "$T/ingest")"
+}
+
 @test "a mode that magnetic/ was given decides, and not that of ingest" {
 	chmod 0220 "$T/ingest"
 	expect 700 "$(stat -c %a "$T/magnetic")"

@@ -95,6 +95,44 @@ need_readers() {
 	python3 "$ROOT/tests/mount/same_rows.py" "$DIR/sql.jsonl" "$DIR/duckdb.jsonl"
 }
 
+@test "settings/encoding compact: decimals take less, are the same, and what was written before stays" {
+	local t size
+	mkdir "$MNT/d"
+	python3 - >"$DIR/f" <<'PY'
+import random
+r = random.Random(5)
+x = [5000, 700000]
+for i in range(9000):
+    x = [v + r.randrange(-100, 101) for v in x]
+    none = ',b=0' if i % 97 == 0 else f',b={x[1] / 1000}' if i % 5 else ''
+    print(f"m,s=a a={x[0] / 100}{none} {1700000000 + i}000000000")
+PY
+	for t in open compact; do
+		mkdir "$MNT/d/$t"
+		echo "$t" >"$MNT/d/$t/settings/encoding"
+		cp "$DIR/f" "$MNT/d/$t/ingest"
+		echo 1m >"$MNT/d/$t/retention/memory"
+	done
+	for t in open compact; do wait_for 20 all_moved "$MNT/d/$t"; done
+	expect 0 "$(sql 'SELECT count(*) FROM d.open o FULL JOIN d.compact c ON o.time = c.time WHERE o.a IS DISTINCT FROM c.a OR o.b IS DISTINCT FROM c.b')"
+	expect "$(sql 'SELECT sum(a), min(b), max(b), count(b) FROM d.open')" "$(sql 'SELECT sum(a), min(b), max(b), count(b) FROM d.compact')"
+	for t in open compact; do size+="$(tiles_of "$MNT/d/$t/magnetic" | xargs -d '\n' cat | wc -c) "; done
+	echo "bytes: $size"
+	# shellcheck disable=SC2086
+	set -- $size
+	[ "$2" -lt $(($1 * 9 / 10)) ]
+	# Back to open: what is there stays as it is and is read.
+	echo open >"$MNT/d/compact/settings/encoding"
+	echo 'm,s=a a=1.25 1600000000000000000' >>"$MNT/d/compact/ingest"
+	wait_for 20 all_moved "$MNT/d/compact"
+	tide_remount
+	expect 9001 "$(sql 'SELECT count(a) FROM d.compact')"
+	# A copy brings its encoding along.
+	mkdir "$MNT/d/third"
+	cp -r "$MNT/d/compact/magnetic/." "$MNT/d/third/magnetic/"
+	expect "$(sql 'SELECT sum(a), sum(b), count(*) FROM d.compact')" "$(sql 'SELECT sum(a), sum(b), count(*) FROM d.third')"
+}
+
 @test "rsync and tar copies of the tree are the same files, and open as well" {
 	need_readers
 	need rsync
