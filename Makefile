@@ -42,7 +42,7 @@ TOOLS    := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model compare damage bench bench-quick bench-docs bench-ingest bench-series bench-scale bench-order fuzz fuzz-coverage demo install help clean format
+.PHONY: all docs check check-unit check-sql check-mount tests-build asan tsan crash model compare damage bench bench-quick bench-docs bench-ingest bench-series bench-scale bench-grow bench-order fuzz fuzz-coverage demo install help clean format
 
 ## all: the daemon, build/tidefs
 all: build/tidefs
@@ -176,6 +176,10 @@ bench-ingest: all $(B)/tests/tools/gen_tsbs
 ## bench-scale: a month of 1,000 series through the mount, 43 M rows twice (long; HOURS=72: a tenth)
 bench-scale: all $(B)/tests/tools/gen_scale
 	$(Q)tests/bench/scale.sh
+
+## bench-grow: one series' hour in a table of 1, 10 and 100 M rows (long; SIZES="1 10")
+bench-grow: all $(B)/tests/tools/gen_tsbs $(B)/tests/tools/clients
+	$(Q)tests/bench/grow.sh
 
 ## bench-order: ORDER BY time over 10 GB as a stream, and the memory that it takes (long; HOURS=24: a look)
 bench-order: all $(B)/tests/tools/gen_tsbs

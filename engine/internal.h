@@ -284,6 +284,7 @@ struct engine {
 	char *path;
 	uint64_t boot; /* which boot of the machine this is; 0: not known */
 	_Atomic size_t memtable_bytes; /* of all tables */
+	_Atomic size_t freed_bytes;    /* that left it since memory_trim() did something */
 	size_t memtable_limit;
 	struct page_cache *pages; /* of tiles and runs that were read */
 
@@ -312,6 +313,7 @@ void copy_path(char to[COPY_PATH], uint32_t table_id); /* below the cell; 0: of 
 void memory_add(struct db *db, size_t bytes); /* rows came into memory, or left it */
 void memory_sub(struct db *db, size_t bytes);
 /* What is used of which limit, as far as it concerns this database. Takes en->mu where much is used. */
+void memory_trim(struct engine *en); /* after work that freed memory: gives it back to the system, where it is much */
 void memory_view(struct db *db, size_t *ret_used, size_t *ret_limit);
 bool memory_is_full(struct db *db);
 

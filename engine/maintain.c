@@ -485,6 +485,7 @@ void *db_maintain_thread(void *arg)
 		atomic_store(&db->round_since_mono_ns, clock_mono_ns());
 		int rc = db_maintain(db, &e);
 		atomic_store(&db->round_since_mono_ns, 0);
+		memory_trim(db->en);
 
 		pthread_mutex_lock(&db->wake_mu);
 		db->rounds++;

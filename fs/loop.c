@@ -35,6 +35,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "query/pool.h"
+
 #define TICK_NS    NS_PER_MS
 #define REST_TICKS 50    /* without a request: the timer stops */
 #define IDLE_KEPT  4     /* threads that wait for a seat; more end */
@@ -62,7 +64,7 @@ struct seat {
 
 struct loop {
 	struct fuse_session *se;
-	unsigned max;
+	unsigned max, cores;
 	struct seat seats[SEATS];
 	_Atomic int wanted;       /* seats to be taken: the first 1 or SEATS */
 	_Atomic bool is_over;
@@ -221,6 +223,15 @@ static bool others_wait(const struct loop *l)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* More at work than there are cores would only take turns: the others wait in the kernel, in order. */
+static bool has_room(struct loop *l)
+{
+	pthread_mutex_lock(&l->mu);
+	bool has = l->workers - l->idle_n < l->cores + SEATS;
+	pthread_mutex_unlock(&l->mu);
+	return has;
+}
+
 /* The watch must look from now on. */
 static void start_ticking(struct loop *l)
 {
@@ -260,7 +271,7 @@ static bool lead(struct worker *w)
 			return false;
 		}
 		enum cost cost = cost_of(&w->buf);
-		bool is_long = cost == COST_WAITS || (cost == COST_VARIES && others_wait(l));
+		bool is_long = cost == COST_WAITS || (cost == COST_VARIES && has_room(l) && others_wait(l));
 		if (is_long && pass_seat(l, seat, 0)) {
 			fuse_session_process_buf(l->se, &w->buf);
 			return true;
@@ -304,7 +315,9 @@ static void *worker_main(void *arg)
 /* Which number of seats serves more. */
 struct tuning {
 	int ticks;          /* since the last change */
+	int busy;           /* ticks in a row in which something was served */
 	int phase;          /* of a trial: 0 to 3, even with one seat; -1: none is under way */
+	int before;         /* seats that were wanted */
 	uint64_t served[2]; /* in a trial: with one seat, with several */
 };
 
@@ -322,18 +335,25 @@ static void want(struct loop *l, int seats)
 	fill_seats(l);
 }
 
-/* After a tick in which so many turns were made. */
+/* After a tick in which so many turns were made. Where requests come singly, neither number says anything. */
 static void tune(struct loop *l, struct tuning *t, uint64_t served)
 {
+	t->busy = served ? t->busy + 1 : 0;
+	t->ticks++;
 	if (t->phase < 0) {
-		if (++t->ticks < TRIAL_REST || !served)
+		if (t->ticks < TRIAL_REST || t->busy < TRIAL)
 			return;
-		*t = (struct tuning){.phase = 0};
+		*t = (struct tuning){.busy = t->busy, .before = atomic_load(&l->wanted)};
 		want(l, 1);
 		return;
 	}
+	if (!t->busy) {
+		want(l, t->before);
+		*t = (struct tuning){.phase = -1};
+		return;
+	}
 	/* The first tick is that of the change. */
-	if (t->ticks++)
+	if (t->ticks > 1)
 		t->served[t->phase % 2] += served;
 	if (t->ticks < TRIAL)
 		return;
@@ -406,8 +426,8 @@ int loop_create(struct fuse_session *se, unsigned max_threads, struct loop **ret
 	memset(l, 0, sizeof *l);
 	l->se = se;
 	l->max = MAX(max_threads, 2u);
-	l->wanted = 1;
-	atomic_init(&l->seats[0].is_taken, true);
+	l->cores = pool_cores();
+	l->wanted = SEATS;
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_cond_init(&l->changed, NULL);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
@@ -438,12 +458,9 @@ int loop_run(struct loop *l, struct err *e)
 {
 	struct timespec until;
 
+	fill_seats(l);
 	pthread_mutex_lock(&l->mu);
-	int rc = spawn_locked(l);
-	if (rc >= 0)
-		wake_idle_locked(l, &l->seats[0]);
-	else
-		err_set(e, rc, "cannot start a thread: %s", strerror(-rc));
+	int rc = l->workers ? 0 : err_set(e, -EAGAIN, "cannot start a thread: %s", strerror(EAGAIN));
 	while (l->workers && !atomic_load(&l->is_over))
 		pthread_cond_wait(&l->changed, &l->mu);
 	while (l->workers) {
