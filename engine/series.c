@@ -51,6 +51,7 @@ void series_set_destroy(struct series_set *s)
 		if (d)
 			names_release(d);
 		free(d);
+		chain_destroy(column_slot(s, i)->chain);
 	}
 	names_release(&s->measures);
 	segs_release(&s->measure_types);
@@ -508,7 +509,8 @@ size_t series_bytes(const struct series_set *s)
 		   names_bytes(&s->measures) + s->measure_types.bytes + s->text.bytes + s->entries.bytes;
 	for (uint32_t i = 0; i < segs_count(&s->columns); i++)
 		if (column_slot(s, i)->dict)
-			n += sizeof(struct names) + names_bytes(column_slot(s, i)->dict);
+			n += sizeof(struct names) + names_bytes(column_slot(s, i)->dict) +
+			     chain_bytes(column_slot(s, i)->chain);
 	pthread_rwlock_unlock((pthread_rwlock_t *)&s->lock);
 	return n;
 }

@@ -137,6 +137,16 @@ struct str series_dict_value(const struct series_set *s, uint32_t col_id, uint32
 int64_t series_dict_find(const struct series_set *s, uint32_t col_id, struct str value); /* or -1 */
 
 /*
+ * The series that have a value of a dimension, newest first. series_chain: knows at least the series below
+ * upto, which is not above series_count(); lent for the set's life. -ENOMEM. last: the newest series with
+ * that code, which may be at or above upto; before: the next one; SERIES_NONE: no more.
+ */
+struct series_chain;
+int series_chain(struct series_set *s, uint32_t col_id, uint32_t upto, const struct series_chain **ret) must_check;
+uint32_t series_chain_last(const struct series_chain *c, uint32_t code);
+uint32_t series_chain_before(const struct series_chain *c, uint32_t id);
+
+/*
  * File order: dimensions by column-name bytes (absent first), then measure name; <0, 0, >0.
  * Stable while columns are added.
  */

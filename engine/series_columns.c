@@ -159,7 +159,9 @@ uint32_t column_push(struct series_set *s, struct str name, enum colkind kind, e
 	char *text = pool_take(&s->text, name.len);
 
 	memcpy(text, name.ptr, name.len);
-	*slot = (struct column_slot){{id, kind, type, {text, name.len}}, dict};
+	slot->pub = (struct column){id, kind, type, {text, name.len}};
+	slot->dict = dict;
+	atomic_init(&slot->chain, NULL);
 	idx_put(&s->by_column_name, folded_hash(s, name), id);
 	segs_publish(&s->columns);
 	return id;

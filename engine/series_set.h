@@ -5,6 +5,7 @@
  *	series_columns.c  columns and the naming rules
  *	series.c          life of a set, interning, accessors
  *	series_order.c    file order
+ *	series_chain.c    which series have a value of a dimension
  *	series_codec.c    definitions to bytes and back (WAL and file)
  *	series_file.c     the checkpoint file
  *	series_parts.c    which part of a date each series belongs to
@@ -119,6 +120,7 @@ static inline struct str names_at(const struct names *d, uint32_t code)
 struct column_slot {
 	struct column pub;
 	struct names *dict; /* dimensions only */
+	struct series_chain *_Atomic chain; /* dimensions that were asked for; NULL: not yet */
 };
 
 struct shape {
@@ -183,6 +185,9 @@ static inline enum measure_type measure_type_at(const struct series_set *s, uint
 {
 	return *(const uint8_t *)segs_at(&s->measure_types, code);
 }
+
+void chain_destroy(struct series_chain *c); /* NULL is fine */
+size_t chain_bytes(const struct series_chain *c); /* NULL: 0 */
 
 /* Below: the caller holds the lock for writing. */
 

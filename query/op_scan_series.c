@@ -4,13 +4,15 @@
  * series_where looks at dimensions and measure_name only, which are the same for all rows of a series.
  * Its terms (of an AND) each take series out of a bit set, the cheap ones first:
  *
- *	column = 'x', IN ('x', ...)   the values' codes in the dictionary, compared with the series' codes
+ *	column = 'x', IN ('x', ...)   the values' codes in the dictionary, and the series that have these by the
+ *	                              column's chains (series.h); of measure_name by comparing all
  *	one column, anything          evaluated over the dictionary's values, if these are fewer than the
  *	                              series that are left; then codes are compared
  *	several columns               evaluated over the series that are left, in batches that look like
  *	                              batches of rows
  *
- * So the cost is that of the dictionary's values and a few instructions a series, and rows do not count.
+ * So the cost is that of the dictionary's values and a few instructions a series, a bit each where chains
+ * are used; rows do not count.
  */
 #include "query/op_scan.h"
 
@@ -74,10 +76,42 @@ static int by_u32(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Of the series that are still in, those with one of these codes stay. */
+static int keep_codes(struct scan_op *s, uint32_t col_id, uint32_t *codes, uint32_t code_n, uint32_t series_n,
+		      struct err *e)
+{
+	uint64_t *bits = s->bits.data;
+	uint32_t words = series_n / 64 + 1;
+
+	/* Measure names are few, and so their chains would be long. */
+	if (col_id == SERIES_MEASURE) {
+		qsort(codes, code_n, sizeof *codes, by_u32);
+		for (uint32_t i = 0; i < series_n; i++) {
+			if (!bit_get(bits, i))
+				continue;
+			uint32_t code = scan_dim_code(s, i, col_id);
+			if (!bsearch(&code, codes, code_n, sizeof code, by_u32))
+				bit_clear(bits, i);
+		}
+		return 0;
+	}
+	const struct series_chain *chain;
+	uint64_t *kept = arena_zarray(&s->base.batch, uint64_t, words);
+	if (!kept || series_chain(s->series, col_id, series_n, &chain) < 0)
+		return exec_nomem(&s->base.x->ctx, e);
+	for (uint32_t i = 0; i < code_n; i++) {
+		uint32_t id = series_chain_last(chain, codes[i]);
+		for (; id != SERIES_NONE; id = series_chain_before(chain, id))
+			if (id < series_n && bit_get(bits, id))
+				bit_set(kept, id);
+	}
+	memcpy(bits, kept, words * sizeof *bits);
+	return 0;
+}
+
 static int narrow_by_codes(struct scan_op *s, uint32_t col_id, struct bx *const *consts, uint32_t n,
 			   uint32_t series_n, struct err *e)
 {
-	uint64_t *bits = s->bits.data;
 	uint32_t *codes = arena_array(&s->base.batch, uint32_t, n + 1), code_n = 0;
 
 	if (!codes)
@@ -88,15 +122,7 @@ static int narrow_by_codes(struct scan_op *s, uint32_t col_id, struct bx *const 
 		if (code >= 0)
 			codes[code_n++] = (uint32_t)code;
 	}
-	qsort(codes, code_n, sizeof *codes, by_u32);
-	for (uint32_t i = 0; i < series_n; i++) {
-		if (!bit_get(bits, i))
-			continue;
-		uint32_t code = scan_dim_code(s, i, col_id);
-		if (!bsearch(&code, codes, code_n, sizeof code, by_u32))
-			bit_clear(bits, i);
-	}
-	return 0;
+	return keep_codes(s, col_id, codes, code_n, series_n, e);
 }
 
 /* The columns that x looks at, and how many. */
@@ -224,9 +250,9 @@ static uint32_t count_bits(const uint64_t *bits, uint32_t n)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		count += bit_get(bits, i);
-	return count;
+	for (uint32_t i = 0; i < n / 64; i++)
+		count += (uint32_t)__builtin_popcountll(bits[i]);
+	return count + (n % 64 ? (uint32_t)__builtin_popcountll(bits[n / 64] << (64 - n % 64)) : 0);
 }
 
 static int narrow(struct scan_op *s, const struct bx *x, uint32_t series_n, struct err *e)
@@ -270,6 +296,29 @@ static int narrow_by_plan(struct scan_op *s, uint32_t series_n, struct err *e)
 	return 0;
 }
 
+/* Few codes of many: as a list. Else, series by series. */
+static int narrow_by_allowed(struct scan_op *s, const struct scan_allow *a, uint32_t series_n, struct err *e)
+{
+	uint32_t n = count_bits(a->codes, a->code_n), k = 0;
+
+	arena_reset(&s->base.batch);
+	if (n > series_n / 16) {
+		for (uint32_t i = 0; i < series_n; i++) {
+			uint32_t code = scan_dim_code(s, i, a->col_id);
+			if (code >= a->code_n || !bit_get(a->codes, code))
+				bit_clear(s->bits.data, i);
+		}
+		return 0;
+	}
+	uint32_t *codes = arena_array(&s->base.batch, uint32_t, n + 1);
+	if (!codes)
+		return exec_nomem(&s->base.x->ctx, e);
+	for (uint32_t i = 0; i < a->code_n; i++)
+		if (bit_get(a->codes, i))
+			codes[k++] = i;
+	return keep_codes(s, a->col_id, codes, k, series_n, e);
+}
+
 int scan_choose_series(struct scan_op *s, uint32_t series_n, struct err *e)
 {
 	int rc = grow_to(&s->bits, s->base.x->ctx.budget, (series_n / 64 + 1) * sizeof(uint64_t));
@@ -277,14 +326,9 @@ int scan_choose_series(struct scan_op *s, uint32_t series_n, struct err *e)
 	if (rc < 0)
 		return exec_nomem(&s->base.x->ctx, e);
 	memset(s->bits.data, 0xff, s->bits.bytes);
-	for (const struct scan_allow *a = s->allow; a; a = a->next) {
-		for (uint32_t i = 0; i < series_n; i++) {
-			uint32_t code = scan_dim_code(s, i, a->col_id);
-			if (code >= a->code_n || !bit_get(a->codes, code))
-				bit_clear(s->bits.data, i);
-		}
-	}
-	return s->base.plan->series_where ? narrow_by_plan(s, series_n, e) : 0;
+	for (const struct scan_allow *a = s->allow; a && rc >= 0; a = a->next)
+		rc = narrow_by_allowed(s, a, series_n, e);
+	return rc >= 0 && s->base.plan->series_where ? narrow_by_plan(s, series_n, e) : rc;
 }
 
 /* ---- what matters to whoever reads ------------------------------------------------------------------- */

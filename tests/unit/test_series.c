@@ -799,6 +799,42 @@ static void *maker(void *arg)
 	return NULL;
 }
 
+/* The series below n with that code, and no others, newest first. */
+static void check_chain(struct series_set *s, uint32_t col, uint32_t code, uint32_t n)
+{
+	const struct series_chain *c;
+
+	CHECK(series_chain(s, col, n, &c) == 0);
+	uint32_t id = series_chain_last(c, code);
+	while (id != SERIES_NONE && id >= n)
+		id = series_chain_before(c, id);
+	for (uint32_t i = n; i-- > 0;) {
+		if (series_dim_code(s, i, col) != code)
+			continue;
+		CHECK(id == i);
+		id = series_chain_before(c, id);
+	}
+	CHECK(id == SERIES_NONE);
+}
+
+START_TEST(chains)
+{
+	struct unit_rng r = unit_rng();
+
+	for (int round = 0; round < 8; round++) {
+		struct series_set *s = random_set(&r, 5, (uint32_t)unit_below(&r, 200));
+		for (int more = 0; more < 4; more++) {
+			uint32_t n = series_count(s) - (uint32_t)unit_below(&r, series_count(s) + 1);
+			for (uint32_t col = 0; col < 5; col++)
+				for (uint32_t code = 0; code <= series_dict_count(s, col); code++)
+					check_chain(s, col, code, unit_below(&r, 2) ? n : series_count(s));
+			add_random(s, &r, 5, (uint32_t)unit_below(&r, 100));
+		}
+		series_set_destroy(s);
+	}
+}
+END_TEST
+
 /* Reads whatever is published, without the lock. */
 static void *reader(void *arg)
 {
@@ -816,6 +852,7 @@ static void *reader(void *arg)
 		for (uint32_t c = 0; c < series_column_count(w->s); c++)
 			CHECK(series_column(w->s, c)->id == c);
 		CHECK(series_bytes(w->s) > 0);
+		check_chain(w->s, a % 2, series_dim_code(w->s, a, a % 2), n);
 	}
 	return NULL;
 }
@@ -895,6 +932,7 @@ int main(void)
 	tcase_add_test(tc, file_damage);
 	tcase_add_loop_test(tc, file_defines_twice, 0, 2);
 	tcase_add_test(tc, file_faults);
+	tcase_add_test(tc, chains);
 	tcase_add_test(tc, threads);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
