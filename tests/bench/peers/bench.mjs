@@ -101,6 +101,7 @@ async function main() {
     const other = options.kind === 'int' ? 'float' : 'int'
     if (parts.has('storage') && name !== 'card') {
       const rows = makeRows(options, scale, other, true), list = make()
+      if (other === 'float') list.splice(1, 0, new Tidefs(options, 'compact'))
       sizes[other] = (await loadAll(options, list, rows, `${name}-${other}`, absent)).sizes
       for (const s of list) await s.stop()
       rows.remove()

@@ -1,6 +1,6 @@
 // tidefs, through its mount: a file is opened, written and read, and nothing else.
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { csvRows } from './check.mjs'
 import { Server, atEnd, bytesBelow, now, run, sleep } from './process.mjs'
 import { last, spell } from './workload.mjs'
@@ -15,10 +15,10 @@ export const dialect = {
 const QUIET_MS = 10000
 
 export class Tidefs {
-  name = 'tidefs'
   static missing({ daemon }) { return existsSync(daemon) ? null : `${daemon} is not built` }
 
-  constructor({ daemon }) { this.daemon = daemon }
+  // encoding: of tiles, as settings/encoding.
+  constructor({ daemon }, encoding = 'open') { Object.assign(this, { daemon, encoding, name: encoding === 'open' ? 'tidefs' : `tidefs, ${encoding}` }) }
 
   get version() { return run(this.daemon, ['--version']).trim().replace(/^tidefs /, '') }
 
@@ -36,6 +36,7 @@ export class Tidefs {
   async load({ lines, rows }) {
     if (!existsSync(`${this.mnt}/tsbs`)) mkdirSync(`${this.mnt}/tsbs`)
     mkdirSync(`${this.mnt}/tsbs/cpu`)
+    writeFileSync(`${this.mnt}/tsbs/cpu/settings/encoding`, this.encoding)
     const ingest = `${this.mnt}/tsbs/cpu/ingest`, begin = now(), fd = openSync(ingest, 'a')
     const code = await new Promise(done => spawn('cat', [lines], { stdio: ['ignore', fd, 'inherit'] }).on('close', done))
     fsyncSync(fd)
