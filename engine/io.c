@@ -60,6 +60,11 @@ static int64_t posix_pread(const struct io *io, int fd, void *to, size_t n, int6
 	return (int64_t)done;
 }
 
+static void posix_prefetch(const struct io *io, int fd, int64_t off, int64_t n)
+{
+	(void)posix_fadvise(fd, off, n, POSIX_FADV_WILLNEED);
+}
+
 #define IOV_BATCH 128 /* what one call is given: well below IOV_MAX, and small on the stack */
 
 /* Skip `n` written bytes; v and count then describe what is left. */
@@ -163,6 +168,7 @@ const struct io *io_posix(void)
 		.openat = posix_openat,
 		.close = posix_close,
 		.pread = posix_pread,
+		.prefetch = posix_prefetch,
 		.pwritev = posix_pwritev,
 		.ftruncate = posix_ftruncate,
 		.fdatasync = posix_fdatasync,

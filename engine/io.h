@@ -19,6 +19,8 @@ struct io {
 	/* Whole transfers: a short pread means end of file; pwritev writes all or fails (what was
 	 * written before the failure stays: the caller truncates). */
 	int64_t (*pread)(const struct io *io, int fd, void *to, size_t n, int64_t off);
+	/* These bytes will be wanted soon: a hint that costs nothing where it is not taken, and cannot fail. */
+	void (*prefetch)(const struct io *io, int fd, int64_t off, int64_t n);
 	int64_t (*pwritev)(const struct io *io, int fd, const struct iovec *iov, int n, int64_t off);
 	int (*ftruncate)(const struct io *io, int fd, int64_t size);
 	int (*fdatasync)(const struct io *io, int fd);

@@ -232,6 +232,10 @@ static int64_t fault_pread(const struct io *io, int fd, void *to, size_t n, int6
 	return got;
 }
 
+static void fault_prefetch(const struct io *io, int fd, int64_t off, int64_t n)
+{
+}
+
 /* Write the first `bytes` of what was asked for. */
 static int64_t write_part(int fd, const struct iovec *iov, int n, int64_t off, int64_t bytes)
 {
@@ -343,6 +347,7 @@ struct io *io_fault_create(void)
 		.openat = fault_openat,
 		.close = fault_close,
 		.pread = fault_pread,
+		.prefetch = fault_prefetch,
 		.pwritev = fault_pwritev,
 		.ftruncate = fault_ftruncate,
 		.fdatasync = fault_fdatasync,

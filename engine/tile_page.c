@@ -15,6 +15,9 @@
 /* Bytes that a page of numbers cannot exceed, whatever its encoding. */
 #define NUMBERS_RAW_MAX (TILE_PAGE_ROWS_MAX * 16)
 
+#define AHEAD_PAGES 64 /* pages of a column that the kernel is asked to have ready */
+#define SKIPPED_MAX 4  /* so many left out, and it is still one after the other */
+
 /* ---- scratch --------------------------------------------------------------------------------- */
 
 #define SCRATCH_KEPT     16
@@ -151,6 +154,30 @@ static int load_content(struct tile *t, const struct tile_page_ref *p, struct ti
 	memset((char *)to + p->raw, 0, PQ_SLACK);
 	*ret = (struct str){to, p->raw};
 	return 0;
+}
+
+/*
+ * Who reads a column's pages one after the other reads other columns' in between: the kernel sees a file
+ * that is read all over and reads nothing ahead. So it is told what comes next; not after one page, which may
+ * be all.
+ */
+static void read_ahead(struct tile *t, uint32_t column, uint32_t page)
+{
+	struct tile_reading *r = &t->reading[column];
+	uint32_t last = atomic_exchange_explicit(&r->last, page, memory_order_relaxed);
+	uint32_t ahead = atomic_load_explicit(&r->ahead, memory_order_relaxed);
+
+	if (page - last - 1 >= SKIPPED_MAX)
+		return;
+	/* In one group the pages of a column lie side by side. */
+	uint32_t end = MIN(page + 1 + AHEAD_PAGES, t->ix.group_page[tile_index_group(&t->ix, page) + 1]);
+	uint32_t from = ahead > page && ahead <= end ? ahead : page + 1;
+	if (from >= end || from > page + AHEAD_PAGES / 2)
+		return;
+	const struct tile_page_ref *pages = &t->ix.pages[(size_t)column * t->ix.info.page_count];
+	uint64_t to = pages[end - 1].off + pages[end - 1].size;
+	t->io->prefetch(t->io, t->fd, (int64_t)pages[from].off, (int64_t)(to - pages[from].off));
+	atomic_store_explicit(&r->ahead, end, memory_order_relaxed);
 }
 
 /* ---- dictionaries ---------------------------------------------------------------------------- */
@@ -384,6 +411,7 @@ int tile_page_decode(struct tile *t, uint32_t column, uint32_t page, struct tile
 		return rc;
 	if (type != PQ_BYTE_ARRAY && ref->raw > NUMBERS_RAW_MAX)
 		return damaged(t, ref, e, "it is longer than its rows can be");
+	read_ahead(t, column, page);
 	rc = load_content(t, ref, s, lends ? a : NULL, &p.in, e);
 	if (rc < 0)
 		return rc;

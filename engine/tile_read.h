@@ -27,6 +27,12 @@ struct tile_id {
 	uint32_t id, i;
 };
 
+/* How a column is being read: hints, which several threads may mix up. */
+struct tile_reading {
+	_Atomic uint32_t last;  /* page */
+	_Atomic uint32_t ahead; /* the first page that the kernel was not told of */
+};
+
 struct tile {
 	atomic_int refs;
 	uint64_t number;
@@ -45,6 +51,7 @@ struct tile {
 	uint64_t footer_off;
 	uint64_t index_off, index_len;
 	size_t crc_at; /* of the footer's checksum, in the footer */
+	struct tile_reading *reading; /* per column */
 	_Atomic(struct tile_dictionary *) *dicts; /* [column * group_count + group]; NULL: not yet */
 };
 

@@ -178,14 +178,17 @@ static int make_lookups(struct tile *t, struct err *e)
 
 	t->by_id = arena_array(&t->arena, struct tile_id, n);
 	t->field_nanos = arena_zarray(&t->arena, uint32_t, ix->info.field_count);
+	t->reading = arena_array(&t->arena, struct tile_reading, ix->column_count);
 	t->dicts = arena_alloc(&t->arena, chunks * sizeof *t->dicts + 1);
-	if (!t->by_id || !t->field_nanos || !t->dicts) {
+	if (!t->by_id || !t->field_nanos || !t->reading || !t->dicts) {
 		t->dicts = NULL;
 		return err_set(e, -ENOMEM, "no memory for the index of %s", t->path);
 	}
 	for (size_t i = 0; i < chunks; i++)
 		atomic_init(&t->dicts[i], NULL);
 	for (uint32_t c = 0; c < ix->column_count; c++) {
+		atomic_init(&t->reading[c].last, UINT32_MAX / 2); /* before no page */
+		atomic_init(&t->reading[c].ahead, 0);
 		if (ix->columns[c].role == TILE_TIME_NANOS)
 			t->time_nanos = c;
 		else if (ix->columns[c].role == TILE_VERSION)
