@@ -167,11 +167,11 @@ static bool wait_for_seat(struct worker *w)
 	struct loop *l = w->l;
 
 	pthread_mutex_lock(&l->mu);
-	bool stays = l->idle_n < IDLE_KEPT && !atomic_load(&l->is_over);
-	if (stays)
+	bool waits = l->idle_n < IDLE_KEPT && !atomic_load(&l->is_over);
+	if (waits)
 		push_idle_locked(w);
 	pthread_mutex_unlock(&l->mu);
-	return stays && sit_down(w);
+	return waits && sit_down(w);
 }
 
 /* ---- requests -------------------------------------------------------------------------------------------- */
@@ -254,6 +254,16 @@ static void end(struct loop *l, int rc)
 	pthread_mutex_unlock(&l->mu);
 }
 
+/* Is the seat still wanted? Else it is left. */
+static bool stays(struct loop *l, struct seat *seat)
+{
+	if (seat - l->seats < atomic_load(&l->wanted))
+		return true;
+	atomic_store(&seat->is_taken, false);
+	/* It may be wanted again this moment, by whoever found it taken. */
+	return seat - l->seats < atomic_load(&l->wanted) && !atomic_exchange(&seat->is_taken, true);
+}
+
 /* Read and serve as long as the seat is ours, and wanted. False: it is over. */
 static bool lead(struct worker *w)
 {
@@ -266,6 +276,10 @@ static bool lead(struct worker *w)
 		atomic_store_explicit(&w->is_reading, false, memory_order_relaxed);
 		if (n == -EINTR && !fuse_session_exited(l->se))
 			continue;
+		if (n == -ENOMEM) { /* for a buffer: nothing was read yet */
+			nanosleep(&(struct timespec){0, 10 * NS_PER_MS}, NULL);
+			continue;
+		}
 		if (n <= 0) {
 			end(l, n == -EINTR ? 0 : n);
 			return false;
@@ -281,10 +295,8 @@ static bool lead(struct worker *w)
 		fuse_session_process_buf(l->se, &w->buf);
 		if (!atomic_compare_exchange_strong(&seat->turn, &turn, turn + 1))
 			return true;
-		if (seat - l->seats >= atomic_load_explicit(&l->wanted, memory_order_relaxed)) {
-			atomic_store(&seat->is_taken, false);
+		if (!stays(l, seat))
 			return true;
-		}
 	}
 	return false;
 }
