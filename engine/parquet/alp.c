@@ -117,19 +117,23 @@ static uint32_t take_sample(const double *v, uint32_t n, double *to)
 /* The pairs that make a sample of the page smallest, best first. Returns how many; 0: none helps. */
 static uint32_t find_presets(const double *v, uint32_t n, struct pair *to)
 {
-	double sample[SAMPLE];
+	double sample[SAMPLE], some[SAMPLE / STRETCH];
 	uint64_t bits[PRESETS + 1];
-	uint32_t k = take_sample(v, n, sample), found = 0;
+	uint32_t k = take_sample(v, n, sample), some_n = 0, found = 0;
 	struct pair p[PRESETS + 1];
-	struct block b = {.v = sample};
+	struct block b;
 
+	for (uint32_t i = 0; i < k; i += STRETCH)
+		some[some_n++] = sample[i];
 	for (uint8_t e = 0; e <= E_MAX; e++)
 		for (uint8_t f = 0; f <= e; f++) {
-			/* A few values first: most pairs fail on nearly all of them. */
-			b.n = MIN(k, (uint32_t)STRETCH);
+			/* One of each stretch first: most pairs fail on nearly all of them. */
+			b.v = some;
+			b.n = some_n;
 			by_pair(&b, (struct pair){e, f});
-			if (b.exception_n > b.n / 2)
+			if (b.exception_n > b.n - b.n / 4)
 				continue;
+			b.v = sample;
 			b.n = k;
 			by_pair(&b, (struct pair){e, f});
 			uint64_t cost = block_bits(&b);
