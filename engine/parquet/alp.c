@@ -16,7 +16,6 @@
  * for "none", is made an exception where that takes fewer bits than widening those around it.
  */
 #include <assert.h>
-#include <stdlib.h>
 
 #include "engine/base/kernels.h"
 #include "engine/parquet/parquet.h"
@@ -172,11 +171,29 @@ static struct pair choose_pair(const double *v, uint32_t n, const struct pair *p
 	return best;
 }
 
-static int by_value(const void *a, const void *b)
+/* The k smallest of n values, ascending, and the k largest, descending; k <= n. */
+static void take_ends(const int64_t *v, uint32_t n, uint32_t k, int64_t *low, int64_t *high)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	uint32_t have = 0;
 
-	return (x > y) - (x < y);
+	for (uint32_t i = 0; i < n; i++) {
+		bool is_full = have == k;
+		if (is_full && v[i] >= low[k - 1] && v[i] <= high[k - 1])
+			continue;
+		if (!is_full || v[i] < low[k - 1]) {
+			uint32_t at = is_full ? k - 1 : have;
+			for (; at && v[i] < low[at - 1]; at--)
+				low[at] = low[at - 1];
+			low[at] = v[i];
+		}
+		if (!is_full || v[i] > high[k - 1]) {
+			uint32_t at = is_full ? k - 1 : have;
+			for (; at && v[i] > high[at - 1]; at--)
+				high[at] = high[at - 1];
+			high[at] = v[i];
+		}
+		have += !is_full;
+	}
 }
 
 /*
@@ -186,7 +203,7 @@ static int by_value(const void *a, const void *b)
  */
 static void cut_outliers(struct block *b, uint32_t from, uint32_t n)
 {
-	int64_t sorted[CUT], lo, hi, *whole = b->whole + from;
+	int64_t low[CUT / 16 + 1], high[CUT / 16 + 1], lo, hi, *whole = b->whole + from;
 	uint32_t room = n / 16; /* so many may go */
 
 	kernels()->bounds(whole, n, &lo, &hi);
@@ -199,12 +216,11 @@ static void cut_outliers(struct block *b, uint32_t from, uint32_t n)
 	}
 	if (!room || width_of(some_lo, some_hi) + 2 > width)
 		return;
-	memcpy(sorted, whole, n * sizeof *sorted);
-	qsort(sorted, n, sizeof *sorted, by_value);
+	take_ends(whole, n, room + 1, low, high);
 	uint64_t best = (uint64_t)n * width;
 	for (uint32_t out = 1; out <= room; out++)
-		for (uint32_t low = 0; low <= out; low++) {
-			int64_t l = sorted[low], h = sorted[n - 1 - (out - low)];
+		for (uint32_t i = 0; i <= out; i++) {
+			int64_t l = low[i], h = high[out - i];
 			uint64_t bits = (uint64_t)n * width_of(l, h) + (uint64_t)out * EXCEPTION_BITS;
 			if (bits < best) {
 				best = bits;
