@@ -23,7 +23,7 @@ const struct setting_def setting_defs[SETTINGS] = {
 			   "rows older than retention/memory: store them in magnetic/, or reject them"},
 	[SET_ENCODING] = {"settings/encoding", "open", "open or compact",
 			  "how tiles are written from now on. open: any Parquet reader opens them; compact: decimal doubles "
-			  "as ALP, which takes less and few readers know"},
+			  "as ALP, which takes less; DuckDB, and others that do not know it, refuse the whole file"},
 	[SET_PARTITION_KEY] = {"settings/partition_key", PART_KEY_DEFAULT, PART_KEY_ALLOWED,
 			       "by what large dates are split into parts; `required`: records without that "
 			       "dimension are refused. Names and order can be changed while there are no tiles"},

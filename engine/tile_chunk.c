@@ -3,7 +3,8 @@
  *
  * A new encoding is a row in `encoders` (and one in the reader's table): the trial finds out by
  * itself where it is the smaller one. The trial encodes and compresses up to three pages of the chunk with each
- * encoder, so it costs about as much as those pages times the number of rows that fit. A dictionary is
+ * encoder (eight where ALP takes part, as what is no decimal in pages that are not looked at costs it dearly), so it
+ * costs about as much as those pages times the number of rows that fit. A dictionary is
  * first judged on the sample alone, and built over the whole chunk only where that looks best.
  */
 #include "engine/tile_write.h"
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 
 #define SAMPLE_PAGES 3
+#define SAMPLE_ALP   8 /* where ALP takes part */
+#define ALP_WORTH    16 /* it must save a sixteenth, as others cannot read the file then */
 #define DICT_MAX     65536
 
 /* Values of one page as an encoder sees them. */
@@ -491,7 +494,7 @@ struct trial {
 	struct tile_writer *w;
 	struct wcolumn *c;
 	uint32_t page0, page1;
-	uint32_t sample[SAMPLE_PAGES];
+	uint32_t sample[SAMPLE_ALP];
 	uint32_t sample_count;
 };
 
@@ -572,7 +575,7 @@ static bool build_dict(const struct trial *t)
 static size_t dict_cost(const struct trial *t)
 {
 	struct tile_writer *w = t->w;
-	uint32_t n = 0, total = (uint32_t)(w->page_row[t->page1] - w->page_row[t->page0]), before = 0;
+	uint32_t n = 0, total = (uint32_t)(w->page_row[t->page1] - w->page_row[t->page0]), news[2] = {0, 0};
 	uint64_t rest = t->page1 - t->page0 - t->sample_count;
 	size_t cost = 0;
 
@@ -580,18 +583,21 @@ static size_t dict_cost(const struct trial *t)
 	w->field_dict.of_strings = t->c->type == PQ_BYTE_ARRAY;
 	for (uint32_t i = 0; i < t->sample_count; i++) {
 		struct values v = page_values(t, t->sample[i]);
-		before = w->field_dict.n;
+		uint32_t before = w->field_dict.n;
 		if (!add_codes(w, &v, w->field_codes + n))
 			return SIZE_MAX;
 		n += v.n;
+		news[0] = news[1];
+		news[1] = w->field_dict.n - before;
 	}
 	if (!w->field_dict.of_strings && !sort_numbers(&w->field_dict, w->field_codes, n))
 		return SIZE_MAX;
 	/* Mostly new values: more pages bring more of them, so there is nothing to share. */
 	if (w->field_dict.n > n / 2)
 		return SIZE_MAX;
-	/* Other pages bring new values as the last one of the sample did, fewer and fewer. */
-	uint64_t all = MIN(w->field_dict.n + (w->field_dict.n - before) * rest / 2, (uint64_t)DICT_MAX);
+	/* Other pages bring new values as the last one of the sample did, fewer and fewer, unless they did not become fewer. */
+	uint64_t more = (uint64_t)news[1] * rest;
+	uint64_t all = MIN(w->field_dict.n + (news[1] * 8 > news[0] * 7 ? more : more / 2), (uint64_t)DICT_MAX);
 	struct values v = {.type = t->c->type, .codes = w->field_codes, .n = n};
 	v.width = pq_width_of((uint32_t)all);
 	buf_clear(&w->raw);
@@ -649,6 +655,8 @@ static const struct encoder *choose(const struct trial *t)
 			continue;
 		}
 		size_t cost = cost_of(t, enc);
+		if (enc->encoding == PQ_ALP && cost < SIZE_MAX / 2)
+			cost += cost / ALP_WORTH;
 		if (!best || cost < best_cost) {
 			second = best;
 			second_cost = best_cost;
@@ -664,15 +672,17 @@ static const struct encoder *choose(const struct trial *t)
 	return best;
 }
 
-/* First, middle and last page, as far as these are different ones. */
+/* First and last page and some between, as far as these are different ones. */
 static void take_sample(struct trial *t)
 {
-	uint32_t n = t->page1 - t->page0;
-	const uint32_t at[SAMPLE_PAGES] = {0, n / 2, n - 1};
+	bool with_alp = t->w->spec->is_compact && t->c->type == PQ_DOUBLE;
+	uint32_t n = t->page1 - t->page0, most = MIN(with_alp ? SAMPLE_ALP : SAMPLE_PAGES, MAX(n / SAMPLE_ALP, SAMPLE_PAGES));
 
-	for (int i = 0; i < SAMPLE_PAGES; i++)
-		if (!t->sample_count || t->sample[t->sample_count - 1] != t->page0 + at[i])
-			t->sample[t->sample_count++] = t->page0 + at[i];
+	for (uint32_t i = 0; i < most; i++) {
+		uint32_t page = t->page0 + (uint32_t)((uint64_t)(n - 1) * i / (most - 1));
+		if (!t->sample_count || t->sample[t->sample_count - 1] != page)
+			t->sample[t->sample_count++] = page;
+	}
 }
 
 int tile_chunk_write(struct tile_writer *w, struct wcolumn *c, uint32_t group, bool late,

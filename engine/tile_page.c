@@ -12,8 +12,11 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-/* Bytes that a page of numbers cannot exceed, whatever its encoding. */
-#define NUMBERS_RAW_MAX (TILE_PAGE_ROWS_MAX * 16)
+/*
+ * Bytes that a page of numbers cannot exceed, whatever its encoding: ALP may take 17.04 a value, all of them
+ * exceptions beside whole numbers of 51 bits.
+ */
+#define NUMBERS_RAW_MAX (TILE_PAGE_ROWS_MAX * 18)
 
 #define AHEAD_PAGES 64 /* pages of a column that the kernel is asked to have ready */
 #define SKIPPED_MAX 4  /* so many left out, and it is still one after the other */

@@ -166,7 +166,7 @@ static struct pair choose_pair(const double *v, uint32_t n, const struct pair *p
 			best = presets[i];
 		}
 		if (!b.exception_n)
-			break; /* the others are no narrower: the presets are in order */
+			break; /* the presets are in order: the others are hardly narrower */
 	}
 	return best;
 }
