@@ -388,9 +388,11 @@ static uint64_t look_round(struct loop *l)
 		uint64_t turn = atomic_load(&s->turn);
 
 		moved += turn - s->seen;
-		/* Where nobody is left to take it, it is looked at again. */
-		if (turn == s->seen && turn % 2 && pass_seat(l, s, turn))
+		/* Where nobody is left to take it, it is looked at again: the timer goes on. */
+		if (turn == s->seen && turn % 2) {
+			(void)pass_seat(l, s, turn);
 			moved++;
+		}
 		s->seen = turn;
 	}
 	return moved;

@@ -159,3 +159,30 @@ daemon_gone() { "$TIDEFS" sql "$DATA" 'SELECT 1' >/dev/null 2>&1; }
 	fails_saying "no format" sql "$DATA" 'SELECT 1' xml
 	fails_saying "nowhere" sql "$DIR/nowhere" 'SELECT 1'
 }
+
+# insert NAME LIMIT: joins rows for a while, more of it the larger the limit.
+insert() {
+	timeout 60 bash -c 'printf "%s" "$1" 1<>"$2"' - "INSERT INTO iot.o SELECT now() AS time, '$1' AS s, count(*) AS n
+		FROM iot.t AS a CROSS JOIN iot.t AS b CROSS JOIN (SELECT v FROM iot.t ORDER BY v LIMIT $2) AS c;" "$MNT/query" &
+}
+
+@test "all threads at long statements: the first that is done serves the others again" {
+	tide_mount -o threads=4
+	mkdir "$MNT/iot" "$MNT/iot/t" "$MNT/iot/o"
+	for i in $(seq 3000); do echo "t,s=$i v=$i 1000000000"; done >>"$MNT/iot/t/ingest"
+	insert short 100
+	local a=$!
+	insert short 100
+	local b=$!
+	sleep 0.1
+	insert long 3000
+	local c=$!
+	sleep 0.1
+	insert long 3000
+	local d=$!
+	wait "$a" "$b"
+	timeout 5 stat "$MNT/README" >/dev/null
+	kill -0 "$c" "$d"
+	kill "$c" "$d"
+	wait "$c" "$d" || true
+}
