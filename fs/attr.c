@@ -398,7 +398,7 @@ int node_chattr(struct fs *fs, struct node *n, struct caller *c, const struct st
 	 * `cp -p x ingest` ends in chmod, chown and utimes through the handle it wrote by. It means
 	 * to copy a file, not to close a table to its sensors; chmod(1) has not written there.
 	 */
-	if (n->kind == NODE_FILE && atomic_load(&n->writers) > 0 && atomic_load(&n->writer_pid) == c->pid)
+	if (n->kind == NODE_FILE && handles_write(fs, n, c->pid))
 		return 0;
 	if (!attr_path(n, path))
 		return changes_nothing(&a, st, to_set) ? 0 : err_set(e, -EPERM, "owner and mode follow from those of magnetic/");

@@ -186,6 +186,9 @@ void handle_destroy(struct handle *h); /* without release: it never was open */
 struct handle *handle_enter(const struct fuse_file_info *fi); /* one reference, for one request */
 void handle_close(struct handle *h);   /* a reference less; the last one releases */
 
+/* Has this process n open for writing? Threads are numbered as processes, of which any may have opened it. */
+bool handles_write(struct fs *fs, const struct node *n, pid_t pid);
+
 /* Text of a small file, rendered whole so that partial reads agree. Never changes once made. */
 struct text {
 	_Atomic int refs;

@@ -19,11 +19,16 @@
 #define CLAIM_NS  NS_PER_S        /* what was looked up and not opened then is free again */
 #define SHARED_NS (10 * NS_PER_S) /* so long writers who met are kept apart */
 
+#define MOVED     256
+
 struct nodes {
 	pthread_mutex_t mu;
 	struct node *root;
 	struct node *all; /* guarded by mu */
 	struct node *buckets[BUCKETS];
+	struct moved {
+		int64_t ns; /* monotonic; 0: never */
+	} moved[MOVED]; /* by pid modulo: when such a thread was told that a node is taken */
 };
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -248,7 +253,7 @@ struct node *node_claim(struct fs *fs, struct node *parent, const struct node_sp
 {
 	struct nodes *ns = fs->nodes;
 	uint64_t hash = identity(parent, spec);
-	int64_t now = clock_mono_ns(), shared_ns = 0;
+	int64_t now = clock_mono_ns();
 
 	pthread_mutex_lock(&ns->mu);
 	struct node *n = find_interned(ns, parent, spec, hash);
@@ -266,12 +271,9 @@ struct node *node_claim(struct fs *fs, struct node *parent, const struct node_sp
 		return NULL;
 	pthread_mutex_lock(&ns->mu);
 	n = find_interned(ns, parent, spec, hash);
-	if (n) {
-		shared_ns = n->shared_ns;
+	if (n)
 		hash_del(ns, n); /* it goes with its last user */
-	}
 	made->claimed_ns = now;
-	made->shared_ns = shared_ns;
 	parent->refs++;
 	all_add(ns, made);
 	hash_add(ns, made, hash);
@@ -283,8 +285,8 @@ struct node *node_opened(struct fs *fs, struct node *n)
 {
 	pthread_mutex_lock(&fs->nodes->mu);
 	n->refs++;
-	if (n->handles++)
-		n->shared_ns = clock_mono_ns();
+	if (n->handles++ && n->kind == NODE_FILE)
+		n->parent->shared_ns = clock_mono_ns(); /* there it outlives this one */
 	pthread_mutex_unlock(&fs->nodes->mu);
 	return n;
 }
@@ -298,10 +300,23 @@ void node_closed(struct fs *fs, struct node *n)
 	node_put(fs, n);
 }
 
+bool node_is_taken(struct fs *fs, struct node *n, pid_t pid)
+{
+	pthread_mutex_lock(&fs->nodes->mu);
+	struct moved *m = &fs->nodes->moved[(unsigned)pid % MOVED];
+	int64_t now = clock_mono_ns();
+	/* Where others of that number were told so lately, it is not said: twice would be an error for open(2). */
+	bool is_taken = n->handles > 1 && pid && (!m->ns || now - m->ns > SHARED_NS);
+	if (is_taken)
+		m->ns = now;
+	pthread_mutex_unlock(&fs->nodes->mu);
+	return is_taken;
+}
+
 bool node_is_shared(struct fs *fs, const struct node *n)
 {
 	pthread_mutex_lock(&fs->nodes->mu);
-	bool is_shared = n->shared_ns && clock_mono_ns() - n->shared_ns < SHARED_NS;
+	bool is_shared = n->parent->shared_ns && clock_mono_ns() - n->parent->shared_ns < SHARED_NS;
 	pthread_mutex_unlock(&fs->nodes->mu);
 	return is_shared;
 }

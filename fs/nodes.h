@@ -74,10 +74,9 @@ struct node {
 
 	int handles;        /* open files */
 	int64_t claimed_ns; /* monotonic: a LOOKUP got it, and an open(2) may follow; 0: no */
-	int64_t shared_ns;  /* monotonic: when several had it open at once, last; 0: never */
+	int64_t shared_ns;  /* directories, monotonic: when several had a file's node open at once, last; 0: never */
 
 	_Atomic int writers;     /* handles open for writing */
-	_Atomic pid_t writer_pid; /* who opened the last of them; 0: not visible from here */
 	_Atomic bool opened;     /* statements: some open(2) took the result */
 
 	/* Guarded by mu. */
@@ -122,7 +121,12 @@ struct node *node_claim(struct fs *fs, struct node *parent, const struct node_sp
 /* A reference for an open file; node_closed() gives it back. */
 struct node *node_opened(struct fs *fs, struct node *n);
 void node_closed(struct fs *fs, struct node *n);
-/* Did several have it, or the one before it, open at the same time lately? */
+/*
+ * Has somebody else it open, so that who opened it by a name that the kernel still believed is to ask for
+ * that name again? No thread hears this twice in a while: it may come by no name (/proc/self/fd).
+ */
+bool node_is_taken(struct fs *fs, struct node *n, pid_t pid);
+/* Did several have one node of its directory's files open at the same time lately? Files. */
 bool node_is_shared(struct fs *fs, const struct node *n);
 /* The one of that identity, found or made; one reference more, the caller's. */
 struct node *node_intern(struct fs *fs, struct node *parent, const struct node_spec *spec);

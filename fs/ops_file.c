@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -78,6 +79,25 @@ void handle_close(struct handle *h)
 	handle_destroy(h);
 }
 
+bool handles_write(struct fs *fs, const struct node *n, pid_t pid)
+{
+	pid_t writers[16];
+	int count = 0;
+	char path[64];
+
+	pthread_mutex_lock(&fs->handles_mu);
+	for (struct handle *h = fs->handles; h && count < (int)ARRAY_LEN(writers); h = h->next)
+		if (h->node == n && h->writable)
+			writers[count++] = h->who.pid;
+	pthread_mutex_unlock(&fs->handles_mu);
+	while (count--) {
+		snprintf(path, sizeof path, "/proc/%d/task/%d", (int)writers[count], (int)pid);
+		if (writers[count] == pid || access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 void handles_close_all(struct fs *fs)
 {
 	struct handle *h;
@@ -129,6 +149,9 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 	rc = check_access ? open_access(fs, n, &h->who, mask) : node_check(n);
 	if (rc >= 0 && h->writable && !takes_writes(n, ops, truncating))
 		rc = err_set(e, -EPERM, "this file is not for writing");
+	/* Writers of one node take turns in the kernel: it is to ask for the name again, and gets another. */
+	if (rc >= 0 && h->writable && ops == &ingest_ops && node_is_taken(fs, n, h->who.pid))
+		rc = -ESTALE;
 	if (rc >= 0 && truncating && ops->truncate)
 		rc = ops->truncate(fs, n, h, 0, e);
 	if (rc >= 0 && ops->open)
@@ -137,10 +160,8 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 		handle_destroy(h);
 		return rc;
 	}
-	if (h->writable) {
+	if (h->writable)
 		atomic_fetch_add(&n->writers, 1);
-		atomic_store(&n->writer_pid, h->who.pid);
-	}
 	fi->fh = (uintptr_t)h;
 	fi->direct_io = h->direct_io;
 	fi->keep_cache = h->keep_cache;

@@ -174,3 +174,58 @@ PY
 	expect 1 "$(sql 'SELECT count(*) FROM iot.room')"
 	expect 0 "$(wc -l <"$MNT/iot/room/rejected")"
 }
+
+@test "cp -p leaves the mode alone while others append, in whichever thread it is changed" {
+	need python3
+	seq 1 20000 | sed 's/.*/w,s=c v=& &/' >"$DIR/lp"
+	chmod 0600 "$DIR/lp"
+	(for i in $(seq 1000); do echo "w,s=e v=$i $i" >>"$T/ingest"; done) &
+	local others=$!
+	for _ in $(seq 5); do cp -p "$DIR/lp" "$T/ingest"; done
+	expect 644 "$(stat -c %a "$T/ingest")"
+	wait "$others"
+	expect 21000 "$(sql 'SELECT count(*) FROM iot.w')"
+	python3 - "$T/ingest" <<'PY'
+import os, sys, threading
+f = os.open(sys.argv[1], os.O_WRONLY)
+t = threading.Thread(target=os.fchmod, args=(f, 0o600))
+t.start()
+t.join()
+PY
+	expect 644 "$(stat -c %a "$T/ingest")"
+	exec 7>>"$T/ingest"
+	chmod 640 "$T/ingest"
+	expect 640 "$(stat -c %a "$T/ingest")"
+	exec 7>&-
+}
+
+@test "writers that open ingest at the same moment do not wait for each other, nor see ESTALE" {
+	need python3
+	python3 - "$T/ingest" <<'PY'
+import os, sys, threading, time
+path, end = sys.argv[1], time.time() + 3
+
+def reopen(i):
+    while time.time() < end:
+        f = os.open(path, os.O_WRONLY)
+        os.write(f, b"w,s=%d v=1 1000000000\n" % i)
+        g = os.open("/proc/self/fd/%d" % f, os.O_WRONLY)
+        os.write(g, b"w,s=%d v=2 2000000000\n" % i)
+        os.close(f)
+        os.close(g)
+
+def guard(i):
+    try:
+        reopen(i)
+    except OSError as e:
+        print(e)
+        os._exit(1)
+
+threads = [threading.Thread(target=guard, args=(i,)) for i in range(8)]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+PY
+	expect 16 "$(sql 'SELECT count(*) FROM iot.w')"
+}
