@@ -181,7 +181,7 @@ static void shrink(struct table *t)
 			buf_release(bufs[i]);
 }
 
-static bool wants_sync(struct table *t)
+bool table_is_sync(struct table *t)
 {
 	pthread_mutex_lock(&t->mu);
 	bool is = t->settings.is_sync;
@@ -243,7 +243,7 @@ int db_append(struct db *db, struct table_batch *batches, uint32_t n, struct err
 	for (uint32_t i = k; i-- > 0;)
 		pthread_mutex_unlock(&sorted[i]->table->append_mu);
 	for (uint32_t i = 0; i < k && rc >= 0; i++)
-		sync |= wants_sync(sorted[i]->table);
+		sync |= table_is_sync(sorted[i]->table);
 	if (rc >= 0 && sync)
 		rc = wal_sync(db->wal, lsn, e);
 out:

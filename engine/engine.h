@@ -122,6 +122,7 @@ const char *table_name(const struct table *t);
 struct db *table_db(const struct table *t); /* lent */
 int64_t table_created_ns(const struct table *t);
 bool table_dropped(const struct table *t);
+bool table_is_sync(struct table *t); /* durability = sync: each write waits for the disk */
 struct series_set *table_series(const struct table *t); /* lent, lives as long as the table */
 
 /* Grows with every change a query could see (rows, schema, settings, expiry); for sharing results. */

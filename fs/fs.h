@@ -175,7 +175,6 @@ struct handle {
 	bool truncated;    /* O_TRUNC */
 	bool direct_io;    /* what open(2) answers */
 	bool keep_cache;
-	_Atomic uint64_t locker; /* whose fcntl(2) locks were set through it; 0: nobody's */
 	pthread_mutex_t mu;
 	void *priv;        /* of ops */
 	struct handle *prev, *next; /* guarded by fs->handles_mu */

@@ -3,6 +3,10 @@
  * lookup of a control file gives a new one. A lock belongs to the file's st_ino, which is the same
  * for all of them: two writers that lock one table's `ingest` do meet.
  *
+ * The owner of an fcntl(2) lock is a process, which loses it with any close(2) of the file. Where the kernel
+ * does not tell of these, because nothing else needs them (no file_ops.flush), it is the open file, as if
+ * F_OFD_SETLK had been asked for.
+ *
  * One mutex and one list: locks are few, and held long. Whoever must wait leaves the request.
  * No deadlock detection: INTERRUPT (and so alarm(2), ^C) ends a wait.
  */
@@ -223,9 +227,11 @@ static void set(struct locks *ls, fuse_req_t req, const struct lock *want, bool 
 
 static struct lock lock_of(struct node *n, const struct fuse_file_info *fi, const struct flock *f)
 {
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+
 	return (struct lock){
 		.ino = n->ino,
-		.owner = fi->lock_owner,
+		.owner = h->ops->flush ? fi->lock_owner : (uintptr_t)h,
 		.type = f->l_type,
 		.pid = f->l_pid,
 		.range = {f->l_start, f->l_len ? f->l_start + f->l_len - 1 : INT64_MAX},
@@ -256,15 +262,7 @@ void on_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct lock want = lock_of(nodes_from_ino(fs, ino), fi, f);
-	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
-	uint64_t nobody = 0;
 
-	/* The locks of a file that needs no FLUSH end with the open file, which remembers one owner. */
-	if (!h->ops->flush && want.type != F_UNLCK &&
-	    !atomic_compare_exchange_strong(&h->locker, &nobody, want.owner) && nobody != want.owner) {
-		reply_err(req, -ENOLCK);
-		return;
-	}
 	set(fs->locks, req, &want, sleep);
 }
 

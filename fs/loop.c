@@ -474,7 +474,11 @@ int loop_run(struct loop *l, struct err *e)
 
 	fill_seats(l);
 	pthread_mutex_lock(&l->mu);
-	int rc = l->workers ? 0 : err_set(e, -EAGAIN, "cannot start a thread: %s", strerror(EAGAIN));
+	int rc = 0;
+	if (l->workers < SEATS) {
+		rc = err_set(e, -EAGAIN, "cannot start two threads: %s", strerror(EAGAIN));
+		atomic_store(&l->is_over, true);
+	}
 	while (l->workers && !atomic_load(&l->is_over))
 		pthread_cond_wait(&l->changed, &l->mu);
 	while (l->workers) {

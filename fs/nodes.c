@@ -17,18 +17,13 @@
 
 #define BUCKETS   4096
 #define CLAIM_NS  NS_PER_S        /* what was looked up and not opened then is free again */
-#define SHARED_NS (10 * NS_PER_S) /* so long writers who met are kept apart */
-
-#define MOVED     256
+#define SYNCED_NS (10 * NS_PER_S) /* so long a file counts as one that is written with O_SYNC */
 
 struct nodes {
 	pthread_mutex_t mu;
 	struct node *root;
 	struct node *all; /* guarded by mu */
 	struct node *buckets[BUCKETS];
-	struct moved {
-		int64_t ns; /* monotonic; 0: never */
-	} moved[MOVED]; /* by pid modulo: when such a thread was told that a node is taken */
 };
 
 static uint64_t mix(uint64_t h, uint64_t v)
@@ -285,8 +280,7 @@ struct node *node_opened(struct fs *fs, struct node *n)
 {
 	pthread_mutex_lock(&fs->nodes->mu);
 	n->refs++;
-	if (n->handles++ && n->kind == NODE_FILE)
-		n->parent->shared_ns = clock_mono_ns(); /* there it outlives this one */
+	n->handles++;
 	pthread_mutex_unlock(&fs->nodes->mu);
 	return n;
 }
@@ -300,25 +294,19 @@ void node_closed(struct fs *fs, struct node *n)
 	node_put(fs, n);
 }
 
-bool node_is_taken(struct fs *fs, struct node *n, pid_t pid)
+void node_note_sync(struct fs *fs, struct node *n)
 {
 	pthread_mutex_lock(&fs->nodes->mu);
-	struct moved *m = &fs->nodes->moved[(unsigned)pid % MOVED];
-	int64_t now = clock_mono_ns();
-	/* Where others of that number were told so lately, it is not said: twice would be an error for open(2). */
-	bool is_taken = n->handles > 1 && pid && (!m->ns || now - m->ns > SHARED_NS);
-	if (is_taken)
-		m->ns = now;
+	n->parent->synced_ns = clock_mono_ns(); /* there it outlives this node */
 	pthread_mutex_unlock(&fs->nodes->mu);
-	return is_taken;
 }
 
-bool node_is_shared(struct fs *fs, const struct node *n)
+bool node_is_synced(struct fs *fs, const struct node *n)
 {
 	pthread_mutex_lock(&fs->nodes->mu);
-	bool is_shared = n->parent->shared_ns && clock_mono_ns() - n->parent->shared_ns < SHARED_NS;
+	bool is = n->parent->synced_ns && clock_mono_ns() - n->parent->synced_ns < SYNCED_NS;
 	pthread_mutex_unlock(&fs->nodes->mu);
-	return is_shared;
+	return is;
 }
 
 struct node *node_intern(struct fs *fs, struct node *parent, const struct node_spec *spec)

@@ -74,7 +74,7 @@ struct node {
 
 	int handles;        /* open files */
 	int64_t claimed_ns; /* monotonic: a LOOKUP got it, and an open(2) may follow; 0: no */
-	int64_t shared_ns;  /* directories, monotonic: when several had a file's node open at once, last; 0: never */
+	int64_t synced_ns;  /* directories, monotonic: when a file was opened with O_SYNC, last; 0: never */
 
 	_Atomic int writers;     /* handles open for writing */
 	_Atomic bool opened;     /* statements: some open(2) took the result */
@@ -121,13 +121,9 @@ struct node *node_claim(struct fs *fs, struct node *parent, const struct node_sp
 /* A reference for an open file; node_closed() gives it back. */
 struct node *node_opened(struct fs *fs, struct node *n);
 void node_closed(struct fs *fs, struct node *n);
-/*
- * Has somebody else it open, so that who opened it by a name that the kernel still believed is to ask for
- * that name again? No thread hears this twice in a while: it may come by no name (/proc/self/fd).
- */
-bool node_is_taken(struct fs *fs, struct node *n, pid_t pid);
-/* Did several have one node of its directory's files open at the same time lately? Files. */
-bool node_is_shared(struct fs *fs, const struct node *n);
+/* A file is opened with O_SYNC; was one of its directory, lately? */
+void node_note_sync(struct fs *fs, struct node *n);
+bool node_is_synced(struct fs *fs, const struct node *n);
 /* The one of that identity, found or made; one reference more, the caller's. */
 struct node *node_intern(struct fs *fs, struct node *parent, const struct node_spec *spec);
 struct node *node_get(struct fs *fs, struct node *n);

@@ -160,15 +160,21 @@ double node_attr_timeout(const struct node *n)
 }
 
 /*
- * The name of `ingest` may be believed for a second, too, as long as one sensor at a time has it open:
- * whoever opens it meanwhile gets the same node, and writers of one node take turns in the kernel.
+ * The name of a table's `ingest` may be believed for a second, too. Whoever opens it meanwhile gets the same
+ * node, and writers of one node take turns in the kernel, which are short; but not where each waits for a
+ * disk: these are to wait together.
  */
+static bool may_share(struct fs *fs, const struct node *n)
+{
+	return n->kind == NODE_FILE && n->row->ops == &ingest_ops && n->table && !table_is_sync(n->table) &&
+	       !node_is_synced(fs, n);
+}
+
 static double entry_timeout(struct fs *fs, const struct node *n)
 {
 	bool is_fixed = n->kind == NODE_TILE || n->kind == NODE_SNAPSHOT_FILE;
-	bool is_ingest = n->kind == NODE_FILE && n->row->ops == &ingest_ops;
 
-	return is_fixed ? 10 : n->kind == NODE_DIR || (is_ingest && !node_is_shared(fs, n)) ? 1 : 0;
+	return is_fixed ? 10 : n->kind == NODE_DIR || may_share(fs, n) ? 1 : 0;
 }
 
 int entry_fill(struct fs *fs, struct node *n, struct fuse_entry_param *ret)

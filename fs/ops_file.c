@@ -149,9 +149,6 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 	rc = check_access ? open_access(fs, n, &h->who, mask) : node_check(n);
 	if (rc >= 0 && h->writable && !takes_writes(n, ops, truncating))
 		rc = err_set(e, -EPERM, "this file is not for writing");
-	/* Writers of one node take turns in the kernel: it is to ask for the name again, and gets another. */
-	if (rc >= 0 && h->writable && ops == &ingest_ops && node_is_taken(fs, n, h->who.pid))
-		rc = -ESTALE;
 	if (rc >= 0 && truncating && ops->truncate)
 		rc = ops->truncate(fs, n, h, 0, e);
 	if (rc >= 0 && ops->open)
@@ -162,6 +159,8 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 	}
 	if (h->writable)
 		atomic_fetch_add(&n->writers, 1);
+	if (h->writable && h->sync_each)
+		node_note_sync(fs, n);
 	fi->fh = (uintptr_t)h;
 	fi->direct_io = h->direct_io;
 	fi->keep_cache = h->keep_cache;
@@ -300,9 +299,8 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (fi->flock_release)
 		locks_drop_flock(h->fs, h->node, fi->lock_owner);
-	/* Without FLUSH no close(2) told of this. */
-	if (!h->ops->flush && atomic_load(&h->locker))
-		locks_drop_posix(h->fs, h->node, h->locker);
+	if (!h->ops->flush) /* no close(2) is told of then */
+		locks_drop_posix(h->fs, h->node, (uintptr_t)h);
 	handle_close(h); /* the one of open(2) */
 	handle_close(h);
 	reply_err(req, 0);

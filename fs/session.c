@@ -45,6 +45,7 @@ struct session {
 	pthread_t stopper;
 	int ended_fd;     /* eventfd: the loop ended by itself */
 	int64_t round_ns; /* when recovering() spoke last */
+	bool is_up;       /* the kernel has said what it can do */
 	bool unmounted;   /* by us: written by the stopper, read after it was joined */
 };
 
@@ -183,6 +184,7 @@ static void ready(void *ctx)
 	uint32_t n = 0, bad = 0;
 	char text[1024];
 
+	s->is_up = true;
 	if (engine_dbs(s->fs.engine, &dbs, &n) >= 0) {
 		for (uint32_t i = 0; i < n; i++) {
 			struct db_status st;
@@ -368,6 +370,8 @@ static int serve(struct session *s, struct err *e)
 	put = write(s->ended_fd, &one, sizeof one);
 	(void)put;
 	pthread_join(s->stopper, NULL);
+	if (rc >= 0 && !s->is_up && !s->unmounted)
+		rc = err_set(e, -EPROTO, "the session ended before the mount was ready (the log has more)");
 	loop_destroy(s->loop);
 	close(s->ended_fd);
 	return rc;

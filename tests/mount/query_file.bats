@@ -294,3 +294,36 @@ os.close(b)
 assert open(sys.argv[1]).read() == "a\n2\n"
 PY
 }
+
+@test "fcntl locks of query belong to the open file" {
+	need python3
+	python3 - "$MNT/query" <<'PY'
+import errno, fcntl, os, sys
+path = sys.argv[1]
+
+def free(fd):
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        assert e.errno in (errno.EAGAIN, errno.EACCES), e
+        return False
+    fcntl.lockf(fd, fcntl.LOCK_UN)
+    return True
+
+a, b = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
+fcntl.lockf(a, fcntl.LOCK_EX)
+assert not free(b)
+os.close(os.dup(a))
+assert not free(b)
+if os.fork() == 0: # shares what it inherits
+    fcntl.lockf(a, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os._exit(0 if not free(b) else 1)
+assert os.wait()[1] == 0
+assert not free(b)
+fcntl.lockf(a, fcntl.LOCK_UN)
+assert free(b)
+fcntl.lockf(a, fcntl.LOCK_EX)
+os.close(a)
+assert free(b)
+PY
+}
