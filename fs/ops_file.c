@@ -164,7 +164,7 @@ static int open_node(struct fs *fs, fuse_req_t req, struct node *n, struct fuse_
 	fi->fh = (uintptr_t)h;
 	fi->direct_io = h->direct_io;
 	fi->keep_cache = h->keep_cache;
-	fi->noflush = !ops->flush; /* a close(2) that nobody has to hear of costs no request */
+	fi->noflush = !h->ops->flush; /* a close(2) that nobody has to hear of costs no request */
 	*ret = h;
 	return 0;
 }

@@ -117,6 +117,10 @@ static int64_t disk_pread(const struct io *io, int fd, void *to, size_t n, int64
 }
 
 /* The write that it dies of may reach the disk in part. */
+static void disk_prefetch(const struct io *io, int fd, int64_t off, int64_t n)
+{
+}
+
 static int64_t disk_pwritev(const struct io *io, int fd, const struct iovec *iov, int n, int64_t off)
 {
 	struct disk *d = io->ctx;
@@ -169,7 +173,7 @@ static int disk_linkat(const struct io *io, int from_dir, const char *from, int 
 static void disk_init(struct disk *d)
 {
 	d->io = (struct io){
-		.openat = disk_openat, .close = disk_close, .pread = disk_pread, .pwritev = disk_pwritev,
+		.openat = disk_openat, .close = disk_close, .pread = disk_pread, .prefetch = disk_prefetch, .pwritev = disk_pwritev,
 		.ftruncate = disk_ftruncate, .fdatasync = disk_sync, .fsync = disk_sync, .fstat = disk_fstat,
 		.renameat = disk_renameat, .unlinkat = disk_unlinkat, .mkdirat = disk_mkdirat,
 		.linkat = disk_linkat, .ctx = d,
