@@ -169,16 +169,16 @@ insert() {
 @test "all threads at long statements: the first that is done serves the others again" {
 	tide_mount -o threads=4
 	mkdir "$MNT/iot" "$MNT/iot/t" "$MNT/iot/o"
-	for i in $(seq 3000); do echo "t,s=$i v=$i 1000000000"; done >>"$MNT/iot/t/ingest"
-	insert short 100
+	for i in $(seq 2000); do echo "t,s=$i v=$i 1000000000"; done >>"$MNT/iot/t/ingest"
+	insert short 30
 	local a=$!
-	insert short 100
+	insert short 30
 	local b=$!
 	sleep 0.1
-	insert long 3000
+	insert long 2000
 	local c=$!
 	sleep 0.1
-	insert long 3000
+	insert long 2000
 	local d=$!
 	wait "$a" "$b"
 	timeout 5 stat "$MNT/README" >/dev/null
