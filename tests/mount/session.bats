@@ -170,9 +170,9 @@ insert() {
 	tide_mount -o threads=4
 	mkdir "$MNT/iot" "$MNT/iot/t" "$MNT/iot/o"
 	for i in $(seq 2000); do echo "t,s=$i v=$i 1000000000"; done >>"$MNT/iot/t/ingest"
-	insert short 30
+	insert short 100
 	local a=$!
-	insert short 30
+	insert short 100
 	local b=$!
 	sleep 0.1
 	insert long 2000
