@@ -25,6 +25,7 @@ struct range {
 struct lock {
 	uint64_t ino;
 	uint64_t owner;
+	const struct handle *through; /* fcntl(2): the open file that it was set through */
 	bool is_flock;
 	short type; /* F_RDLCK, F_WRLCK, F_UNLCK */
 	pid_t pid;
@@ -232,6 +233,7 @@ static struct lock lock_of(struct node *n, const struct fuse_file_info *fi, cons
 	return (struct lock){
 		.ino = n->ino,
 		.owner = h->ops->flush ? fi->lock_owner : (uintptr_t)h,
+		.through = h,
 		.type = f->l_type,
 		.pid = f->l_pid,
 		.range = {f->l_start, f->l_len ? f->l_start + f->l_len - 1 : INT64_MAX},
@@ -280,7 +282,8 @@ void on_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 	set(fs->locks, req, &want, !(op & LOCK_NB));
 }
 
-static void drop(struct fs *fs, struct node *n, uint64_t owner, bool is_flock)
+/* through: NULL, or the open file whose locks are meant, whoever owns them. */
+static void drop(struct fs *fs, struct node *n, const struct handle *through, uint64_t owner, bool is_flock)
 {
 	struct locks *ls = fs->locks;
 	struct lock **p, *l;
@@ -288,7 +291,7 @@ static void drop(struct fs *fs, struct node *n, uint64_t owner, bool is_flock)
 
 	pthread_mutex_lock(&ls->mu);
 	for (p = &ls->held; (l = *p);) {
-		if (l->ino != n->ino || l->owner != owner || l->is_flock != is_flock) {
+		if (l->ino != n->ino || l->is_flock != is_flock || (through ? l->through != through : l->owner != owner)) {
 			p = &l->next;
 			continue;
 		}
@@ -303,10 +306,16 @@ static void drop(struct fs *fs, struct node *n, uint64_t owner, bool is_flock)
 
 void locks_drop_posix(struct fs *fs, struct node *n, uint64_t owner)
 {
-	drop(fs, n, owner, false);
+	drop(fs, n, NULL, owner, false);
 }
 
 void locks_drop_flock(struct fs *fs, struct node *n, uint64_t owner)
 {
-	drop(fs, n, owner, true);
+	drop(fs, n, NULL, owner, true);
+}
+
+/* F_OFD_SETLK locks: the kernel tells their owner to no FLUSH, nor to RELEASE. */
+void locks_drop_handle(struct fs *fs, struct node *n, const struct handle *h)
+{
+	drop(fs, n, h, 0, false);
 }

@@ -57,6 +57,8 @@ int locks_create(struct locks **ret) must_check;
 void locks_destroy(struct locks *ls); /* NULL is fine */
 void locks_drop_posix(struct fs *fs, struct node *n, uint64_t owner);
 void locks_drop_flock(struct fs *fs, struct node *n, uint64_t owner);
+/* What was locked through this open file, whoever the owner is. */
+void locks_drop_handle(struct fs *fs, struct node *n, const struct handle *h);
 void on_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock);
 void on_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock, int sleep);
 void on_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op);

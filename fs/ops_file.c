@@ -299,8 +299,8 @@ void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (fi->flock_release)
 		locks_drop_flock(h->fs, h->node, fi->lock_owner);
-	if (!h->ops->flush) /* no close(2) is told of then */
-		locks_drop_posix(h->fs, h->node, (uintptr_t)h);
+	/* No close(2) was told of where no FLUSH is, and never of those that belong to the open file. */
+	locks_drop_handle(h->fs, h->node, h);
 	handle_close(h); /* the one of open(2) */
 	handle_close(h);
 	reply_err(req, 0);
