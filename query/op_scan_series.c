@@ -83,9 +83,9 @@ static int keep_codes(struct scan_op *s, uint32_t col_id, uint32_t *codes, uint3
 	uint64_t *bits = s->bits.data;
 	uint32_t words = series_n / 64 + 1;
 
+	qsort(codes, code_n, sizeof *codes, by_u32);
 	/* Measure names are few, and so their chains would be long. */
 	if (col_id == SERIES_MEASURE) {
-		qsort(codes, code_n, sizeof *codes, by_u32);
 		for (uint32_t i = 0; i < series_n; i++) {
 			if (!bit_get(bits, i))
 				continue;
@@ -100,6 +100,8 @@ static int keep_codes(struct scan_op *s, uint32_t col_id, uint32_t *codes, uint3
 	if (!kept || series_chain(s->series, col_id, series_n, &chain) < 0)
 		return exec_nomem(&s->base.x->ctx, e);
 	for (uint32_t i = 0; i < code_n; i++) {
+		if (i && codes[i] == codes[i - 1])
+			continue; /* a list may name a value again and again */
 		uint32_t id = series_chain_last(chain, codes[i]);
 		for (; id != SERIES_NONE; id = series_chain_before(chain, id))
 			if (id < series_n && bit_get(bits, id))
