@@ -312,6 +312,8 @@ void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	struct err e = {0};
 	int rc = node_check(h->node);
 
+	if (h->writable)
+		node_note_sync(h->fs, h->node); /* the kernel lets the writers of one node wait one after the other */
 	if (rc >= 0 && h->ops->fsync)
 		rc = h->ops->fsync(h, &e);
 	if (rc < 0)
