@@ -41,7 +41,7 @@ void memory_trim(struct engine *en)
 {
 	size_t freed = atomic_load(&en->freed_bytes);
 
-	if (freed < TRIM_BYTES || atomic_load(&en->memtable_bytes) > TRIM_BYTES / 4 ||
+	if (freed < TRIM_BYTES || atomic_load(&en->memtable_bytes) > freed / 4 ||
 	    !atomic_compare_exchange_strong(&en->freed_bytes, &freed, 0))
 		return;
 	malloc_trim(0);

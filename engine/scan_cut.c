@@ -39,7 +39,8 @@ uint64_t scan_rows_guess(struct table *t, const struct scan_spec *spec)
 		const struct catalog_file *m = &set->v[i]->meta;
 
 		if (m->t_min_ns <= spec->t_hi && m->t_max_ns >= spec->t_lo)
-			rows += (uint64_t)((double)m->rows * share_within(m, spec));
+			/* However short the wanted time is, each series may have a row in it. */
+			rows += MAX((uint64_t)((double)m->rows * share_within(m, spec)), MIN(m->rows, series_n));
 	}
 	file_set_put(set);
 	if (!series_n)

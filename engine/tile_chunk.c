@@ -533,7 +533,7 @@ static int by_bits(const void *a, const void *b, void *bits)
  */
 static bool sort_numbers(struct tile_dict *d, uint32_t *codes, uint32_t n)
 {
-	uint32_t *order = malloc((size_t)d->n * 2 * sizeof *order + 1), *rank = order + d->n;
+	uint32_t *order = malloc((size_t)d->n * 2 * sizeof *order + 1), *rank = order ? order + d->n : NULL;
 	uint64_t *sorted = malloc((size_t)d->n * sizeof *sorted + 1);
 
 	for (uint32_t i = 0; order && i < d->n; i++)

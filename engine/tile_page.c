@@ -19,6 +19,7 @@
 #define NUMBERS_RAW_MAX (TILE_PAGE_ROWS_MAX * 18)
 
 #define AHEAD_PAGES 64 /* pages of a column that the kernel is asked to have ready */
+#define AHEAD_BYTES (UINT64_C(8) << 20)
 #define SKIPPED_MAX 4  /* so many left out, and it is still one after the other */
 
 /* ---- scratch --------------------------------------------------------------------------------- */
@@ -178,6 +179,8 @@ static void read_ahead(struct tile *t, uint32_t column, uint32_t page)
 	if (from >= end || from > page + AHEAD_PAGES / 2)
 		return;
 	const struct tile_page_ref *pages = &t->ix.pages[(size_t)column * t->ix.info.page_count];
+	while (end > from + 1 && pages[end - 1].off - pages[from].off > AHEAD_BYTES)
+		end--; /* pages of long texts */
 	uint64_t to = pages[end - 1].off + pages[end - 1].size;
 	t->io->prefetch(t->io, t->fd, (int64_t)pages[from].off, (int64_t)(to - pages[from].off));
 	atomic_store_explicit(&r->ahead, end, memory_order_relaxed);

@@ -229,3 +229,28 @@ for t in threads:
 PY
 	expect 16 "$(sql 'SELECT count(*) FROM iot.w')"
 }
+
+@test "F_OFD_SETLK locks of ingest end with the open file" {
+	need python3
+	python3 - "$T/ingest" <<'PY'
+import errno, fcntl, os, struct, sys, time
+F_OFD_SETLK = 37
+path = sys.argv[1]
+a, b = os.open(path, os.O_WRONLY), os.open(path, os.O_WRONLY)
+
+def lock(fd):
+    try:
+        fcntl.fcntl(fd, F_OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0))
+    except OSError as e:
+        assert e.errno in (errno.EAGAIN, errno.EACCES), e
+        return False
+    return True
+
+assert lock(a) and not lock(b)
+os.close(a)
+end = time.time() + 5
+while not lock(b):
+    assert time.time() < end
+    time.sleep(0.01)
+PY
+}
