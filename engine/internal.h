@@ -312,8 +312,8 @@ void copy_path(char to[COPY_PATH], uint32_t table_id); /* below the cell; 0: of 
 /* memory.c */
 void memory_add(struct db *db, size_t bytes); /* rows came into memory, or left it */
 void memory_sub(struct db *db, size_t bytes);
-/* What is used of which limit, as far as it concerns this database. Takes en->mu where much is used. */
 void memory_trim(struct engine *en); /* after work that freed memory: gives it back to the system, where it is much */
+/* What is used of which limit, as far as it concerns this database. Takes en->mu where much is used. */
 void memory_view(struct db *db, size_t *ret_used, size_t *ret_limit);
 bool memory_is_full(struct db *db);
 
