@@ -4,20 +4,9 @@
  */
 #include <math.h>
 
-#include "engine/parquet/parquet.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/slack.h"
 
 #define N_MAX PQ_ALP_MAX
-
-static struct str heap_copy(struct str s)
-{
-	char *p = malloc(s.len + PQ_SLACK);
-
-	memset(p, 0xA5, s.len + PQ_SLACK);
-	if (s.len)
-		memcpy(p, s.ptr, s.len);
-	return (struct str){p, s.len};
-}
 
 static uint32_t some_count(struct unit_rng *r)
 {

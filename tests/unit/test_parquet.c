@@ -3,8 +3,7 @@
  * lies. Hostile input is a heap copy with exactly PQ_SLACK bytes behind it, so that a sanitizer sees
  * what reads further.
  */
-#include "engine/parquet/parquet.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/slack.h"
 
 static uint64_t below(struct unit_rng *r, uint64_t n)
 {
@@ -29,16 +28,6 @@ static void fill(struct unit_rng *r, int64_t *v, uint32_t n, unsigned bits)
 		x = sums ? x + d : d;
 		v[i] = (int64_t)x;
 	}
-}
-
-static struct str heap_copy(struct str s)
-{
-	char *p = malloc(s.len + PQ_SLACK);
-
-	memset(p, 0xA5, s.len + PQ_SLACK);
-	if (s.len)
-		memcpy(p, s.ptr, s.len);
-	return (struct str){p, s.len};
 }
 
 /* A few bytes changed, sometimes cut. */
