@@ -2,54 +2,24 @@
 # Does a question about one series' hour cost more where the table is larger? TSBS's rows go in day by day;
 # at each size the same questions. Prints a table, judges nothing.
 #
-#	make bench-grow                         1,000 hosts, up to 100 M rows (needs 1 GB, some minutes)
+#	make bench-grow                         1,000 hosts, up to 100 M rows (needs 1 GB, two minutes)
 #	SIZES="1 10" tests/bench/grow.sh        million rows at which to look
 #
 # Each question is about another host and another hour, all over the table (single-groupby-1-1-1 by `query`,
 # one client). `warm` is asked a second time round, so that its pages are decoded; `first` once after a
-# start, the kernel's copies of files dropped where that is permitted: what it read of files beside what its
-# pages take, both as bytes.
+# start, the kernel's copies of files dropped where that is permitted, and what it read of files, in bytes.
 #
 # Environment: HOSTS SIZES SEED QUESTIONS MEMORY BENCH_DIR
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-bin=build/${VARIANT:-release}
-dir=${BENCH_DIR:-$root/build/bench}/grow.$$
+name=grow
+. tests/bench/daemon.sh
 hosts=${HOSTS:-1000} seed=${SEED:-123} questions=${QUESTIONS:-200} memory=${MEMORY:-512M}
 start=1451606400
-daemon=
 
 make -s all "$bin/tests/tools/gen_tsbs" "$bin/tests/tools/clients"
-mkdir -p "$dir/mnt"
+mkdir -p "$dir"
 
-finish() {
-	fusermount3 -u "$dir/mnt" 2>/dev/null || fusermount3 -u -z "$dir/mnt" 2>/dev/null || true
-	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null || true
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-now() { date +%s%N; }
-value() { sed -n "s/^$2: *//p" "$1"; }
-read_bytes() { sed -n 's/^rchar: *//p' "/proc/$daemon/io"; }
-peak() { sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon/status"; }
-
-mount_up() {
-	"$bin/tidefs" "$dir/data" "$dir/mnt" -f -o memory="$memory" >>"$dir/log" 2>&1 &
-	daemon=$!
-	until [ -e "$dir/mnt/README" ]; do
-		kill -0 "$daemon" 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
-		sleep 0.01
-	done
-}
-mount_down() {
-	fusermount3 -u "$dir/mnt"
-	wait "$daemon"
-	daemon=
-}
 
 # statements HOURS: one a line, always the same ones for the same number of hours.
 statements() {
@@ -63,7 +33,7 @@ statements() {
 }
 median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.0f", v[int((NR + 1) / 2)] }'; }
 
-mount_up
+mount_up "$dir/data" -o memory="$memory"
 mkdir "$dir/mnt/tsbs"
 t=$dir/mnt/tsbs/cpu
 done_hours=0
@@ -84,7 +54,7 @@ for size in ${SIZES:-1 10 100}; do
 	mount_down
 	sync
 	begin=$(now)
-	mount_up
+	mount_up "$dir/data" -o memory="$memory"
 	started=$((($(now) - begin) / 1000000))
 	: >"$dir/first"
 	: >"$dir/reads"
@@ -93,7 +63,7 @@ for size in ${SIZES:-1 10 100}; do
 		mount_down
 		sync
 		echo 3 2>/dev/null >/proc/sys/vm/drop_caches || true
-		mount_up
+		mount_up "$dir/data" -o memory="$memory"
 		stat "$dir/mnt/query" >/dev/null
 		b=$(read_bytes)
 		python3 - "$dir/mnt/query" "$sql" <<'PY' >>"$dir/first"

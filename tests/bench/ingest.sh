@@ -8,44 +8,15 @@
 # Environment: HOSTS STEP HOURS SEED KIND=int|float BENCH_DIR (default build/bench; needs about 1.3 GB)
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-bin=build/${VARIANT:-release}
-dir=${BENCH_DIR:-$root/build/bench}/ingest.$$
+name=ingest
+. tests/bench/daemon.sh
 hosts=${HOSTS:-100} step=${STEP:-10} hours=${HOURS:-72} seed=${SEED:-123} kind=${KIND:-int}
-daemon=
 
 make -s all "$bin/tests/tools/gen_tsbs"
-mkdir -p "$dir/mnt"
+mkdir -p "$dir"
 
-finish() {
-	fusermount3 -u "$dir/mnt" 2>/dev/null || fusermount3 -u -z "$dir/mnt" 2>/dev/null || true
-	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null || true
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-now() { date +%s%N; }
-value() { sed -n "s/^$2: *//p" "$1"; }
-# seconds NS; per A B: A / B with a decimal place more than bash has.
 seconds() { printf '%d.%02d' $(($1 / 1000000000)) $(($1 / 10000000 % 100)); }
-per() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", b ? a / b : 0 }'; }
 line() { printf '%-28s %s\n' "$1" "$2"; }
-
-mount_up() {
-	"$bin/tidefs" "$1" "$dir/mnt" -f >>"$dir/log" 2>&1 &
-	daemon=$!
-	until [ -e "$dir/mnt/README" ]; do
-		kill -0 "$daemon" 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
-		sleep 0.05
-	done
-}
-mount_down() {
-	fusermount3 -u "$dir/mnt"
-	wait "$daemon"
-	daemon=
-}
 
 args=(--hosts "$hosts" --step "$step" --hours "$hours" --seed "$seed")
 [ "$kind" = float ] && args+=(--float)
@@ -78,7 +49,7 @@ until [ "$(value "$dir/mnt/d/cpu/stats" pending_rows)" = 0 ]; do
 	sleep 0.1
 done
 line "all in tiles after" "$(seconds $(($(now) - loaded))) s more"
-line "peak memory of the daemon" "$(($(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon/status") / 1024)) MiB"
+line "peak memory of the daemon" "$(($(peak) / 1024)) MiB"
 line "log, bytes a row" "$(per "$wal" "$sample")"
 
 size=0 files=0

@@ -12,46 +12,15 @@
 # Environment: SERIES STEP HOURS SEED ORDERS MEMORY BENCH_DIR (default build/bench; needs 4 GB)
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-bin=build/${VARIANT:-release}
-dir=${BENCH_DIR:-$root/build/bench}/scale.$$
+name=scale
+. tests/bench/daemon.sh
 series=${SERIES:-1000} step=${STEP:-60} hours=${HOURS:-720} seed=${SEED:-1} memory=${MEMORY:-512M}
-daemon=
 
 make -s all "$bin/tests/tools/gen_scale"
-mkdir -p "$dir/mnt"
+mkdir -p "$dir"
 
-finish() {
-	fusermount3 -u "$dir/mnt" 2>/dev/null || fusermount3 -u -z "$dir/mnt" 2>/dev/null || true
-	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null || true
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-now() { date +%s%N; }
-value() { sed -n "s/^$2: *//p" "$1"; }
-per() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", b ? a / b : 0 }'; }
 seconds() { awk -v a="$1" 'BEGIN { printf "%.1f", a / 1e9 }'; }
 line() { printf '%-34s %s\n' "$1" "$2"; }
-# Bytes that the daemon has read from files: tiles and runs, besides what queries and statistics never touch.
-read_bytes() { sed -n 's/^rchar: *//p' "/proc/$daemon/io"; }
-peak() { sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon/status"; }
-
-mount_up() {
-	"$bin/tidefs" "$1" "$dir/mnt" -f -o memory="$memory" >>"$dir/log" 2>&1 &
-	daemon=$!
-	until [ -e "$dir/mnt/README" ]; do
-		kill -0 "$daemon" 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
-		sleep 0.05
-	done
-}
-mount_down() {
-	fusermount3 -u "$dir/mnt"
-	wait "$daemon"
-	daemon=
-}
 
 # query NAME SQL: the best of five, and what one of them read.
 query() {
@@ -80,7 +49,7 @@ bench() { # ORDER
 	end=$(($(date +%s) / step * step))
 	rows=$((hours * 3600 / step * series))
 	printf -- '-- %s\n' "$1"
-	mount_up "$dir/$1"
+	mount_up "$dir/$1" -o memory="$memory"
 	mkdir "$dir/mnt/d" "$t"
 	begin=$(now)
 	"$bin/tests/tools/gen_scale" --series "$series" --step "$step" --hours "$hours" --end "$end" --seed "$seed" \
@@ -115,7 +84,7 @@ bench() { # ORDER
 	query "all series, all days" "SELECT count(*), avg(power) FROM d.meter"
 	mount_down
 	begin=$(now)
-	mount_up "$dir/$1"
+	mount_up "$dir/$1" -o memory="$memory"
 	line "mounted again in" "$(seconds $(($(now) - begin))) s"
 	query "one series, a day, first" "SELECT count(*), avg(power) FROM d.meter WHERE device = '$device' AND $day"
 	mount_down

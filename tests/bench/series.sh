@@ -10,27 +10,14 @@
 # Environment: SERIES SEED BENCH_DIR (default build/bench; needs about 900 B a series)
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-bin=build/${VARIANT:-release}
-dir=${BENCH_DIR:-$root/build/bench}/series.$$
+name=series
+. tests/bench/daemon.sh
 series=${SERIES:-1000000} seed=${SEED:-123}
-daemon=
 
 make -s all "$bin/tests/tools/gen_tsbs" "$bin/tests/tools/bench_series"
-mkdir -p "$dir/mnt"
+mkdir -p "$dir"
 
-finish() {
-	fusermount3 -u "$dir/mnt" 2>/dev/null || fusermount3 -u -z "$dir/mnt" 2>/dev/null || true
-	[ -z "$daemon" ] || wait "$daemon" 2>/dev/null || true
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-value() { sed -n "s/^$2: *//p" "$1"; }
 line() { printf '%-34s %s\n' "$1" "$2"; }
-now() { date +%s%N; }
 cpu() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) / hz }' "/proc/$daemon/stat"; }
 
 wall0= cpu0=
@@ -44,23 +31,14 @@ took() {
 	}')"
 }
 
-mount_up() {
+# mounted WHAT: until all databases are open.
+mounted() {
 	local t0
 	t0=$(now)
-	"$bin/tidefs" "$dir/data" "$dir/mnt" -f >>"$dir/log" 2>&1 &
-	daemon=$!
-	until [ -e "$dir/mnt/README" ]; do
-		kill -0 "$daemon" 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
-		sleep 0.01
-	done
-	# All databases are open once the root's status says so.
+	mount_up "$dir/data"
+	# The root's status says so.
 	cat "$dir/mnt/status" >/dev/null
 	line "$1" "$(awk -v w=$(($(now) - t0)) -v c="$(cpu)" 'BEGIN { printf "%.2f s, %.2f s of CPU", w / 1e9, c }')"
-}
-mount_down() {
-	fusermount3 -u "$dir/mnt"
-	wait "$daemon"
-	daemon=
 }
 ask() {
 	begin
@@ -76,7 +54,7 @@ tail -n "+$((series + 1))" "$dir/rows.lp" >"$dir/second.lp"
 rm "$dir/rows.lp"
 
 mkdir "$dir/data"
-mount_up "opened, empty"
+mounted "opened, empty"
 mkdir "$dir/mnt/d" "$dir/mnt/d/cpu"
 echo 36500d >"$dir/mnt/d/cpu/retention/memory"
 begin
@@ -91,7 +69,7 @@ line "series, bytes each" "$(($(value "$stats" series_bytes) / series))"
 line "memory of the daemon" "$(($(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon/status") / 1024)) MiB"
 mount_down
 line "series file, bytes each" "$(($(stat -c %s "$dir"/data/db/d/tables/1/series) / series))"
-mount_up "opened again"
+mounted "opened again"
 ask "count(*), the first statement" "SELECT count(*) FROM d.cpu"
 [ "$(cat "$dir/answer")" = $((2 * series)) ] || { echo "not $((2 * series)) rows" >&2; exit 1; }
 ask "count(*)" "SELECT count(*) FROM d.cpu"
