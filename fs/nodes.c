@@ -17,7 +17,7 @@
 
 #define BUCKETS   4096
 #define CLAIM_NS  NS_PER_S        /* what was looked up and not opened then is free again */
-#define SYNCED_NS (10 * NS_PER_S) /* so long a file counts as one that is written with O_SYNC */
+#define SYNCED_NS (10 * NS_PER_S) /* so long a directory's files count as written by who waits for the disk */
 
 struct nodes {
 	pthread_mutex_t mu;

@@ -13,7 +13,8 @@
  *
  * What opens the same control file again and again would have the kernel throw a name away and ask
  * twice each time, were the nodeid another one. So the last node of each such file rests when all is
- * closed, and the next LOOKUP gets it, as good as new.
+ * closed, and the next LOOKUP gets it, as good as new. The name of `ingest` is even believed for a second,
+ * and its node shared meanwhile, where taking turns is short: may_share() in ops.c.
  */
 #ifndef TIDE_FS_NODES_H
 #define TIDE_FS_NODES_H
@@ -74,7 +75,7 @@ struct node {
 
 	int handles;        /* open files */
 	int64_t claimed_ns; /* monotonic: a LOOKUP got it, and an open(2) may follow; 0: no */
-	int64_t synced_ns;  /* directories, monotonic: when a file was opened with O_SYNC, last; 0: never */
+	int64_t synced_ns;  /* directories, monotonic: when a file was opened with O_SYNC, or fsync(2) called, last; 0: never */
 
 	_Atomic int writers;     /* handles open for writing */
 	_Atomic bool opened;     /* statements: some open(2) took the result */
@@ -121,7 +122,7 @@ struct node *node_claim(struct fs *fs, struct node *parent, const struct node_sp
 /* A reference for an open file; node_closed() gives it back. */
 struct node *node_opened(struct fs *fs, struct node *n);
 void node_closed(struct fs *fs, struct node *n);
-/* A file is opened with O_SYNC; was one of its directory, lately? */
+/* Somebody waits for the disk after writing to this file; did anybody to one of its directory, lately? */
 void node_note_sync(struct fs *fs, struct node *n);
 bool node_is_synced(struct fs *fs, const struct node *n);
 /* The one of that identity, found or made; one reference more, the caller's. */
