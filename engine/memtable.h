@@ -140,9 +140,4 @@ int block_index_get(const struct block_view *v, const uint64_t *wanted, uint32_t
 void block_index_destroy(struct block_index *ix);
 const struct block_group *block_index_find(const struct block_index *ix, uint32_t series_id);
 
-static inline bool bit_test(const uint64_t *bits, uint32_t n, uint32_t i)
-{
-	return i < n && (bits[i / 64] >> (i % 64) & 1);
-}
-
 #endif

@@ -5,16 +5,7 @@
 
 static uint64_t wanted_among(const struct scan_spec *spec, uint32_t n)
 {
-	uint64_t count = 0;
-
-	if (!spec->series)
-		return n;
-	for (uint32_t i = 0; i < spec->series_count / 64; i++)
-		count += (uint64_t)__builtin_popcountll(spec->series[i]);
-	/* What stands in the last word behind the last series means nothing. */
-	if (spec->series_count % 64)
-		count += (uint64_t)__builtin_popcountll(spec->series[spec->series_count / 64] << (64 - spec->series_count % 64));
-	return MIN(count, (uint64_t)n);
+	return spec->series ? MIN(bits_count(spec->series, spec->series_count), n) : n;
 }
 
 /* How much of a file's stretch of time is wanted. */

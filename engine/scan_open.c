@@ -78,19 +78,10 @@ static int id_add(struct id_list *l, uint32_t id)
 	return 0;
 }
 
-static uint64_t count_wanted(const struct scan *s)
-{
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < (s->spec.series_count + 63) / 64; i++)
-		n += (uint64_t)__builtin_popcountll(s->spec.series[i]);
-	return n;
-}
-
 /* Every wanted series that some source has rows of in the time range; may name one several times. */
 static int collect_ids(struct scan *s, struct id_list *l)
 {
-	uint64_t wanted = s->spec.series ? count_wanted(s) : UINT64_MAX;
+	uint64_t wanted = s->spec.series ? bits_count(s->spec.series, s->spec.series_count) : UINT64_MAX;
 
 	for (uint32_t i = 0; i < s->source_count; i++) {
 		struct source *src = &s->sources[i];

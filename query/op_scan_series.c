@@ -248,15 +248,6 @@ static int narrow_by_expr(struct scan_op *s, const struct bx *x, const bool *wan
 	return 0;
 }
 
-static uint32_t count_bits(const uint64_t *bits, uint32_t n)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < n / 64; i++)
-		count += (uint32_t)__builtin_popcountll(bits[i]);
-	return count + (n % 64 ? (uint32_t)__builtin_popcountll(bits[n / 64] << (64 - n % 64)) : 0);
-}
-
 static int narrow(struct scan_op *s, const struct bx *x, uint32_t series_n, struct err *e)
 {
 	struct op *o = &s->base;
@@ -268,7 +259,7 @@ static int narrow(struct scan_op *s, const struct bx *x, uint32_t series_n, stru
 	if (l.n == 1) {
 		const struct plan_scan_col *c = &o->plan->scan_cols[l.last];
 		uint32_t col_id = c->kind == SCAN_DIMENSION ? c->col_id : SERIES_MEASURE;
-		if (series_dict_count(s->series, col_id) <= count_bits(s->bits.data, series_n))
+		if (series_dict_count(s->series, col_id) <= bits_count(s->bits.data, series_n))
 			return narrow_by_dict(s, x, l.last, series_n, e);
 	}
 	return narrow_by_expr(s, x, l.cols, series_n, e);
@@ -301,7 +292,7 @@ static int narrow_by_plan(struct scan_op *s, uint32_t series_n, struct err *e)
 /* Few codes of many: as a list. Else, series by series. */
 static int narrow_by_allowed(struct scan_op *s, const struct scan_allow *a, uint32_t series_n, struct err *e)
 {
-	uint32_t n = count_bits(a->codes, a->code_n), k = 0;
+	uint32_t n = bits_count(a->codes, a->code_n), k = 0;
 
 	arena_reset(&s->base.batch);
 	if (n > series_n / 16) {

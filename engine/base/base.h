@@ -46,6 +46,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/str.h"
+#include "engine/base/bits.h"
 #include "engine/base/buf.h"
 #include "engine/base/arena.h"
 #include "engine/base/hash.h"
